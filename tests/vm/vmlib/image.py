@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The disk that the machine boots from: the root file system, the kernel's modules, the daemon as `meson install` puts
+it, and the tests."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+VM_DIR = Path(__file__).resolve().parent.parent
+TOP = VM_DIR.parent.parent
+
+# Where the tests are in the machine.
+GUEST_DIR = 'opt/blkfilter-tests'
+
+AGENT_UNIT = f'''\
+[Unit]
+Description=Runs the test files that the host names
+ConditionKernelCommandLine=vm.agent
+
+[Service]
+ExecStart=/usr/bin/python3 /{GUEST_DIR}/guest/agent.py
+StandardOutput=journal+console
+'''
+
+
+class ImageError(Exception):
+    """Something that the disk is made of could not be made. The text is for the user."""
+
+
+def _built(command):
+    """Runs a build command that prints its result's folder on its last line; its stderr passes through."""
+    run = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True, check=False)
+    if run.returncode != 0 or not run.stdout.strip():
+        raise ImageError(f'{Path(command[0]).name} failed with status {run.returncode}; see above.')
+    return Path(run.stdout.strip().splitlines()[-1])
+
+
+def kernel_dir(variant):
+    """Builds the kernel ("plain" or "debug") unless it is in the cache. Returns its folder."""
+    return _built([VM_DIR / 'build-kernel'] + (['--debug'] if variant == 'debug' else []))
+
+
+def rootfs_dir():
+    """Builds the root file system unless it is in the cache. Returns its folder."""
+    return _built([VM_DIR / 'build-rootfs'])
+
+
+def _enable_units(root):
+    """Does what `systemctl enable` does for the project's units, by their [Install] sections."""
+    for unit in (root / 'usr/lib/systemd/system').glob('blkfilter*'):
+        if not unit.is_file():
+            continue
+        for line in unit.read_text().splitlines():
+            key, _, value = line.partition('=')
+            for alias in value.split() if key.strip() == 'Alias' else ():
+                (root / 'etc/systemd/system').mkdir(parents=True, exist_ok=True)
+                (root / 'etc/systemd/system' / alias).symlink_to(f'/usr/lib/systemd/system/{unit.name}')
+            suffix = {'WantedBy': 'wants', 'RequiredBy': 'requires'}.get(key.strip())
+            for target in value.split() if suffix else ():
+                folder = root / f'etc/systemd/system/{target}.{suffix}'
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / unit.name).symlink_to(f'/usr/lib/systemd/system/{unit.name}')
+
+
+def install_daemon(build, root):
+    """Puts the daemon built in the folder `build` into the tree `root`, and enables its units."""
+    run = subprocess.run(['meson', 'install', '-C', str(build), '--no-rebuild', '--quiet'],
+                         env=dict(os.environ, DESTDIR=str(root)),
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if run.returncode != 0:
+        raise ImageError(f'meson install failed:\n{run.stdout}')
+    _enable_units(root)
+
+
+def _copy(source, target):
+    """Copies the tree, permissions and links and all, into the folder `target`, over what is there."""
+    subprocess.run(['cp', '-a', '--reflink=auto', f'{source}/.', str(target)], check=True)
+
+
+def make_image(work, rootfs, kernel, build=None):
+    """Makes the disk image.
+
+    work: a folder of the caller's; the image is left in it
+    rootfs, kernel: what rootfs_dir() and kernel_dir() returned
+    build: meson's build folder, or None for a machine without the daemon
+    """
+    tree = work / 'tree'
+    tree.mkdir()
+    _copy(rootfs, tree)
+
+    modules = tree / 'usr/lib/modules'
+    modules.mkdir(parents=True, exist_ok=True)
+    if (kernel / 'lib/modules').is_dir():
+        _copy(kernel / 'lib/modules', modules)
+
+    if build is not None:
+        # to a folder of its own first: "install" follows the links in a tree (/lib) to the host's folders
+        stage = work / 'stage'
+        stage.mkdir()
+        install_daemon(build, stage)
+        for name in ('bin', 'lib', 'sbin'):
+            if (stage / name).is_dir():
+                # a link to usr/ in the machine
+                (stage / 'usr' / name).mkdir(parents=True, exist_ok=True)
+                _copy(stage / name, stage / 'usr' / name)
+                shutil.rmtree(stage / name)
+        _copy(stage, tree)
+
+    tests = tree / GUEST_DIR
+    tests.mkdir(parents=True)
+    for folder in ('t', 'guest'):
+        shutil.copytree(VM_DIR / folder, tests / folder, ignore=shutil.ignore_patterns('__pycache__'))
+    for file in VM_DIR.glob('demo*.py'):
+        shutil.copy2(file, tests)
+    units = tree / 'etc/systemd/system'
+    (units / 'blkfilter-test-agent.service').write_text(AGENT_UNIT)
+    wants = units / 'multi-user.target.wants'
+    wants.mkdir(exist_ok=True)
+    (wants / 'blkfilter-test-agent.service').symlink_to('../blkfilter-test-agent.service')
+    # the checkout may belong to anybody; the machine's files belong to root
+    subprocess.run(['chown', '-R', '-h', '0:0', str(tests), str(units)], check=True)
+
+    image = work / 'root.img'
+    run = subprocess.run(['mke2fs', '-q', '-t', 'ext4', '-d', str(tree), '-m', '0', '-L', 'vm-root',
+                          '-O', '^has_journal,^metadata_csum', '-E', 'lazy_itable_init=1', str(image), '1G'],
+                         env=dict(os.environ, PATH=os.environ.get('PATH', '') + ':/usr/sbin:/sbin'),
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if run.returncode != 0:
+        raise ImageError(f'mke2fs failed; is the disk of {work} full?\n{run.stdout}')
+    shutil.rmtree(tree)
+    return image
+
+
+def build_daemon():
+    """Builds the daemon in build/gcc of the checkout. Returns that folder."""
+    build = TOP / 'build/gcc'
+    run = subprocess.run([str(TOP / 'tests/build'), str(build)], stdout=sys.stderr, check=False)
+    if run.returncode != 0:
+        raise ImageError('the build of the daemon failed; see above. (--no-daemon does without it.)')
+    return build

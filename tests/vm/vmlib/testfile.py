@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The test files: which there are, what their headers ask for, and the meaning of what they print."""
+
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .image import VM_DIR
+
+DEFAULT_LIMIT_SEC = 300
+HEADER_LINES = 30
+
+# What makes a test a failure when the kernel says it. Its time stamp in front keeps out what merely quotes it.
+KERNEL_COMPLAINT = re.compile(
+    r'^\[ *\d+\.\d+\](?:\[[^]]*\])? (?:BUG|WARNING|Oops|kernel BUG at|general protection fault|KASAN|UBSAN|'
+    r'Kernel panic|.*possible circular locking|.*possible recursive locking|.*suspicious RCU usage|'
+    r'.*inconsistent lock state|unregister_netdevice: waiting|list_(?:add|del) corruption)\b.*', re.MULTILINE)
+
+RESULT_LINE = re.compile(r'^(ok|not ok) ([^\s:]+)(?:: ?(.*))?$')
+
+
+class UsageError(Exception):
+    """A wrong name or a wrong header. The text is for the user."""
+
+
+@dataclass
+class TestFile:
+    """A test file and its header: lines `# vm: WORD…` near its top, with the words
+
+    own-machine   boots a machine of its own, not one that other files have used
+    limit=SECONDS when it is ended as a failure
+    suite=NAME    belongs to that suite instead of "vm", which is part of every run
+    """
+    path: Path
+    own_machine: bool = False
+    limit: int = DEFAULT_LIMIT_SEC
+    suite: str = 'vm'
+
+    @property
+    def name(self):
+        return self.path.stem
+
+    @property
+    def guest_path(self):
+        return str(self.path.relative_to(VM_DIR))
+
+
+def load(path):
+    """Reads the header of a test file."""
+    test = TestFile(path)
+    with open(path, encoding='utf-8') as stream:
+        for number, line in enumerate(stream, 1):
+            if number > HEADER_LINES:
+                break
+            if not line.startswith('# vm:'):
+                continue
+            for word in line[len('# vm:'):].split():
+                key, _, value = word.partition('=')
+                if word == 'own-machine':
+                    test.own_machine = True
+                elif key == 'limit' and value.isdecimal():
+                    test.limit = int(value)
+                elif key == 'suite' and value:
+                    test.suite = value
+                else:
+                    raise UsageError(f'{path}:{number}: "{word}" is not known in a header; there are own-machine, '
+                                     'limit=SECONDS and suite=NAME.')
+    return test
+
+
+def all_tests():
+    """Every test file, by name."""
+    folder = VM_DIR / 't'
+    files = sorted(f for f in folder.iterdir() if f.suffix in ('.py', '.sh'))
+    return {f.stem: load(f) for f in files}
+
+
+def find(names, suite):
+    """The test files of these names (path, suffix or not; a * stands for anything), or of the suite if there are no
+    names."""
+    known = all_tests()
+    if not names:
+        return [test for test in known.values() if test.suite == suite]
+    found = {}
+    for name in names:
+        pattern = '.*'.join(re.escape(part) for part in Path(name).name.removesuffix('.py').removesuffix('.sh').split('*'))
+        matching = [n for n in known if re.fullmatch(pattern, n)]
+        if not matching:
+            raise UsageError(f'there is no test file "{name}" in tests/vm/t; there are: {", ".join(known)}.')
+        found.update((n, known[n]) for n in matching)
+    return list(found.values())
+
+
+@dataclass
+class Case:
+    name: str
+    passed: bool
+    reason: str = ''
+    seconds: float = 0.0
+    log: list = field(default_factory=list)     # what the file printed before this result
+
+
+class Reader:
+    """Turns the lines of a test file into cases."""
+
+    def __init__(self, on_case):
+        self.on_case = on_case
+        self.pending = []
+        self.cases = []
+        self.since = time.monotonic()
+
+    def line(self, text):
+        match = RESULT_LINE.match(text)
+        if not match:
+            self.pending.append(text)
+            return
+        verdict, name, reason = match.groups()
+        self.add(Case(name, verdict == 'ok', reason or ''))
+
+    def add(self, case):
+        now = time.monotonic()
+        case.seconds, self.since = now - self.since, now
+        case.log, self.pending = self.pending, []
+        self.cases.append(case)
+        self.on_case(case)
