@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Jobs: what the manager asks of a worker process and what comes back. Both ends are built from
+ * one source tree and started from one package, so the messages are these structures as bytes;
+ * JOB_PROTOCOL catches a daemon that was upgraded under a running worker.
+ *
+ * A request and a reply are one SOCK_SEQPACKET message each. CTL carries a memfd besides.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/identity.h"
+
+#define JOB_PROTOCOL 1U
+#define JOB_NODE_SIZE 64      /* "sda1", kernel name; the kernel's own limit is 32 */
+#define JOB_MESSAGE_SIZE 256
+#define JOB_ENTRIES_MAX 256   /* entries of a table that are reported; a GPT has 128 as a rule */
+
+typedef enum KernelInterface {
+        KERNEL_INTERFACE_UNKNOWN, /* not asked yet */
+        KERNEL_INTERFACE_NONE,    /* the kernel has no filters */
+        KERNEL_INTERFACE_BLKFILTER_1,
+        _KERNEL_INTERFACE_MAX,
+} KernelInterface;
+
+const char *kernel_interface_to_string(KernelInterface i);
+
+typedef enum JobKind {
+        JOB_SCAN,   /* read the table of a whole disk; opens no partition */
+        JOB_ATTACH, /* prove the identity, then attach */
+        JOB_DETACH, /* check the device, then detach this filter */
+        JOB_CTL,    /* check the device, then send one command */
+        JOB_PROBE,  /* which interface does the kernel have */
+        _JOB_KIND_MAX,
+} JobKind;
+
+/* A device as it was when the job was made: the worker refuses if it is another one by now. */
+typedef struct JobDevice {
+        char name[JOB_NODE_SIZE]; /* kernel name */
+        uint32_t major, minor;
+        uint64_t diskseq;         /* 0: the driver has none */
+} JobDevice;
+
+typedef struct JobRequest {
+        uint32_t protocol; /* JOB_PROTOCOL */
+        uint32_t kind;     /* JobKind */
+        uint64_t id;       /* echoed in the reply */
+        uint32_t interface; /* KernelInterface; JOB_PROBE ignores it */
+        uint32_t cmd;       /* JOB_CTL: the filter's command */
+        JobDevice disk;     /* the whole disk */
+        JobDevice partition; /* JOB_ATTACH, JOB_DETACH, JOB_CTL; name "" is the whole disk */
+        Match expect;       /* JOB_ATTACH, and where set the others: the entry must match */
+        uint32_t partno;    /* number of the partition; 0: whole disk */
+        uint32_t payload_size; /* JOB_CTL: bytes of payload at the start of the memfd */
+        uint32_t n_buffers;    /* JOB_CTL: JobBuffer array follows the payload, 8-aligned */
+        uint32_t reserved;
+        char filter[FILTER_NAME_SIZE];
+} JobRequest;
+
+/* A buffer that a command's payload points to; lives in the memfd behind the array. */
+typedef struct JobBuffer {
+        uint32_t payload_offset; /* where in the payload its address is written, 8 bytes */
+        uint32_t size;           /* bytes */
+        uint64_t memfd_offset;   /* where in the memfd it begins, 8-aligned */
+} JobBuffer;
+
+typedef enum JobOutcome {
+        JOB_OK,             /* done; ATTACH: attached now */
+        JOB_ALREADY,        /* ATTACH: this filter was on the device already */
+        JOB_NOT_ATTACHED,   /* DETACH, CTL: no such filter on the device */
+        JOB_CONFLICT,       /* another filter is on the device; named in other_filter if known */
+        JOB_NOT_REGISTERED, /* the kernel has no filter of that name */
+        JOB_MISMATCH,       /* the entry on the disk is not the one expected; table is set */
+        JOB_DUPLICATE,      /* the table itself has the identity twice; table is set */
+        JOB_LOCKED,         /* somebody holds the disk's lock; try again */
+        JOB_GONE,           /* the device is not there any more, or is another one */
+        JOB_UNREADABLE,     /* the table could not be read or makes no sense */
+        JOB_NO_COMMAND,     /* CTL: the filter takes no commands */
+        JOB_UNSUPPORTED,    /* the kernel does not know the call */
+        JOB_FAILED,         /* error says what */
+        JOB_DIED,           /* made by the pool: the worker ended without an answer */
+        JOB_TIMED_OUT,      /* made by the pool: no answer in time, the outcome is unknown */
+        _JOB_OUTCOME_MAX,
+} JobOutcome;
+
+typedef struct JobReply {
+        uint32_t protocol;
+        uint32_t outcome;    /* JobOutcome */
+        uint64_t id;
+        int32_t error;       /* errno, positive; 0 if none */
+        uint32_t interface;  /* JOB_PROBE: KernelInterface */
+        char other_filter[FILTER_NAME_SIZE]; /* JOB_CONFLICT */
+        char message[JOB_MESSAGE_SIZE]; /* what failed, in words; "" if the outcome says all */
+        char pt_uuid[PART_UUID_SIZE];   /* the table's own id, "" if none or not read */
+        uint32_t has_table;  /* entries are valid (they may be none) */
+        uint32_t n_entries;
+        Entry entries[JOB_ENTRIES_MAX]; /* sorted by partno; only n_entries are sent */
+} JobReply;

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The manager owns everything and wires it: events and results go into the core, its actions go
+ * out. Here is what the bus side may ask of it. All calls are from the event loop and return at
+ * once; what takes time answers by callback, exactly once, never from within the call itself...
+ * unless the answer is known at once, which the callback must stand.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/attachment.h"
+#include "daemon/identity.h"
+#include "daemon/job.h"
+#include "daemon/policy.h"
+
+typedef struct Manager Manager;
+
+/* Why a request was not done. Each has a D-Bus error name in dbus/bus-error.c. */
+typedef enum RequestError {
+        REQUEST_OK,
+        REQUEST_E_INVALID,        /* an argument makes no sense */
+        REQUEST_E_NO_SUCH_DEVICE, /* nothing present answers to that device */
+        REQUEST_E_NO_IDENTITY,    /* the device has nothing to recognise it by */
+        REQUEST_E_AMBIGUOUS,      /* two devices have that identity */
+        REQUEST_E_NOT_REGISTERED, /* the kernel has no filter of that name */
+        REQUEST_E_CONFLICT,       /* another filter is on the device */
+        REQUEST_E_NOT_ATTACHED,   /* that filter is not on the device */
+        REQUEST_E_NO_ATTACHMENT,  /* no attachment knows the device */
+        REQUEST_E_NO_COMMAND,     /* the filter takes no commands */
+        REQUEST_E_UNSUPPORTED,    /* the kernel has no filters */
+        REQUEST_E_LOCKED,         /* another program holds the disk's lock */
+        REQUEST_E_STUCK,          /* the device does not answer */
+        REQUEST_E_TIMED_OUT,      /* no answer in time: the outcome is unknown */
+        REQUEST_E_STALE,          /* the device changed between the question and the act */
+        REQUEST_E_LIMIT,          /* too many requests at once */
+        REQUEST_E_FAILED,         /* anything else; the message says what */
+        _REQUEST_ERROR_MAX,
+} RequestError;
+
+/* What a caller's device argument stands for right now. */
+typedef struct Subject {
+        char device[JOB_NODE_SIZE]; /* kernel name, e.g. "sda1" */
+        char disk[JOB_NODE_SIZE];   /* its whole disk */
+        uint64_t uid;               /* of that very device object; it never returns */
+        Match identity;             /* PARTUUID (and name) it has, as known now */
+} Subject;
+
+typedef struct RequestBuffer {
+        uint32_t payload_offset; /* in: where in the payload its address goes */
+        uint32_t size;           /* bytes */
+        const void *data;        /* size bytes; borrowed, valid during the call */
+} RequestBuffer;
+
+typedef struct RequestAnswer {
+        RequestError error;
+        const char *message;           /* a sentence with the next step; NULL if REQUEST_OK */
+        const Attachment *attachment;  /* ATTACH: where it is kept; else NULL */
+        int32_t result;                /* CTL: 0, or the filter's own errno as a negative number */
+        const void *payload;           /* CTL: payload_size bytes as the kernel left them */
+        size_t payload_size;
+        const RequestBuffer *buffers;  /* CTL: n_buffers as asked, contents as the kernel left them */
+        size_t n_buffers;
+} RequestAnswer;
+
+/* Called exactly once. The answer and all it points to are borrowed for the call. */
+typedef void (*RequestDone)(const RequestAnswer *answer, void *userdata);
+
+RequestError manager_resolve(Manager *m, const char *device, Subject *ret, char **ret_message);
+
+void manager_attach(Manager *m, const Subject *subject, const char *filter, RequestDone done, void *userdata);
+void manager_detach(Manager *m, const Subject *subject, const char *filter, RequestDone done, void *userdata);
+void manager_ctl(Manager *m, const Subject *subject, const char *filter, uint32_t cmd, const void *payload, size_t payload_size, const RequestBuffer *buffers, size_t n_buffers, RequestDone done, void *userdata);
+void manager_request_forget(Manager *m, void *userdata);
+int manager_reload(Manager *m);
+
+const AttachmentSet *manager_get_attachments(Manager *m);
+const PolicySet *manager_get_policies(Manager *m);
+KernelInterface manager_get_interface(Manager *m);
+const Attachment *manager_find_attachment(Manager *m, const Subject *subject);
+
+/* What the bus side is told. Called from the event loop when the core is consistent. */
+typedef struct ManagerListener {
+        void (*attachment_added)(const Attachment *a, void *userdata);
+        void (*attachment_removed)(const Attachment *a, void *userdata); /* still valid during the call */
+        void (*attachment_changed)(const Attachment *a, uint32_t changed, void *userdata);
+        void (*manager_changed)(void *userdata); /* KernelInterface, ConfigErrors or a count */
+        void *userdata;
+} ManagerListener;
+
+void manager_set_listener(Manager *m, const ManagerListener *listener);

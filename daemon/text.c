@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/text.h"
+
+/**
+ * text_deinit() - release what a text holds
+ * @t: the text; may be TEXT_INIT or stolen from
+ */
+void text_deinit(Text *t) {
+        free(t->data);
+        *t = TEXT_INIT;
+}
+
+/**
+ * text_add_n() - append bytes
+ * @t: the text
+ * @s: at least @n bytes without a NUL among them; borrowed
+ * @n: number of bytes
+ */
+void text_add_n(Text *t, const char *s, size_t n) {
+        if (t->failed)
+                return;
+
+        if (t->length + n + 1 > t->size) {
+                size_t size = (t->length + n + 1) * 2;
+                char *data = realloc(t->data, size);
+
+                if (!data) {
+                        t->failed = true;
+                        return;
+                }
+
+                t->data = data;
+                t->size = size;
+        }
+
+        memcpy(t->data + t->length, s, n);
+        t->length += n;
+        t->data[t->length] = 0;
+}
+
+/**
+ * text_add() - append a string
+ * @t: the text
+ * @s: NUL-terminated; borrowed
+ */
+void text_add(Text *t, const char *s) {
+        text_add_n(t, s, strlen(s));
+}
+
+/**
+ * text_add_u64() - append a number in decimal
+ * @t: the text
+ * @v: the number
+ */
+void text_add_u64(Text *t, uint64_t v) {
+        char buf[20];
+        size_t i = sizeof(buf);
+
+        do {
+                buf[--i] = (char) ('0' + v % 10);
+                v /= 10;
+        } while (v > 0);
+
+        text_add_n(t, buf + i, sizeof(buf) - i);
+}
+
+/**
+ * text_add_hex() - append a number in lower-case hexadecimal
+ * @t: the text
+ * @v: the number
+ * @digits: how many digits, leading zeros included, at most 16
+ */
+void text_add_hex(Text *t, uint64_t v, unsigned digits) {
+        static const char table[] = "0123456789abcdef";
+
+        while (digits-- > 0)
+                text_add_n(t, &table[(v >> (digits * 4)) & 15], 1);
+}
+
+/**
+ * text_steal() - take the finished string out of a text
+ * @t: the text; it is TEXT_INIT afterwards
+ * @ret: set to the NUL-terminated string, never NULL; owned by the caller, free()
+ *
+ * Return: 0, or -ENOMEM if any of the allocations failed.
+ */
+int text_steal(Text *t, char **ret) {
+        text_add_n(t, "", 0);
+
+        if (t->failed) {
+                text_deinit(t);
+                return -ENOMEM;
+        }
+
+        *ret = t->data;
+        *t = TEXT_INIT;
+        return 0;
+}
+
+/**
+ * ascii_tolower() - lower-case one letter, whatever the locale
+ * @c: any character
+ *
+ * Return: the lower-case letter for A to Z, else @c.
+ */
+char ascii_tolower(char c) {
+        return c >= 'A' && c <= 'Z' ? (char) (c - 'A' + 'a') : c;
+}
+
+/**
+ * ascii_is_hex() - whether a character is a hexadecimal digit, whatever the locale
+ * @c: any character
+ */
+bool ascii_is_hex(char c) {
+        c = ascii_tolower(c);
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
+
+/**
+ * ascii_casecmp_equal() - whether two strings are equal but for the case of A to Z
+ * @a: NUL-terminated
+ * @b: NUL-terminated
+ */
+bool ascii_casecmp_equal(const char *a, const char *b) {
+        for (; *a && *b; a++, b++)
+                if (ascii_tolower(*a) != ascii_tolower(*b))
+                        return false;
+
+        return *a == *b;
+}
+
+/**
+ * str_equal() - whether two strings are equal
+ * @a: NUL-terminated
+ * @b: NUL-terminated
+ */
+bool str_equal(const char *a, const char *b) {
+        return strcmp(a, b) == 0;
+}
+
+/**
+ * str_copy() - copy a string into a buffer of fixed size, whole or not at all
+ * @dst: at least @size bytes; "" if the string does not fit
+ * @size: bytes in @dst, at least 1
+ * @src: NUL-terminated; borrowed
+ *
+ * Return: whether it fitted.
+ */
+bool str_copy(char *dst, size_t size, const char *src) {
+        size_t n = strlen(src);
+
+        if (n >= size) {
+                dst[0] = 0;
+                return false;
+        }
+
+        memcpy(dst, src, n + 1);
+        return true;
+}
