@@ -65,6 +65,7 @@ typedef struct Attachment {
         Match match;
         AttachmentSource source;
         char *policy_path;   /* of its policy; NULL for a run-time attachment */
+        size_t rank;         /* the lower one wins a partition that two want; 0 made at run time */
         uint64_t retry_usec; /* first delay after a failure */
 
         AttachmentState state;

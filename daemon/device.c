@@ -276,7 +276,7 @@ int disk_set_table(Disk *d, const char *pt_uuid, const Entry *entries, size_t n_
  * @d: the disk
  */
 bool disk_udev_caught_up(const Disk *d) {
-        if (!d->known || !d->settled)
+        if (!d->known || !d->settled || d->udev_removed_seq < d->removed_seq)
                 return false;
 
         for (size_t i = 0; i < d->n_partitions; i++)
@@ -432,6 +432,13 @@ static int apply_partition(DeviceSet *s, const DeviceEvent *e) {
         Disk *d = device_set_get_disk(s, e->disk);
         Partition *p = d ? disk_get_partition(d, e->partno) : NULL;
 
+        if (d && e->action == EVENT_REMOVE) {
+                if (e->source == EVENT_KERNEL)
+                        d->removed_seq = e->seqnum;
+                else if (e->seqnum > d->udev_removed_seq)
+                        d->udev_removed_seq = e->seqnum;
+        }
+
         if (e->source == EVENT_UDEV && e->seqnum && e->seqnum < (p ? p->kernel_seq : s->kernel_seq + 1))
                 return 0;
 
@@ -521,7 +528,7 @@ void device_set_look_end(DeviceSet *s) {
                                 disk_touch(d);
                         }
 
-                if (disk_udev_caught_up(d))
-                        disk_settle_by_udev(d);
+                /* events may have been lost, those of udev too */
+                d->udev_removed_seq = d->removed_seq;
         }
 }

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/reason.h"
+#include "daemon/text.h"
+
+static char *finish(Text *t) {
+        char *s;
+
+        return text_steal(t, &s) < 0 ? NULL : s;
+}
+
+static void add_identity(Text *t, const Match *m) {
+        char *s = NULL;
+
+        if (match_to_string(m, &s) < 0)
+                t->failed = true;
+        else
+                text_add(t, s);
+
+        free(s);
+}
+
+static void add_holder(Text *t, const Holder *h) {
+        if (h->partition) {
+                text_add(t, "/dev/");
+                text_add(t, h->partition->name);
+                return;
+        }
+
+        text_add(t, "entry ");
+        text_add_u64(t, h->entry->partno);
+        text_add(t, " of /dev/");
+        text_add(t, h->disk->name);
+}
+
+static void add_holders(Text *t, const Holder *holders, size_t n_holders) {
+        for (size_t i = 0; i < n_holders; i++) {
+                if (i > 0)
+                        text_add(t, i + 1 == n_holders ? " and " : ", ");
+                add_holder(t, &holders[i]);
+        }
+}
+
+/**
+ * reason_plain() - a sentence as it stands
+ * @sentence: NUL-terminated; copied
+ */
+char *reason_plain(const char *sentence) {
+        return strdup(sentence);
+}
+
+/**
+ * reason_absent() - nothing present has the identity
+ * @a: the attachment
+ * @ignored: a device that has it but must be left alone; NULL if there is none
+ */
+char *reason_absent(const Attachment *a, const Holder *ignored) {
+        Text t = TEXT_INIT;
+
+        if (ignored) {
+                add_holder(&t, ignored);
+                text_add(&t, " has ");
+                add_identity(&t, &a->match);
+                text_add(&t, ", but is left alone: ");
+                text_add(&t, ignored->partition && ignored->partition->ignored[0] ?
+                         ignored->partition->ignored : ignored->disk->ignored);
+        } else {
+                text_add(&t, "no partition with ");
+                add_identity(&t, &a->match);
+                text_add(&t, " is present; it is attached when one comes");
+        }
+
+        return finish(&t);
+}
+
+/**
+ * reason_attached() - all is well, but say if a clone is there too
+ * @a: the attachment, on its device
+ * @holders: all that claim the identity, @n_holders elements; the device itself may be among them
+ * @n_holders: their number
+ */
+char *reason_attached(const Attachment *a, const Holder *holders, size_t n_holders) {
+        Text t = TEXT_INIT;
+        bool clone = false;
+
+        text_add(&t, "filter ");
+        text_add(&t, a->filter);
+        text_add(&t, " is on /dev/");
+        text_add(&t, a->device);
+
+        for (size_t i = 0; i < n_holders; i++) {
+                if (holders[i].partition && holders[i].partition->uid == a->device_uid)
+                        continue;
+
+                text_add(&t, clone ? ", " : "; a clone gets none: ");
+                add_holder(&t, &holders[i]);
+                clone = true;
+        }
+
+        return finish(&t);
+}
+
+/**
+ * reason_ambiguous() - several have the identity, so none gets the filter
+ * @a: the attachment
+ * @holders: @n_holders elements, at least 2
+ * @n_holders: their number
+ */
+char *reason_ambiguous(const Attachment *a, const Holder *holders, size_t n_holders) {
+        Text t = TEXT_INIT;
+
+        add_holders(&t, holders, n_holders);
+        text_add(&t, " have ");
+        add_identity(&t, &a->match);
+        text_add(&t, "; none gets the filter until all but one are gone or have another identity"
+                     " (sfdisk --part-uuid gives one)");
+        return finish(&t);
+}
+
+/**
+ * reason_reading() - the table of the disk is not known at the moment
+ * @d: the disk
+ */
+char *reason_reading(const Disk *d) {
+        Text t = TEXT_INIT;
+
+        text_add(&t, "the partition table of /dev/");
+        text_add(&t, d->name);
+
+        if (d->stuck)
+                text_add(&t, " cannot be read: the disk does not answer; see the kernel's log");
+        else if (d->scan_error[0]) {
+                text_add(&t, " cannot be read: ");
+                text_add(&t, d->scan_error);
+        } else
+                text_add(&t, " is being read");
+
+        return finish(&t);
+}
+
+/**
+ * reason_no_partition() - the table has it, the kernel does not
+ * @h: the one holder, without a partition
+ */
+char *reason_no_partition(const Holder *h) {
+        Text t = TEXT_INIT;
+
+        add_holder(&t, h);
+        text_add(&t, " has the identity, but the kernel has no such partition now; blockdev --rereadpt"
+                     " makes it");
+        return finish(&t);
+}
+
+/**
+ * reason_first_policy() - an earlier one wants the same device
+ * @first: the attachment that wins
+ */
+char *reason_first_policy(const Attachment *first) {
+        Text t = TEXT_INIT;
+
+        if (first->policy_path) {
+                text_add(&t, "policy ");
+                text_add(&t, first->policy_path);
+                text_add(&t, " comes first for this partition");
+        } else
+                text_add(&t, "an attachment made at run time comes first for this partition");
+
+        text_add(&t, " and wants filter ");
+        text_add(&t, first->filter);
+        return finish(&t);
+}
+
+/**
+ * reason_outcome() - why the last attach did not succeed
+ * @a: the attachment; device says where it was tried
+ * @reply: the worker's reply, an outcome other than JOB_OK and JOB_ALREADY
+ */
+char *reason_outcome(const Attachment *a, const JobReply *reply) {
+        Text t = TEXT_INIT;
+
+        text_add(&t, "/dev/");
+        text_add(&t, a->device);
+
+        switch (reply->outcome) {
+
+        case JOB_CONFLICT:
+                text_add(&t, " has another filter on it");
+                if (reply->other_filter[0]) {
+                        text_add(&t, " (");
+                        text_add(&t, reply->other_filter);
+                        text_add(&t, ")");
+                }
+                text_add(&t, "; it is left there, and this one waits until it is gone");
+                break;
+
+        case JOB_NOT_REGISTERED:
+                text_add(&t, ": the kernel has no filter ");
+                text_add(&t, a->filter);
+                text_add(&t, "; load its module (modprobe ");
+                text_add(&t, a->filter);
+                text_add(&t, "), it is attached then");
+                break;
+
+        case JOB_MISMATCH:
+                text_add(&t, " is not the partition that the table on the disk describes");
+                if (reply->message[0]) {
+                        text_add(&t, " (");
+                        text_add(&t, reply->message);
+                        text_add(&t, ")");
+                }
+                text_add(&t, "; blockdev --rereadpt brings the two together");
+                break;
+
+        case JOB_DUPLICATE:
+                text_add(&t, " is not the only partition in its table with ");
+                add_identity(&t, &a->match);
+                text_add(&t, "; none gets the filter until the others have another identity");
+                break;
+
+        case JOB_LOCKED:
+                text_add(&t, ": another program holds the lock of its disk; tried again soon");
+                break;
+
+        case JOB_GONE:
+                text_add(&t, " went away before the filter was on");
+                break;
+
+        case JOB_UNSUPPORTED:
+                text_add(&t, " does not take filters");
+                break;
+
+        case JOB_TIMED_OUT:
+                text_add(&t, " does not answer; the outcome is unknown, the other disks go on; see the"
+                             " kernel's log");
+                break;
+
+        default:
+                text_add(&t, ": attaching failed");
+                if (reply->message[0]) {
+                        text_add(&t, ": ");
+                        text_add(&t, reply->message);
+                }
+                text_add(&t, "; tried again later");
+        }
+
+        return finish(&t);
+}
