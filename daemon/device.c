@@ -98,7 +98,7 @@ Disk *device_set_get_disk_by_job(const DeviceSet *s, uint64_t job) {
         return NULL;
 }
 
-/* Calls for every partition until one fits; keeps the three look-ups below alike. */
+/* Calls for every partition until one fits; keeps the look-ups below alike. */
 static Partition *device_set_search(const DeviceSet *s, bool (*fits)(const Partition *p, const void *key), const void *key) {
         for (size_t i = 0; i < s->n_disks; i++)
                 for (size_t j = 0; j < s->disks[i]->n_partitions; j++)
@@ -114,22 +114,6 @@ static bool partition_has_name(const Partition *p, const void *key) {
 
 static bool partition_has_uid(const Partition *p, const void *key) {
         return p->uid == *(const uint64_t *) key;
-}
-
-static bool partition_has_link(const Partition *p, const void *key) {
-        const char *link = key, *s = p->links;
-        size_t n = strlen(link);
-
-        while (s && *s) {
-                size_t k = strcspn(s, " ");
-
-                if (k == n && memcmp(s, link, n) == 0)
-                        return true;
-
-                s += k + strspn(s + k, " ");
-        }
-
-        return false;
 }
 
 /**
@@ -152,20 +136,6 @@ Partition *device_set_get_partition(const DeviceSet *s, const char *name) {
  */
 Partition *device_set_get_partition_by_uid(const DeviceSet *s, uint64_t uid) {
         return uid ? device_set_search(s, partition_has_uid, &uid) : NULL;
-}
-
-/**
- * device_set_get_partition_by_link() - look a partition up by a link that udev made for it
- * @s: the set
- * @link: full path, "/dev/disk/by-partuuid/..."
- *
- * The file system is not asked: where two devices claim one link, it jumps between them. Here the
- * first by name is returned; the caller has to mind identities that are there twice.
- *
- * Return: the partition, borrowed until the next event; NULL if none has it.
- */
-Partition *device_set_get_partition_by_link(const DeviceSet *s, const char *link) {
-        return device_set_search(s, partition_has_link, link);
 }
 
 /* Index of the first partition with that number or a greater one. */

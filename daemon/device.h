@@ -120,7 +120,6 @@ Disk *device_set_get_disk_by_uid(const DeviceSet *s, uint64_t uid);
 Disk *device_set_get_disk_by_job(const DeviceSet *s, uint64_t job);
 Partition *device_set_get_partition(const DeviceSet *s, const char *name);
 Partition *device_set_get_partition_by_uid(const DeviceSet *s, uint64_t uid);
-Partition *device_set_get_partition_by_link(const DeviceSet *s, const char *link);
 
 Partition *disk_get_partition(const Disk *d, unsigned partno);
 const Entry *disk_get_entry(const Disk *d, unsigned partno);

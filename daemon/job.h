@@ -10,6 +10,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "daemon/identity.h"
@@ -99,3 +100,5 @@ typedef struct JobReply {
         uint32_t n_entries;
         Entry entries[JOB_ENTRIES_MAX]; /* sorted by partno; only n_entries are sent */
 } JobReply;
+
+bool job_reply_is_sane(const JobReply *r, size_t size);

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "daemon/hold.h"
+#include "daemon/text.h"
+
+#ifndef BLKGETDISKSEQ
+#define BLKGETDISKSEQ _IOR(0x12, 128, __u64) /* Linux 5.15 */
+#endif
+
+/**
+ * hold_close() - close both descriptors, and so give the lock back
+ * @h: the hold; HOLD_INIT afterwards
+ */
+void hold_close(Hold *h) {
+        if (h->partition_fd >= 0)
+                close(h->partition_fd);
+        if (h->disk_fd >= 0)
+                close(h->disk_fd);
+
+        *h = HOLD_INIT;
+}
+
+static JobOutcome fail(JobReply *reply, JobOutcome outcome, int error, const char *what) {
+        reply->error = error;
+        (void) snprintf(reply->message, sizeof(reply->message), "%s%s%s", what, error ? ": " : "",
+                        error ? strerror(error) : "");
+        return outcome;
+}
+
+/* Opens a node of devtmpfs and checks that it is the device that was meant. */
+static JobOutcome open_node(const JobDevice *device, int *ret_fd, JobReply *reply) {
+        char path[sizeof("/dev/") + JOB_NODE_SIZE];
+        struct stat st;
+        uint64_t diskseq;
+        int fd;
+
+        (void) snprintf(path, sizeof(path), "/dev/%s", device->name);
+
+        /* in sysfs "!" stands for the "/" of names like cciss/c0d0 */
+        for (char *p = path; *p; p++)
+                if (*p == '!')
+                        *p = '/';
+
+        /* Never for writing: udev answers the close of a writable descriptor with a change event. */
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+        if (fd < 0) {
+                if (errno == ENOENT || errno == ENXIO || errno == ENODEV || errno == ENOMEDIUM)
+                        return fail(reply, JOB_GONE, errno, path);
+                return fail(reply, JOB_FAILED, errno, path);
+        }
+
+        *ret_fd = fd;
+
+        if (fstat(fd, &st) < 0)
+                return fail(reply, JOB_FAILED, errno, path);
+
+        if (!S_ISBLK(st.st_mode) || major(st.st_rdev) != device->major || minor(st.st_rdev) != device->minor)
+                return fail(reply, JOB_GONE, 0, "another device has its name now");
+
+        /* Drivers without a sequence number answer ENOTTY or EINVAL; the events had none either. */
+        if (device->diskseq && ioctl(fd, BLKGETDISKSEQ, &diskseq) == 0 && diskseq != device->diskseq)
+                return fail(reply, JOB_GONE, 0, "another medium is in it now");
+
+        return JOB_OK;
+}
+
+/**
+ * hold_open_disk() - open a whole disk and take a shared lock on it
+ * @h: a hold with nothing open; to be closed by the caller, on failure too
+ * @disk: the disk that is meant
+ * @reply: error and message are written on failure
+ *
+ * The lock is systemd's block device locking protocol: a partitioner that holds LOCK_EX is not
+ * disturbed. An open may run a rescan that is pending, and wait for one that is running.
+ *
+ * Return: JOB_OK, JOB_LOCKED, JOB_GONE (not there, or another one by now), or JOB_FAILED.
+ */
+JobOutcome hold_open_disk(Hold *h, const JobDevice *disk, JobReply *reply) {
+        JobOutcome outcome = open_node(disk, &h->disk_fd, reply);
+
+        if (outcome != JOB_OK)
+                return outcome;
+
+        if (flock(h->disk_fd, LOCK_SH | LOCK_NB) < 0)
+                return errno == EWOULDBLOCK ? fail(reply, JOB_LOCKED, 0, "another program holds its lock") :
+                                              fail(reply, JOB_FAILED, errno, "locking it");
+
+        return JOB_OK;
+}
+
+/**
+ * hold_open_partition() - open a partition and so keep it in place
+ * @h: a hold whose disk is open
+ * @partition: the partition that is meant
+ * @reply: error and message are written on failure
+ *
+ * Return: JOB_OK, JOB_GONE (not there, or another one by now), or JOB_FAILED.
+ */
+JobOutcome hold_open_partition(Hold *h, const JobDevice *partition, JobReply *reply) {
+        return open_node(partition, &h->partition_fd, reply);
+}
+
+/* Reads a small attribute of a device; a NUL is put behind it and its newline dropped. */
+static int read_sysfs(const JobDevice *device, const char *attribute, char *buf, size_t size) {
+        char path[128];
+        ssize_t n;
+        int fd;
+
+        (void) snprintf(path, sizeof(path), "/sys/dev/block/%" PRIu32 ":%" PRIu32 "/%s", device->major, device->minor,
+                        attribute);
+
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return -errno;
+
+        n = read(fd, buf, size - 1);
+        if (n < 0)
+                n = -errno;
+        close(fd);
+        if (n < 0)
+                return (int) n;
+
+        buf[n] = 0;
+        buf[strcspn(buf, "\n")] = 0;
+        return 0;
+}
+
+/**
+ * device_read_sysfs_u64() - a number that the kernel tells of a device
+ * @device: the device, by its number
+ * @attribute: file name in its folder of sysfs
+ * @ret: written only on success
+ *
+ * Return: 0, -EINVAL if it is no number, or a negative errno of open or read.
+ */
+int device_read_sysfs_u64(const JobDevice *device, const char *attribute, uint64_t *ret) {
+        char buf[32], *end;
+        unsigned long long v;
+        int r;
+
+        r = read_sysfs(device, attribute, buf, sizeof(buf));
+        if (r < 0)
+                return r;
+
+        errno = 0;
+        v = strtoull(buf, &end, 10);
+        if (errno || end == buf || *end)
+                return -EINVAL;
+
+        *ret = v;
+        return 0;
+}
+
+/**
+ * device_is_in_sysfs() - whether a device that is open is still the one that the system has
+ * @device: the device
+ * @disk: its whole disk; the same for a whole disk
+ *
+ * A descriptor outlives its device, and an ATTACH on it can succeed and mean nothing.
+ */
+bool device_is_in_sysfs(const JobDevice *device, const JobDevice *disk) {
+        char path[64], target[512], *base;
+        uint64_t diskseq;
+        ssize_t n;
+
+        (void) snprintf(path, sizeof(path), "/sys/dev/block/%" PRIu32 ":%" PRIu32, device->major, device->minor);
+        n = readlink(path, target, sizeof(target) - 1);
+        if (n < 0)
+                return false;
+
+        target[n] = 0;
+        base = strrchr(target, '/');
+        if (!base || strcmp(base + 1, device->name) != 0)
+                return false;
+
+        return !disk->diskseq || device_read_sysfs_u64(disk, "diskseq", &diskseq) < 0 || diskseq == disk->diskseq;
+}
+
+/**
+ * device_read_filter() - the name of the filter that is on a device
+ * @device: the device
+ * @ret: "" if there is none or the kernel does not tell
+ *
+ * Some kernels freeze the device's queue for this: it is read after an event, never in a loop.
+ */
+void device_read_filter(const JobDevice *device, char ret[static FILTER_NAME_SIZE]) {
+        char buf[64];
+
+        if (read_sysfs(device, "filter", buf, sizeof(buf)) < 0 || !filter_name_is_valid(buf) ||
+            !str_copy(ret, FILTER_NAME_SIZE, buf))
+                ret[0] = 0;
+}

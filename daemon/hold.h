@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Hold: the descriptors under which a device is proven and acted on. While the partition is open
+ * the kernel refuses to drop it, so what is proven holds until the close; for the same reason it
+ * is short. Used in worker processes only.
+ */
+
+#include "daemon/job.h"
+
+typedef struct Hold {
+        int disk_fd;      /* the whole disk, with a shared lock; -EBADF if not open */
+        int partition_fd; /* the partition; -EBADF if not open */
+} Hold;
+
+#define HOLD_INIT ((Hold) { -EBADF, -EBADF })
+
+void hold_close(Hold *h);
+JobOutcome hold_open_disk(Hold *h, const JobDevice *disk, JobReply *reply);
+JobOutcome hold_open_partition(Hold *h, const JobDevice *partition, JobReply *reply);
+
+bool device_is_in_sysfs(const JobDevice *device, const JobDevice *disk);
+int device_read_sysfs_u64(const JobDevice *device, const char *attribute, uint64_t *ret);
+void device_read_filter(const JobDevice *device, char ret[static FILTER_NAME_SIZE]);

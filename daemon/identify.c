@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <blkid/blkid.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/identify.h"
+#include "daemon/text.h"
+
+static void free_probe(blkid_probe *pr) {
+        blkid_free_probe(*pr);
+}
+
+/* A name with control bytes or half a character could not be told on the bus: not a name for us. */
+static bool utf8_is_printable(const char *s) {
+        const unsigned char *p = (const unsigned char *) s;
+
+        while (*p) {
+                unsigned n = *p < 0x80 ? 0 : *p >= 0xc2 && *p < 0xe0 ? 1 : (*p & 0xf0) == 0xe0 ? 2 :
+                             *p >= 0xf0 && *p < 0xf5 ? 3 : 9;
+                unsigned c = n == 0 ? *p : n == 1 ? *p & 0x1f : n == 2 ? *p & 0x0f : *p & 0x07;
+
+                if (n == 9 || *p < 0x20 || *p == 0x7f)
+                        return false;
+
+                p++;
+                for (unsigned i = 0; i < n; i++, p++) {
+                        if ((*p & 0xc0) != 0x80)
+                                return false;
+                        c = c << 6 | (*p & 0x3f);
+                }
+
+                if ((n == 2 && (c < 0x800 || (c >= 0xd800 && c < 0xe000))) || (n == 3 && (c < 0x10000 || c > 0x10ffff)))
+                        return false;
+        }
+
+        return true;
+}
+
+static void read_entry(blkid_partition par, Entry *ret) {
+        const char *uuid = blkid_partition_get_uuid(par), *name = blkid_partition_get_name(par);
+        const char *type = blkid_partition_get_type_string(par);
+
+        *ret = (Entry) {
+                .partno = (unsigned) blkid_partition_get_partno(par),
+                .start_sectors = (uint64_t) blkid_partition_get_start(par),
+                .size_sectors = (uint64_t) blkid_partition_get_size(par),
+        };
+
+        if (uuid)
+                (void) part_uuid_normalize(uuid, ret->uuid);
+
+        if (name && utf8_is_printable(name))
+                (void) str_copy(ret->label, sizeof(ret->label), name);
+
+        if (type)
+                (void) str_copy(ret->type, sizeof(ret->type), type);
+        else
+                (void) snprintf(ret->type, sizeof(ret->type), "0x%02x", (unsigned) blkid_partition_get_type(par));
+}
+
+static int compare_entries(const void *a, const void *b) {
+        const Entry *x = a, *y = b;
+
+        return x->partno < y->partno ? -1 : x->partno > y->partno;
+}
+
+/**
+ * identify_table() - read the partition table of a disk
+ * @disk_fd: the whole disk, open for reading; its position is not kept
+ * @reply: has_table, n_entries, entries (sorted by partno) and pt_uuid are written on success,
+ *         message on failure
+ *
+ * Only GPT and MBR are looked for. A disk without a table has no entries; that is a success.
+ *
+ * Return: 0, -EIO if the disk cannot be read or has two tables that contradict each other,
+ * -E2BIG if the table has more entries than a reply takes, or -ENOMEM.
+ */
+int identify_table(int disk_fd, JobReply *reply) {
+        __attribute__((cleanup(free_probe))) blkid_probe pr = blkid_new_probe();
+        char *types[] = { (char *) "gpt", (char *) "dos", NULL };
+        blkid_partlist list;
+        blkid_parttable table;
+        int n, r;
+
+        if (!pr)
+                return -ENOMEM;
+
+        if (blkid_probe_set_device(pr, disk_fd, 0, 0) < 0) {
+                (void) snprintf(reply->message, sizeof(reply->message), "its size cannot be read");
+                return -EIO;
+        }
+
+        blkid_probe_enable_superblocks(pr, 0);
+        blkid_probe_enable_partitions(pr, 1);
+        blkid_probe_set_partitions_flags(pr, BLKID_PARTS_ENTRY_DETAILS);
+        blkid_probe_filter_partitions_type(pr, BLKID_FLTR_ONLYIN, types);
+
+        /* 0: found; 1: nothing there; -2: more than one; -1: error, errno set */
+        errno = 0;
+        r = blkid_do_safeprobe(pr);
+        if (r < 0) {
+                (void) snprintf(reply->message, sizeof(reply->message), "%s",
+                                r == -2 ? "it has signatures of two partition tables; wipefs shows them" :
+                                errno ? strerror(errno) : "reading the table failed");
+                return -EIO;
+        }
+
+        reply->n_entries = 0;
+        reply->has_table = true;
+        if (r == 1)
+                return 0;
+
+        errno = 0;
+        list = blkid_probe_get_partitions(pr);
+        if (!list) {
+                reply->has_table = errno == 0;
+                if (errno)
+                        (void) snprintf(reply->message, sizeof(reply->message), "%s", strerror(errno));
+                return errno ? -EIO : 0;
+        }
+
+        table = blkid_partlist_get_table(list);
+        if (table && blkid_parttable_get_id(table))
+                (void) str_copy(reply->pt_uuid, sizeof(reply->pt_uuid), blkid_parttable_get_id(table));
+
+        n = blkid_partlist_numof_partitions(list);
+        if (n > JOB_ENTRIES_MAX) {
+                reply->has_table = false;
+                (void) snprintf(reply->message, sizeof(reply->message), "its table has %d entries, more than the %d"
+                                " that are looked at", n, JOB_ENTRIES_MAX);
+                return -E2BIG;
+        }
+
+        for (int i = 0; i < n; i++)
+                read_entry(blkid_partlist_get_partition(list, i), &reply->entries[reply->n_entries++]);
+
+        qsort(reply->entries, reply->n_entries, sizeof(reply->entries[0]), compare_entries);
+        return 0;
+}

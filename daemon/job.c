@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <string.h>
+
+#include "daemon/job.h"
+#include "daemon/text.h"
+
+static bool is_terminated(const char *s, size_t size) {
+        return memchr(s, 0, size) != NULL;
+}
+
+static bool entry_is_sane(const Entry *e) {
+        char uuid[PART_UUID_SIZE];
+
+        return e->partno > 0 && is_terminated(e->uuid, sizeof(e->uuid)) && is_terminated(e->label, sizeof(e->label)) &&
+               is_terminated(e->type, sizeof(e->type)) &&
+               (!e->uuid[0] || (part_uuid_normalize(e->uuid, uuid) && str_equal(e->uuid, uuid)));
+}
+
+/**
+ * job_reply_is_sane() - whether a message can be what a worker says
+ * @r: the message
+ * @size: how many bytes of it came
+ *
+ * A worker parses what a disk contains. One that was led astray by it may say anything; what it
+ * says wrong must be a wrong answer about its own disk and nothing worse.
+ */
+bool job_reply_is_sane(const JobReply *r, size_t size) {
+        if (size < offsetof(JobReply, entries) || r->protocol != JOB_PROTOCOL || r->outcome >= JOB_DIED ||
+            r->interface >= _KERNEL_INTERFACE_MAX || r->n_entries > JOB_ENTRIES_MAX ||
+            size != offsetof(JobReply, entries) + r->n_entries * sizeof(Entry))
+                return false;
+
+        if (!is_terminated(r->other_filter, sizeof(r->other_filter)) || !is_terminated(r->message, sizeof(r->message)) ||
+            !is_terminated(r->pt_uuid, sizeof(r->pt_uuid)))
+                return false;
+
+        for (uint32_t i = 0; i < r->n_entries; i++)
+                if (!entry_is_sane(&r->entries[i]) || (i > 0 && r->entries[i].partno <= r->entries[i - 1].partno))
+                        return false;
+
+        return true;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/resolve.h"
+#include "daemon/text.h"
+
+typedef struct Search {
+        Match match;      /* by table entry, if not empty */
+        const char *link; /* else by this link of udev's */
+} Search;
+
+static const char *after(const char *s, const char *prefix) {
+        size_t n = strlen(prefix);
+
+        return strncmp(s, prefix, n) == 0 ? s + n : NULL;
+}
+
+static bool fits(const Search *search, const Partition *p) {
+        const Entry *e = disk_get_entry(p->disk, p->partno);
+        const char *s = p->links;
+        size_t n;
+
+        if (!search->link)
+                return e && match_entry(&search->match, e);
+
+        n = strlen(search->link);
+        while (s && *s) {
+                size_t k = strcspn(s, " ");
+
+                if (k == n && memcmp(s, search->link, n) == 0)
+                        return true;
+                s += k + strspn(s + k, " ");
+        }
+
+        return false;
+}
+
+static RequestError tell(Text *t, char **ret_message, RequestError error) {
+        if (text_steal(t, ret_message) < 0)
+                *ret_message = NULL;
+
+        return error;
+}
+
+static RequestError find_one(const DeviceSet *devices, const Search *search, const char *name, Partition **ret,
+                             char **ret_message) {
+        Partition *found = NULL;
+        Text t = TEXT_INIT;
+
+        for (size_t i = 0; i < devices->n_disks; i++)
+                for (size_t j = 0; j < devices->disks[i]->n_partitions; j++) {
+                        Partition *p = devices->disks[i]->partitions[j];
+
+                        if (!fits(search, p))
+                                continue;
+
+                        if (found) {
+                                text_add(&t, "/dev/");
+                                text_add(&t, found->name);
+                                text_add(&t, " and /dev/");
+                                text_add(&t, p->name);
+                                text_add(&t, " both answer to ");
+                                text_add(&t, name);
+                                text_add(&t, "; name the one that is meant by its path");
+                                return tell(&t, ret_message, REQUEST_E_AMBIGUOUS);
+                        }
+
+                        found = p;
+                }
+
+        if (!found) {
+                text_add(&t, "no partition that is present answers to ");
+                text_add(&t, name);
+                text_add(&t, "; lsblk -o PATH,PARTUUID,PARTLABEL shows what there is");
+                return tell(&t, ret_message, REQUEST_E_NO_SUCH_DEVICE);
+        }
+
+        *ret = found;
+        return REQUEST_OK;
+}
+
+/**
+ * resolve_device() - the partition that a caller means
+ * @devices: what is there
+ * @name: "/dev/NAME", a link below /dev/disk, "PARTUUID=", "PARTLABEL=", "UUID=" or "LABEL=" as in
+ *        fstab; any content
+ * @ret: borrowed until the next event; written only on success
+ * @ret_message: on failure a sentence, owned by the caller; NULL if there is no memory for it
+ *
+ * Return: REQUEST_OK, REQUEST_E_INVALID (no such form), REQUEST_E_NO_SUCH_DEVICE,
+ * REQUEST_E_NO_IDENTITY (a whole disk) or REQUEST_E_AMBIGUOUS (several answer to it).
+ */
+RequestError resolve_device(const DeviceSet *devices, const char *name, Partition **ret, char **ret_message) {
+        static const struct {
+                const char *prefix, *folder;
+        } links[] = {
+                { "UUID=", "/dev/disk/by-uuid/" },
+                { "LABEL=", "/dev/disk/by-label/" },
+        };
+        Text t = TEXT_INIT;
+        Search search = { 0 };
+        const char *value;
+
+        value = after(name, "PARTUUID=");
+        if (value) {
+                if (!part_uuid_normalize(value, search.match.part_uuid)) {
+                        text_add(&t, name);
+                        text_add(&t, " is no partition UUID; one looks like"
+                                     " PARTUUID=0fc63daf-8483-4772-8e79-3d69d8477de4 or PARTUUID=1234abcd-01");
+                        return tell(&t, ret_message, REQUEST_E_INVALID);
+                }
+                return find_one(devices, &search, name, ret, ret_message);
+        }
+
+        value = after(name, "PARTLABEL=");
+        if (value) {
+                if (!*value || !str_copy(search.match.part_label, sizeof(search.match.part_label), value)) {
+                        text_add(&t, "a partition name has 1 to 36 characters");
+                        return tell(&t, ret_message, REQUEST_E_INVALID);
+                }
+                return find_one(devices, &search, name, ret, ret_message);
+        }
+
+        for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
+                RequestError error;
+                char *link;
+
+                value = after(name, links[i].prefix);
+                if (!value)
+                        continue;
+
+                text_add(&t, links[i].folder);
+                text_add(&t, value);
+                if (text_steal(&t, &link) < 0)
+                        return REQUEST_E_FAILED;
+
+                search.link = link;
+                error = find_one(devices, &search, name, ret, ret_message);
+                free(link);
+                return error;
+        }
+
+        value = after(name, "/dev/");
+        if (!value || !*value) {
+                text_add(&t, "a device is named by its path below /dev, or by PARTUUID=, PARTLABEL=, UUID= or LABEL=");
+                return tell(&t, ret_message, REQUEST_E_INVALID);
+        }
+
+        *ret = device_set_get_partition(devices, value);
+        if (*ret)
+                return REQUEST_OK;
+
+        if (device_set_get_disk(devices, value)) {
+                text_add(&t, name);
+                text_add(&t, " is a whole disk; name one of its partitions, which have a UUID to recognise them by");
+                return tell(&t, ret_message, REQUEST_E_NO_IDENTITY);
+        }
+
+        search.link = name;
+        return find_one(devices, &search, name, ret, ret_message);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Tells of block devices: the kernel's events, udev's, and a look at all that is there. The one
+ * place that knows libudev. Callbacks only take facts in; "done" ends a batch of them.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "daemon/device.h"
+
+typedef struct UEvent UEvent;
+
+typedef struct UEventHandler {
+        void (*device)(const DeviceEvent *e, void *userdata);
+        void (*module)(const char *name, void *userdata); /* a kernel module was loaded */
+        void (*lost)(void *userdata);  /* events were lost: look at everything again */
+        void (*done)(void *userdata);  /* no more events for the moment */
+        void *userdata;
+} UEventHandler;
+
+int uevent_new(sd_event *event, const UEventHandler *handler, UEvent **ret);
+UEvent *uevent_free(UEvent *u);
+int uevent_look(UEvent *u);

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/worker-pool.h"
+
+typedef struct Work {
+        struct Work *next;
+        JobRequest request;
+        int memfd; /* owned; -EBADF if none */
+} Work;
+
+typedef struct Worker {
+        struct Worker *next;
+        WorkerPool *pool;
+        pid_t pid;
+        int fd;
+        sd_event_source *io;
+        sd_event_source *timer;
+        Work *work;  /* what it is doing; NULL: idle */
+        bool stuck;  /* has not answered in time */
+} Worker;
+
+struct WorkerPool {
+        sd_event *event;
+        char *executable;
+        WorkerPoolConfig config;
+        WorkerDone done;
+        void *userdata;
+        Worker *workers;
+        Work *queue;       /* first come, first served */
+        Work **queue_tail;
+};
+
+static Work *work_free(Work *w) {
+        if (!w)
+                return NULL;
+
+        if (w->memfd >= 0)
+                close(w->memfd);
+        free(w);
+        return NULL;
+}
+
+static Worker *worker_free(Worker *w) {
+        for (Worker **p = &w->pool->workers; *p; p = &(*p)->next)
+                if (*p == w) {
+                        *p = w->next;
+                        break;
+                }
+
+        sd_event_source_disable_unref(w->io);
+        sd_event_source_disable_unref(w->timer);
+        work_free(w->work);
+        if (w->fd >= 0)
+                close(w->fd);
+        free(w);
+        return NULL;
+}
+
+static int on_reply(sd_event_source *s, int fd, uint32_t revents, void *userdata);
+
+/* Starts a worker with its end of a socket pair as standard input and nothing else of ours. */
+static int worker_spawn(WorkerPool *p, Worker **ret) {
+        char *argv[] = { p->executable, NULL }, *envp[] = { NULL };
+        posix_spawn_file_actions_t actions;
+        posix_spawnattr_t attributes;
+        int fds[2], r;
+        sigset_t none;
+        Worker *w;
+
+        w = calloc(1, sizeof(*w));
+        if (!w)
+                return -ENOMEM;
+
+        w->pool = p;
+        w->fd = -EBADF;
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0) {
+                r = -errno;
+                free(w);
+                return r;
+        }
+
+        w->fd = fds[0];
+        w->next = p->workers;
+        p->workers = w;
+
+        sigemptyset(&none);
+        r = posix_spawn_file_actions_init(&actions);
+        if (r == 0) {
+                r = posix_spawnattr_init(&attributes);
+                if (r == 0) {
+                        r = posix_spawn_file_actions_adddup2(&actions, fds[1], STDIN_FILENO);
+                        if (r == 0)
+                                r = posix_spawnattr_setsigmask(&attributes, &none);
+                        if (r == 0)
+                                r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+                        if (r == 0)
+                                r = posix_spawn(&w->pid, p->executable, &actions, &attributes, argv, envp);
+                        posix_spawnattr_destroy(&attributes);
+                }
+                posix_spawn_file_actions_destroy(&actions);
+        }
+        close(fds[1]);
+
+        if (r != 0) {
+                worker_free(w);
+                return -r;
+        }
+
+        r = fcntl(w->fd, F_SETFL, O_NONBLOCK);
+        if (r < 0)
+                r = -errno;
+        else
+                r = sd_event_add_io(p->event, &w->io, w->fd, EPOLLIN, on_reply, w);
+        if (r >= 0)
+                r = sd_event_source_set_priority(w->io, SD_EVENT_PRIORITY_NORMAL - 5);
+        if (r < 0) {
+                worker_free(w);
+                return r;
+        }
+
+        *ret = w;
+        return 0;
+}
+
+static void answer(WorkerPool *p, Work *work, JobOutcome outcome, const char *message) {
+        JobReply reply = { .protocol = JOB_PROTOCOL, .id = work->request.id, .outcome = outcome };
+
+        strncpy(reply.message, message, sizeof(reply.message) - 1);
+        p->done(&work->request, &reply, work->memfd, p->userdata);
+}
+
+static int on_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
+        Worker *w = userdata;
+
+        (void) s;
+        (void) usec;
+
+        w->stuck = true;
+        answer(w->pool, w->work, JOB_TIMED_OUT, "the device does not answer");
+        return 0;
+}
+
+static int worker_begin(Worker *w, Work *work) {
+        union {
+                struct cmsghdr header;
+                char buf[CMSG_SPACE(sizeof(int))];
+        } control = {};
+        struct iovec iov = { .iov_base = &work->request, .iov_len = sizeof(work->request) };
+        struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+        int r;
+
+        if (work->memfd >= 0) {
+                struct cmsghdr *c;
+
+                m.msg_control = &control;
+                m.msg_controllen = sizeof(control);
+                c = CMSG_FIRSTHDR(&m);
+                c->cmsg_level = SOL_SOCKET;
+                c->cmsg_type = SCM_RIGHTS;
+                c->cmsg_len = CMSG_LEN(sizeof(int));
+                memcpy(CMSG_DATA(c), &work->memfd, sizeof(int));
+        }
+
+        if (sendmsg(w->fd, &m, MSG_NOSIGNAL) < 0)
+                return -errno;
+
+        if (w->timer) {
+                r = sd_event_source_set_time_relative(w->timer, w->pool->config.timeout_usec);
+                if (r >= 0)
+                        r = sd_event_source_set_enabled(w->timer, SD_EVENT_ONESHOT);
+        } else
+                r = sd_event_add_time_relative(w->pool->event, &w->timer, CLOCK_MONOTONIC,
+                                               w->pool->config.timeout_usec, 0, on_timeout, w);
+
+        /* The job is under way now: without a timer it is only not bounded, and that is no reason
+         * to say that it failed. */
+        (void) r;
+        w->work = work;
+        return 0;
+}
+
+/* Hands out what is queued to workers that are idle or can be started. */
+static void pool_dispatch(WorkerPool *p) {
+        while (p->queue) {
+                Worker *w = NULL;
+                unsigned n_busy = 0;
+                Work *work = p->queue;
+                int r;
+
+                for (Worker *i = p->workers; i; i = i->next)
+                        if (!i->work)
+                                w = i;
+                        else if (!i->stuck)
+                                n_busy++;
+
+                if (!w && n_busy >= p->config.n_max)
+                        return;
+
+                p->queue = work->next;
+                if (!p->queue)
+                        p->queue_tail = &p->queue;
+                work->next = NULL;
+
+                r = w ? 0 : worker_spawn(p, &w);
+                if (r >= 0)
+                        r = worker_begin(w, work);
+                if (r < 0) {
+                        if (w && !w->work)
+                                worker_free(w);
+                        answer(p, work, JOB_DIED, "no worker process could be started");
+                        work_free(work);
+                }
+        }
+}
+
+/* Keeps some idle workers and lets the others go. */
+static void pool_trim(WorkerPool *p) {
+        unsigned n_idle = 0;
+
+        for (Worker *w = p->workers, *next; w; w = next) {
+                next = w->next;
+                if (!w->work && ++n_idle > p->config.n_warm)
+                        worker_free(w);
+        }
+}
+
+static int on_reply(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        static JobReply reply; /* large, and used by one at a time */
+        Worker *w = userdata;
+        WorkerPool *p = w->pool;
+        Work *work = w->work;
+        ssize_t n;
+
+        (void) s;
+        (void) revents;
+
+        n = recv(fd, &reply, sizeof(reply), MSG_DONTWAIT);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return 0;
+
+        w->work = NULL;
+        if (w->timer)
+                (void) sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
+
+        if (!work || n < (ssize_t) offsetof(JobReply, entries) || reply.protocol != JOB_PROTOCOL ||
+            reply.id != work->request.id || !job_reply_is_sane(&reply, (size_t) n)) {
+                /* It died, or speaks nonsense: either way it is of no use any more. */
+                worker_free(w);
+                if (work)
+                        answer(p, work, JOB_DIED, "its worker process ended without an answer");
+        } else {
+                w->stuck = false;
+                p->done(&work->request, &reply, work->memfd, p->userdata);
+        }
+
+        work_free(work);
+        pool_dispatch(p);
+        pool_trim(p);
+        return 0;
+}
+
+/**
+ * worker_pool_new() - start the warm workers
+ * @event: the loop that replies arrive in
+ * @config: copied
+ * @done: called for each job that was submitted
+ * @userdata: for @done
+ * @ret: the pool, owned by the caller; it reaps its children through SIGCHLD being ignored, which
+ *       the caller sees to
+ *
+ * Return: 0, or a negative errno: no process can be started.
+ */
+int worker_pool_new(sd_event *event, const WorkerPoolConfig *config, WorkerDone done, void *userdata,
+                    WorkerPool **ret) {
+        WorkerPool *p;
+        int r;
+
+        p = calloc(1, sizeof(*p));
+        if (!p)
+                return -ENOMEM;
+
+        p->event = sd_event_ref(event);
+        p->config = *config;
+        p->executable = strdup(config->executable);
+        p->done = done;
+        p->userdata = userdata;
+        p->queue_tail = &p->queue;
+
+        if (!p->executable) {
+                worker_pool_free(p);
+                return -ENOMEM;
+        }
+
+        for (unsigned i = 0; i < config->n_warm; i++) {
+                Worker *w;
+
+                r = worker_spawn(p, &w);
+                if (r < 0) {
+                        worker_pool_free(p);
+                        return r;
+                }
+        }
+
+        *ret = p;
+        return 0;
+}
+
+/**
+ * worker_pool_free() - let all workers go
+ * @p: the pool or NULL; consumed
+ *
+ * Jobs under way run to their end in their workers, which nobody hears then. Nothing is detached.
+ *
+ * Return: NULL.
+ */
+WorkerPool *worker_pool_free(WorkerPool *p) {
+        if (!p)
+                return NULL;
+
+        while (p->workers)
+                worker_free(p->workers);
+
+        while (p->queue) {
+                Work *next = p->queue->next;
+
+                work_free(p->queue);
+                p->queue = next;
+        }
+
+        sd_event_unref(p->event);
+        free(p->executable);
+        free(p);
+        return NULL;
+}
+
+/**
+ * worker_pool_submit() - have a job done
+ * @p: the pool
+ * @request: copied
+ * @memfd: for JOB_CTL: consumed, on failure too; else -EBADF
+ *
+ * Jobs begin in the order in which they are submitted, and run beside each other: the caller
+ * sees to it that there is one per disk.
+ *
+ * Return: 0: the callback will be called, possibly before this returns; or -ENOMEM.
+ */
+int worker_pool_submit(WorkerPool *p, const JobRequest *request, int memfd) {
+        Work *work = malloc(sizeof(*work));
+
+        if (!work) {
+                if (memfd >= 0)
+                        close(memfd);
+                return -ENOMEM;
+        }
+
+        *work = (Work) { .request = *request, .memfd = memfd };
+        *p->queue_tail = work;
+        p->queue_tail = &work->next;
+        pool_dispatch(p);
+        return 0;
+}
