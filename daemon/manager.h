@@ -4,13 +4,15 @@
 /*
  * The manager owns everything and wires it: events and results go into the core, its actions go
  * out. Here is what the bus side may ask of it. All calls are from the event loop and return at
- * once; what takes time answers by callback, exactly once, never from within the call itself...
- * unless the answer is known at once, which the callback must stand.
+ * once. What takes time answers by callback, exactly once; if the answer is known at once the
+ * callback is called before the call returns.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <systemd/sd-event.h>
 
 #include "daemon/attachment.h"
 #include "daemon/identity.h"
@@ -18,6 +20,16 @@
 #include "daemon/policy.h"
 
 typedef struct Manager Manager;
+
+typedef struct ManagerConfig {
+        const char *const *policy_folders; /* NULL-terminated, highest precedence first */
+        const char *state_folder;          /* for records; its parent exists */
+        const char *worker;                /* full path of blkfilter-worker */
+} ManagerConfig;
+
+int manager_new(sd_event *event, const ManagerConfig *config, Manager **ret);
+Manager *manager_free(Manager *m);
+int manager_start(Manager *m);
 
 /* Why a request was not done. Each has a D-Bus error name in dbus/bus-error.c. */
 typedef enum RequestError {

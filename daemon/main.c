@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/manager.h"
+#include "dbus/bus.h"
+
+#include "config.h"
+
+static const char *const policy_folders[] = {
+        SYSCONFDIR "/blkfilter.d",
+        "/run/blkfilter.d",
+        PREFIX "/lib/blkfilter.d",
+        NULL,
+};
+
+static int on_stop(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        (void) si;
+        (void) userdata;
+
+        (void) sd_notify(0, "STOPPING=1\nSTATUS=stopping; what is attached stays attached");
+        return sd_event_exit(sd_event_source_get_event(s), 0);
+}
+
+static int on_reload(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
+        Manager *m = userdata;
+        struct timespec t;
+
+        (void) s;
+        (void) si;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &t);
+        (void) sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+                          (unsigned long long) t.tv_sec * 1000000 + (unsigned long long) t.tv_nsec / 1000);
+
+        if (manager_reload(m) < 0)
+                log_line(LOG_ERR, "there is no memory to reload the policies; those in force stay");
+
+        (void) sd_notify(0, "READY=1");
+        return 0;
+}
+
+static int add_signals(sd_event *event, Manager *m) {
+        sigset_t mask;
+        int r;
+
+        /* workers end by themselves and are not waited for */
+        (void) signal(SIGCHLD, SIG_IGN);
+
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGTERM);
+        sigaddset(&mask, SIGINT);
+        sigaddset(&mask, SIGHUP);
+        if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+                return -errno;
+
+        r = sd_event_add_signal(event, NULL, SIGTERM, on_stop, NULL);
+        if (r >= 0)
+                r = sd_event_add_signal(event, NULL, SIGINT, on_stop, NULL);
+        if (r >= 0)
+                r = sd_event_add_signal(event, NULL, SIGHUP, on_reload, m);
+
+        return r;
+}
+
+static int run(void) {
+        const ManagerConfig config = {
+                .policy_folders = policy_folders,
+                .state_folder = "/run/blkfilterd/attachments",
+                .worker = LIBEXECDIR "/blkfilter-worker",
+        };
+        const BusConfig bus_config = {};
+        sd_event *event = NULL;
+        Manager *m = NULL;
+        Bus *bus = NULL;
+        int r;
+
+        r = sd_event_default(&event);
+        if (r >= 0)
+                r = manager_new(event, &config, &m);
+        if (r >= 0)
+                r = add_signals(event, m);
+        if (r >= 0)
+                r = sd_event_set_watchdog(event, true);
+        if (r < 0)
+                log_line(LOG_ERR, "starting failed: %s", strerror(-r));
+
+        if (r >= 0)
+                r = manager_start(m); /* logs */
+
+        /* after the first look is planned, before it is made: nobody asks before it is */
+        if (r >= 0) {
+                r = bus_new(event, m, &bus_config, &bus);
+                if (r < 0)
+                        log_line(LOG_ERR, "the D-Bus side cannot be set up: %s", strerror(-r));
+        }
+
+        if (r >= 0)
+                r = sd_event_loop(event);
+
+        bus_free(bus);
+        manager_free(m);
+        sd_event_unref(event);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static void help(const char *name) {
+        (void) printf("%s [OPTION]\n"
+                      "\n"
+                      "Puts block device filters on the partitions they belong to, and back after a re-read\n"
+                      "of a partition table. Started by systemd (blkfilterd.service).\n"
+                      "\n"
+                      "  -h, --help     this text\n"
+                      "      --version  the version\n", name);
+}
+
+int main(int argc, char *argv[]) {
+        static const struct option options[] = {
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, 'v' },
+                {},
+        };
+        int c;
+
+        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+                switch (c) {
+                case 'h':
+                        help(argv[0]);
+                        return EXIT_SUCCESS;
+                case 'v':
+                        (void) printf("blkfilterd %s\n", VERSION);
+                        return EXIT_SUCCESS;
+                default:
+                        return EXIT_FAILURE;
+                }
+
+        if (optind < argc) {
+                (void) fprintf(stderr, "blkfilterd takes no arguments; see --help\n");
+                return EXIT_FAILURE;
+        }
+
+        if (getuid() != 0) {
+                (void) fprintf(stderr, "blkfilterd must run as root; systemctl start blkfilterd.service does that\n");
+                return EXIT_FAILURE;
+        }
+
+        return run();
+}
