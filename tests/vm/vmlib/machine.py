@@ -63,7 +63,7 @@ def _arguments(kernel, image, spare, append):
     """QEMU's arguments that every machine has. Nothing that it writes to a disk is kept."""
     arguments = [*accelerators(kernel), '-cpu', 'max', '-smp', '2', '-m', '2G',
                  '-kernel', str(kernel / 'bzImage'),
-                 '-append', 'root=/dev/vda rootfstype=ext4 rw console=ttyS0 loglevel=5 panic=-1 oops=panic '
+                 '-append', 'root=/dev/vda rootfstype=ext4 rw console=ttyS0 loglevel=5 printk.time=1 panic=-1 oops=panic '
                             'systemd.show_status=no fsck.mode=skip ' + append,
                  '-device', 'virtio-rng-pci', '-device', 'virtio-serial-pci',
                  '-drive', f'file={image},format=raw,if=none,id=root,snapshot=on',
