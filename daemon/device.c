@@ -246,7 +246,7 @@ int disk_set_table(Disk *d, const char *pt_uuid, const Entry *entries, size_t n_
  * @d: the disk
  */
 bool disk_udev_caught_up(const Disk *d) {
-        if (!d->known || !d->settled || d->udev_removed_seq < d->removed_seq)
+        if (!d->known || !d->settled)
                 return false;
 
         for (size_t i = 0; i < d->n_partitions; i++)
@@ -260,7 +260,9 @@ bool disk_udev_caught_up(const Disk *d) {
  * disk_settle_by_udev() - call a disk's table known by what udev has told
  * @d: the disk; disk_udev_caught_up() holds
  *
- * Entries without a partition are dropped: udev tells of partitions, not of tables.
+ * Entries without a partition are dropped: udev tells of partitions, not of tables. In the middle
+ * of a re-read, which removes before it adds, that would forget who has an identity and hand it to
+ * a clone. So this is for disks only that no attachment waits for; the others are scanned.
  */
 void disk_settle_by_udev(Disk *d) {
         size_t n = 0;
@@ -402,13 +404,6 @@ static int apply_partition(DeviceSet *s, const DeviceEvent *e) {
         Disk *d = device_set_get_disk(s, e->disk);
         Partition *p = d ? disk_get_partition(d, e->partno) : NULL;
 
-        if (d && e->action == EVENT_REMOVE) {
-                if (e->source == EVENT_KERNEL)
-                        d->removed_seq = e->seqnum;
-                else if (e->seqnum > d->udev_removed_seq)
-                        d->udev_removed_seq = e->seqnum;
-        }
-
         if (e->source == EVENT_UDEV && e->seqnum && e->seqnum < (p ? p->kernel_seq : s->kernel_seq + 1))
                 return 0;
 
@@ -482,8 +477,10 @@ void device_set_look_begin(DeviceSet *s) {
 /**
  * device_set_look_end() - after all devices were told: what was not among them is gone
  * @s: the set
+ * @first: nothing was known before: what udev says is all there is to know. Later a look may fall
+ *         between the two halves of a re-read, and what a table said must not be forgotten for it
  */
-void device_set_look_end(DeviceSet *s) {
+void device_set_look_end(DeviceSet *s, bool first) {
         for (size_t i = s->n_disks; i-- > 0; ) {
                 Disk *d = s->disks[i];
 
@@ -498,7 +495,7 @@ void device_set_look_end(DeviceSet *s) {
                                 disk_touch(d);
                         }
 
-                /* events may have been lost, those of udev too */
-                d->udev_removed_seq = d->removed_seq;
+                if (first && disk_udev_caught_up(d))
+                        disk_settle_by_udev(d);
         }
 }

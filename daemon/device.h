@@ -76,9 +76,6 @@ struct Disk {
         uint32_t major, minor;
         uint64_t diskseq;          /* 0 if the driver has none */
         uint64_t kernel_seq;       /* newest kernel event about the disk itself */
-        uint64_t removed_seq;      /* kernel's newest removal of a partition of it */
-        uint64_t udev_removed_seq; /* udev's: a re-read removes first, so what it removed may be
-                                    * about to come again as long as udev lags behind */
         bool known;                /* udev called it ready at least once since it came */
         bool settled;              /* udev is done with the newest event */
         char ignored[64];
@@ -113,7 +110,7 @@ typedef struct DeviceSet {
 void device_set_deinit(DeviceSet *s);
 int device_set_apply(DeviceSet *s, const DeviceEvent *e);
 void device_set_look_begin(DeviceSet *s);
-void device_set_look_end(DeviceSet *s);
+void device_set_look_end(DeviceSet *s, bool first);
 
 Disk *device_set_get_disk(const DeviceSet *s, const char *name);
 Disk *device_set_get_disk_by_uid(const DeviceSet *s, uint64_t uid);

@@ -33,6 +33,7 @@ struct Manager {
         uint64_t probe_disk;           /* uid of the disk that was asked last */
         uint64_t probe_again_at_usec;  /* monotonic; 0: no delay */
         uint64_t n_probe_failures;     /* in a row */
+        bool looked;                   /* at all devices, at least once */
         bool look;                     /* look at all devices again */
         bool ready;                    /* told systemd */
         bool counts_changed;

@@ -215,7 +215,8 @@ static void look(Manager *m) {
                 return;
         }
 
-        device_set_look_end(&m->world.devices);
+        device_set_look_end(&m->world.devices, !m->looked);
+        m->looked = true;
 }
 
 static void log_change(const Attachment *a) {

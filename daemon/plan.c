@@ -104,13 +104,13 @@ static int plan_disk(World *w, Disk *d, const Now *now, Plan *p) {
         if (!d->dirty || !d->known || d->ignored[0])
                 return 0;
 
-        /* What udev told is as good as a scan, and costs nothing. */
-        if (disk_udev_caught_up(d) && !d->n_scan_failures) {
-                disk_settle_by_udev(d);
+        if (!disk_matters(w, d)) {
+                if (disk_udev_caught_up(d))
+                        disk_settle_by_udev(d);
                 return 0;
         }
 
-        if (d->job || d->stuck || w->interface <= KERNEL_INTERFACE_NONE || !disk_matters(w, d))
+        if (d->job || d->stuck || w->interface <= KERNEL_INTERFACE_NONE)
                 return 0;
 
         if (d->scan_retry_at_usec > now->monotonic_usec) {
