@@ -45,6 +45,10 @@ void manager_submit(Manager *m, const JobRequest *request, int memfd);
 void manager_save(Manager *m, const Attachment *a);
 void manager_remove_attachment(Manager *m, Attachment *a);
 
+void tell_attachments(Manager *m);
+void tell_policies(const PolicySet *policies);
+void tell_systemd(Manager *m);
+
 void requests_begin_jobs(Manager *m);
 void requests_job_done(Manager *m, const JobRequest *request, const JobReply *reply, int memfd);
 void requests_check(Manager *m);

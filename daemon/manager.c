@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 #include <time.h>
 
 #include "daemon/log.h"
@@ -219,75 +216,6 @@ static void look(Manager *m) {
         m->looked = true;
 }
 
-static void log_change(const Attachment *a) {
-        char message[1024], *identity = NULL;
-        int priority;
-
-        if (match_to_string(&a->match, &identity) < 0)
-                identity = NULL;
-
-        if (a->changed & ATTACHMENT_CHANGED_LOST) {
-                const Gap *g = &a->gaps[a->n_gaps_kept - 1];
-
-                (void) snprintf(message, sizeof(message), "%s on %s: the filter is gone (%s); what is written until it is"
-                                " back is not seen by it", a->filter, identity ?: a->id, g->reason);
-                log_attachment(LOG_WARNING, LOG_ID_LOST, a, message);
-        }
-
-        if (a->changed & ATTACHMENT_CHANGED_BACK) {
-                const Gap *g = &a->gaps[a->n_gaps_kept - 1];
-
-                (void) snprintf(message, sizeof(message), "%s on %s: the filter is back on /dev/%s after %" PRIu64
-                                ".%03" PRIu64 " s (%s); it starts from nothing, an increment from before is not whole",
-                                a->filter, identity ?: a->id, a->device, (g->end_usec - g->begin_usec) / 1000000,
-                                (g->end_usec - g->begin_usec) / 1000 % 1000, g->reason);
-                log_attachment(LOG_NOTICE, LOG_ID_RESTORED, a, message);
-        }
-
-        /* while a filter is on its way back the two lines above say all */
-        if (a->changed & ATTACHMENT_CHANGED_STATE && a->state != ATTACHMENT_ATTACHING &&
-            !(a->changed & ATTACHMENT_CHANGED_BACK) &&
-            !(a->changed & ATTACHMENT_CHANGED_LOST && a->state == ATTACHMENT_WAITING)) {
-                priority = a->state == ATTACHMENT_ATTACHED || a->state == ATTACHMENT_WAITING ||
-                           a->state == ATTACHMENT_DETACHED ? LOG_INFO : LOG_WARNING;
-                (void) snprintf(message, sizeof(message), "%s on %s: %s: %s", a->filter, identity ?: a->id,
-                                attachment_state_to_string(a->state), a->reason);
-                log_attachment(priority, LOG_ID_STATE, a, message);
-        }
-
-        free(identity);
-}
-
-/* Tells what the plan has changed: journal, records, bus. */
-static void flush(Manager *m) {
-        AttachmentSet *s = &m->world.attachments;
-
-        for (size_t i = s->n_items; i-- > 0; ) {
-                Attachment *a = s->items[i];
-                uint32_t changed = a->changed;
-
-                if (a->orphaned && !a->on_device && !a->job) {
-                        manager_remove_attachment(m, a);
-                        continue;
-                }
-
-                if (!changed)
-                        continue;
-
-                log_change(a);
-                if (changed & (ATTACHMENT_CHANGED_RECORD | ATTACHMENT_CHANGED_ADDED))
-                        manager_save(m, a);
-
-                a->changed = 0;
-                m->counts_changed = true;
-
-                if (changed & ATTACHMENT_CHANGED_ADDED && m->listener.attachment_added)
-                        m->listener.attachment_added(a, m->listener.userdata);
-                if (m->listener.attachment_changed)
-                        m->listener.attachment_changed(a, changed, m->listener.userdata);
-        }
-}
-
 static bool manager_is_settled(const Manager *m) {
         if (m->probe_job || m->look)
                 return false;
@@ -297,23 +225,6 @@ static bool manager_is_settled(const Manager *m) {
                         return false;
 
         return true;
-}
-
-static void tell_systemd(Manager *m) {
-        size_t n_attached = 0, n_bad = 0;
-
-        for (size_t i = 0; i < m->world.attachments.n_items; i++) {
-                AttachmentState state = m->world.attachments.items[i]->state;
-
-                n_attached += state == ATTACHMENT_ATTACHED;
-                n_bad += state == ATTACHMENT_CONFLICT || state == ATTACHMENT_AMBIGUOUS || state == ATTACHMENT_REFUSED ||
-                         state == ATTACHMENT_FAILED || state == ATTACHMENT_STUCK || state == ATTACHMENT_UNSUPPORTED;
-        }
-
-        (void) sd_notifyf(0, "%sSTATUS=%zu attached of %zu, %zu in trouble, %zu errors in policies; interface %s",
-                          m->ready ? "" : "READY=1\n", n_attached, m->world.attachments.n_items, n_bad,
-                          m->policies->n_errors, kernel_interface_to_string(m->world.interface));
-        m->ready = true;
 }
 
 static int on_wake(sd_event_source *s, uint64_t usec, void *userdata) {
@@ -371,7 +282,7 @@ static int on_run(sd_event_source *s, void *userdata) {
         set_wake(m, plan.wake_at_usec);
         plan_deinit(&plan);
 
-        flush(m);
+        tell_attachments(m);
         requests_check(m);
 
         if (m->counts_changed || (!m->ready && manager_is_settled(m))) {
@@ -412,18 +323,7 @@ int manager_reload(Manager *m) {
         m->policies = policies;
         m->counts_changed = true;
 
-        for (size_t i = 0; i < policies->n_errors; i++) {
-                const PolicyError *e = &policies->errors[i];
-
-                if (e->line > 0)
-                        log_line(LOG_WARNING, "%s:%u: %s%s", e->path, e->line, e->message,
-                                 e->kept_last ? " Its last good version stays in force." : "");
-                else
-                        log_line(LOG_WARNING, "%s: %s%s", e->path, e->message,
-                                 e->kept_last ? " Its last good version stays in force." : "");
-        }
-
-        log_line(LOG_INFO, "%zu policies in force, %zu errors in policy files", policies->n_policies, policies->n_errors);
+        tell_policies(policies);
         manager_schedule(m);
         return 0;
 }

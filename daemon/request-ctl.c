@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* CTL: one command for a filter, with its payload and buffers in a memfd. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "daemon/request.h"
+
+/* Lays payload, table and buffers out in a memfd, as job.h says. */
+static int make_memfd(Request *r, const void *payload, const RequestBuffer *buffers) {
+        size_t table = (r->payload_size + 7) & ~(size_t) 7;
+        size_t at = table + r->n_buffers * sizeof(JobBuffer);
+
+        r->memfd = memfd_create("blkfilter-ctl", MFD_CLOEXEC);
+        if (r->memfd < 0)
+                return -errno;
+
+        if (r->payload_size > 0 && pwrite(r->memfd, payload, r->payload_size, 0) != (ssize_t) r->payload_size)
+                return -EIO;
+
+        for (size_t i = 0; i < r->n_buffers; i++) {
+                const JobBuffer b = {
+                        .payload_offset = buffers[i].payload_offset,
+                        .size = buffers[i].size,
+                        .memfd_offset = at,
+                };
+
+                if (pwrite(r->memfd, &b, sizeof(b), (off_t) (table + i * sizeof(b))) != (ssize_t) sizeof(b) ||
+                    pwrite(r->memfd, buffers[i].data, b.size, (off_t) at) != (ssize_t) b.size)
+                        return -EIO;
+
+                r->buffers[i] = (RequestBuffer) { .payload_offset = b.payload_offset, .size = b.size };
+                r->offsets[i] = at;
+                at = (at + b.size + 7) & ~(size_t) 7;
+        }
+
+        r->memfd_size = at;
+        return ftruncate(r->memfd, (off_t) at) < 0 ? -errno : 0;
+}
+
+/**
+ * manager_ctl() - send one command to the filter on a partition
+ * @m: the manager
+ * @subject: from manager_resolve()
+ * @filter: its name, any content
+ * @cmd: the filter's command
+ * @payload: @payload_size bytes; borrowed for the call
+ * @payload_size: bytes; what the kernel leaves of them is the answer
+ * @buffers: @n_buffers elements; each gets memory of its own, its address is written into the
+ *           payload, 8 bytes at payload_offset, which lie within it
+ * @n_buffers: may be 0
+ * @done: called once, with what the kernel left, or why nothing was sent
+ * @userdata: for @done
+ */
+void manager_ctl(Manager *m, const Subject *subject, const char *filter, uint32_t cmd, const void *payload,
+                 size_t payload_size, const RequestBuffer *buffers, size_t n_buffers, RequestDone done, void *userdata) {
+        Request *r = request_new(m, JOB_CTL, subject, filter, done, userdata);
+
+        if (!r || !request_partition(m, r))
+                return;
+
+        r->cmd = cmd;
+        r->payload_size = payload_size;
+        r->n_buffers = n_buffers;
+        r->buffers = calloc(n_buffers + 1, sizeof(*r->buffers));
+        r->offsets = calloc(n_buffers + 1, sizeof(*r->offsets));
+
+        if (!r->buffers || !r->offsets || make_memfd(r, payload, buffers) < 0) {
+                request_finish(m, r, REQUEST_E_FAILED, "there is no memory for the command");
+                return;
+        }
+
+        manager_schedule(m);
+}
+
+static void ctl_answer(Request *r, const JobReply *reply, int memfd) {
+        RequestAnswer a = {
+                .result = reply->outcome == JOB_OK ? 0 : -reply->error,
+                .payload_size = r->payload_size,
+                .buffers = r->buffers,
+                .n_buffers = r->n_buffers,
+        };
+        uint8_t *map = NULL;
+
+        if (r->answered)
+                return;
+
+        if (r->memfd_size > 0) {
+                map = mmap(NULL, r->memfd_size, PROT_READ, MAP_SHARED, memfd, 0);
+                if (map == MAP_FAILED) {
+                        request_answer(r, REQUEST_E_FAILED, "there is no memory for the answer; the command was carried out");
+                        return;
+                }
+        }
+
+        a.payload = map;
+        for (size_t i = 0; i < r->n_buffers; i++)
+                r->buffers[i].data = map + r->offsets[i];
+
+        r->done(&a, r->userdata);
+        r->answered = true;
+
+        if (map)
+                (void) munmap(map, r->memfd_size);
+}
+
+/**
+ * ctl_done() - answer with what the kernel left
+ * @r: the request; stays with the caller
+ * @reply: what the worker said
+ * @memfd: payload and buffers, as job.h says; -EBADF if the job never reached a worker
+ */
+void ctl_done(Request *r, const JobReply *reply, int memfd) {
+        char message[JOB_MESSAGE_SIZE + 128];
+
+        switch (reply->outcome) {
+
+        case JOB_OK:
+                ctl_answer(r, reply, memfd);
+                return;
+
+        case JOB_FAILED:
+                /* an errno that came from the filter itself is an answer, too */
+                if (memfd >= 0 && reply->error > 0) {
+                        ctl_answer(r, reply, memfd);
+                        return;
+                }
+                (void) snprintf(message, sizeof(message), "the command was not sent: %s", reply->message);
+                request_answer(r, REQUEST_E_FAILED, message);
+                return;
+
+        case JOB_NOT_ATTACHED:
+                (void) snprintf(message, sizeof(message), "filter %s is not on /dev/%s; attach it first", r->filter,
+                                r->subject.device);
+                request_answer(r, REQUEST_E_NOT_ATTACHED, message);
+                return;
+
+        case JOB_NO_COMMAND:
+                (void) snprintf(message, sizeof(message), "filter %s takes no commands", r->filter);
+                request_answer(r, REQUEST_E_NO_COMMAND, message);
+                return;
+
+        case JOB_GONE:
+                request_answer(r, REQUEST_E_STALE, "the device went away");
+                return;
+
+        case JOB_LOCKED:
+                request_answer(r, REQUEST_E_LOCKED, "another program holds the lock of the disk; try again when it is done");
+                return;
+
+        case JOB_UNSUPPORTED:
+                request_answer(r, REQUEST_E_UNSUPPORTED, "this kernel has no block device filters; boot one that has");
+                return;
+
+        default:
+                (void) snprintf(message, sizeof(message), "the outcome of the command is unknown: %s", reply->message);
+                request_answer(r, REQUEST_E_FAILED, message);
+        }
+}

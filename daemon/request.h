@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files request*.c share: a request of a caller from its beginning to its answer. */
+
+#include "daemon/manager-internal.h"
+
+struct Request {
+        Request *next;
+        JobKind kind;
+        Subject subject;
+        char filter[FILTER_NAME_SIZE];
+        RequestDone done;
+        void *userdata;
+
+        char attachment[ATTACHMENT_ID_SIZE]; /* ATTACH, DETACH: the one it is about; "" none */
+        bool created;                        /* ATTACH: it was made for this request */
+        uint64_t give_up_at_usec;            /* ATTACH: monotonic */
+        sd_event_source *timer;              /* ATTACH */
+
+        uint64_t job;                        /* DETACH, CTL: id of the job under way; 0 not begun */
+        bool answered;                       /* the caller has an answer; the job goes on */
+        bool was_held;                       /* DETACH: before it was asked for */
+        uint32_t cmd;
+        size_t payload_size;
+        size_t n_buffers;
+        RequestBuffer *buffers;              /* as asked; data unused */
+        uint64_t *offsets;                   /* of each buffer in the memfd */
+        size_t memfd_size;
+        int memfd;                           /* CTL, until the job begins; -EBADF */
+};
+
+Request *request_new(Manager *m, JobKind kind, const Subject *subject, const char *filter, RequestDone done,
+                     void *userdata);
+void request_free(Manager *m, Request *r);
+void request_answer(Request *r, RequestError error, const char *message);
+void request_finish(Manager *m, Request *r, RequestError error, const char *message);
+Partition *request_partition(Manager *m, Request *r);
+
+void attach_check(Manager *m, Request *r);
+void detach_begin(Manager *m, Request *r, const Partition *p);
+void detach_done(Manager *m, Request *r, const JobReply *reply);
+void ctl_done(Request *r, const JobReply *reply, int memfd);
