@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "daemon/request.h"
+#include "daemon/text.h"
 
 /**
  * manager_detach() - an administrator wants a filter off a partition
