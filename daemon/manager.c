@@ -8,6 +8,7 @@
 #include "daemon/log.h"
 #include "daemon/manager-internal.h"
 #include "daemon/policy-load.h"
+#include "daemon/privilege.h"
 #include "daemon/text.h"
 
 /* A job on a healthy disk takes milliseconds. After this its disk counts as stuck. */
@@ -399,6 +400,17 @@ int manager_start(Manager *m) {
         };
         int r;
 
+        r = uevent_new(m->event, &handler, &m->uevent);
+        if (r < 0) {
+                log_line(LOG_ERR, "the kernel's device events cannot be listened to: %s; netlink sockets must be allowed",
+                         strerror(-r));
+                return r;
+        }
+
+        r = privilege_drop();
+        if (r < 0)
+                log_line(LOG_WARNING, "the capabilities cannot be given up, going on with them: %s", strerror(-r));
+
         r = state_open(m->config.state_folder, &m->state);
         if (r < 0) {
                 log_line(LOG_ERR, "%s cannot be used for records: %s; make the folder, owned by root", m->config.state_folder,
@@ -420,13 +432,6 @@ int manager_start(Manager *m) {
         r = manager_reload(m);
         if (r < 0) {
                 log_line(LOG_ERR, "the policies cannot be loaded: %s", strerror(-r));
-                return r;
-        }
-
-        r = uevent_new(m->event, &handler, &m->uevent);
-        if (r < 0) {
-                log_line(LOG_ERR, "the kernel's device events cannot be listened to: %s; netlink sockets must be allowed",
-                         strerror(-r));
                 return r;
         }
 
