@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "daemon/log.h"
 #include "daemon/request.h"
 #include "daemon/text.h"
 
@@ -40,7 +41,6 @@ void detach_begin(Manager *m, Request *r, const Partition *p) {
         (void) str_copy(r->attachment, sizeof(r->attachment), a->id);
         r->was_held = a->held;
         a->held = true;
-        a->changed |= ATTACHMENT_CHANGED_STATE;
         manager_save(m, a);
 }
 
@@ -56,6 +56,7 @@ void detach_done(Manager *m, Request *r, const JobReply *reply) {
         char message[JOB_MESSAGE_SIZE + 128];
 
         if (reply->outcome == JOB_OK || (reply->outcome == JOB_NOT_ATTACHED && a)) {
+                log_line(LOG_NOTICE, "%s: detached from /dev/%s as an administrator asked", r->filter, r->subject.device);
                 if (a) {
                         attachment_lost(a, "detached", &now);
                         a->recorded_since_usec = 0;
@@ -69,7 +70,7 @@ void detach_done(Manager *m, Request *r, const JobReply *reply) {
 
         if (a) {
                 a->held = r->was_held;
-                a->changed |= ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_RECORD;
+                a->changed |= ATTACHMENT_CHANGED_RECORD;
         }
 
         switch (reply->outcome) {
