@@ -35,7 +35,8 @@ void manager_detach(Manager *m, const Subject *subject, const char *filter, Requ
 void detach_begin(Manager *m, Request *r, const Partition *p) {
         Attachment *a = world_find_attachment(&m->world, r->filter, p);
 
-        if (!a)
+        /* a clone of the partition that has the filter is none of the attachment's business */
+        if (!a || (a->on_device && a->device_uid != p->uid))
                 return;
 
         (void) str_copy(r->attachment, sizeof(r->attachment), a->id);
@@ -45,9 +46,9 @@ void detach_begin(Manager *m, Request *r, const Partition *p) {
 }
 
 /**
- * detach_done() - answer, and keep or take back the hold
+ * detach_done() - keep or take back the hold, and note the answer
  * @m: the manager
- * @r: the request; stays with the caller
+ * @r: the request; answered by requests_check(), when what others see is current
  * @reply: what the worker said
  */
 void detach_done(Manager *m, Request *r, const JobReply *reply) {
@@ -56,7 +57,9 @@ void detach_done(Manager *m, Request *r, const JobReply *reply) {
         char message[JOB_MESSAGE_SIZE + 128];
 
         if (reply->outcome == JOB_OK || (reply->outcome == JOB_NOT_ATTACHED && a)) {
-                log_line(LOG_NOTICE, "%s: detached from /dev/%s as an administrator asked", r->filter, r->subject.device);
+                if (reply->outcome == JOB_OK)
+                        log_line(LOG_NOTICE, "%s: detached from /dev/%s as an administrator asked", r->filter,
+                                 r->subject.device);
                 if (a) {
                         attachment_lost(a, "detached", &now);
                         a->recorded_since_usec = 0;
@@ -64,7 +67,7 @@ void detach_done(Manager *m, Request *r, const JobReply *reply) {
                         if (a->source == ATTACHMENT_SOURCE_RUNTIME)
                                 manager_remove_attachment(m, a);
                 }
-                request_answer(r, REQUEST_OK, NULL);
+                request_end(r, REQUEST_OK, NULL);
                 return;
         }
 
@@ -77,25 +80,25 @@ void detach_done(Manager *m, Request *r, const JobReply *reply) {
 
         case JOB_NOT_ATTACHED:
                 (void) snprintf(message, sizeof(message), "filter %s is not on /dev/%s", r->filter, r->subject.device);
-                request_answer(r, REQUEST_E_NOT_ATTACHED, message);
+                request_end(r, REQUEST_E_NOT_ATTACHED, message);
                 break;
 
         case JOB_CONFLICT:
                 (void) snprintf(message, sizeof(message), "/dev/%s has another filter on it%s%s; name that one",
                                 r->subject.device, reply->other_filter[0] ? ": " : "", reply->other_filter);
-                request_answer(r, REQUEST_E_CONFLICT, message);
+                request_end(r, REQUEST_E_CONFLICT, message);
                 break;
 
         case JOB_GONE:
-                request_answer(r, REQUEST_E_STALE, "the device went away; nothing is on it any more");
+                request_end(r, REQUEST_E_STALE, "the device went away; nothing is on it any more");
                 break;
 
         case JOB_LOCKED:
-                request_answer(r, REQUEST_E_LOCKED, "another program holds the lock of the disk; try again when it is done");
+                request_end(r, REQUEST_E_LOCKED, "another program holds the lock of the disk; try again when it is done");
                 break;
 
         default:
                 (void) snprintf(message, sizeof(message), "detaching failed: %s; see the kernel's log", reply->message);
-                request_answer(r, REQUEST_E_FAILED, message);
+                request_end(r, REQUEST_E_FAILED, message);
         }
 }

@@ -34,6 +34,7 @@ void request_free(Manager *m, Request *r) {
                 close(r->memfd);
         free(r->buffers);
         free(r->offsets);
+        free(r->message);
         free(r);
 }
 
@@ -49,6 +50,18 @@ void request_answer(Request *r, RequestError error, const char *message) {
         if (!r->answered)
                 r->done(&a, r->userdata);
         r->answered = true;
+}
+
+/**
+ * request_end() - note how a request ended; the answer is given when the plan has run
+ * @r: the request
+ * @error: how it ended
+ * @message: a sentence, copied; NULL if REQUEST_OK
+ */
+void request_end(Request *r, RequestError error, const char *message) {
+        r->ended = true;
+        r->error = error;
+        r->message = message ? strdup(message) : NULL;
 }
 
 static void refuse(RequestDone done, void *userdata, RequestError error, const char *message) {
@@ -194,7 +207,7 @@ void requests_begin_jobs(Manager *m) {
                 int memfd;
 
                 next = r->next;
-                if (r->kind == JOB_ATTACH || r->job)
+                if (r->kind == JOB_ATTACH || r->job || r->ended)
                         continue;
 
                 p = request_partition(m, r);
@@ -246,10 +259,10 @@ void requests_job_done(Manager *m, const JobRequest *request, const JobReply *re
 
                 if (r->kind == JOB_DETACH)
                         detach_done(m, r, reply);
-                else
+                else {
                         ctl_done(r, reply, memfd);
-
-                request_free(m, r);
+                        request_free(m, r);
+                }
                 return;
         }
 }
@@ -263,6 +276,8 @@ void requests_check(Manager *m) {
                 next = r->next;
                 if (r->kind == JOB_ATTACH)
                         attach_check(m, r);
+                else if (r->ended)
+                        request_finish(m, r, r->error, r->message);
         }
 }
 

@@ -19,6 +19,9 @@ struct Request {
         sd_event_source *timer;              /* ATTACH */
 
         uint64_t job;                        /* DETACH, CTL: id of the job under way; 0 not begun */
+        bool ended;                          /* DETACH: its job; the answer follows the plan */
+        RequestError error;                  /* DETACH, once ended */
+        char *message;                       /* DETACH, once ended; NULL if REQUEST_OK */
         bool answered;                       /* the caller has an answer; the job goes on */
         bool was_held;                       /* DETACH: before it was asked for */
         uint32_t cmd;
@@ -34,6 +37,7 @@ Request *request_new(Manager *m, JobKind kind, const Subject *subject, const cha
                      void *userdata);
 void request_free(Manager *m, Request *r);
 void request_answer(Request *r, RequestError error, const char *message);
+void request_end(Request *r, RequestError error, const char *message);
 void request_finish(Manager *m, Request *r, RequestError error, const char *message);
 Partition *request_partition(Manager *m, Request *r);
 
