@@ -10,11 +10,15 @@ import bf   # pylint: disable=wrong-import-position
 
 with bf.case('runner/kernel-is-the-tests-own'):
     bf.check(os.path.isdir(f'/usr/lib/modules/{os.uname().release}'), 'the modules are those of the running kernel')
-    bf.check(bf.filter_of('vda') == '', 'the kernel has block device filters, and none is attached to the root disk')
+    bf.check(bf.filter_of('vda') == '', 'the root disk has the attribute, and no filter')
 
 with bf.case('runner/systemd-is-up'):
     bf.equal(bf.sh('systemctl is-system-running', ok=(0, 1)).strip(), 'running', 'systemd')
     bf.equal(bf.sh('systemctl --failed --plain --no-legend').strip(), '', 'failed units')
+
+with bf.case('runner/the-installed-daemon-starts-at-boot'):
+    bf.equal(bf.sh('systemctl is-enabled blkfilterd; systemctl is-active blkfilterd', ok=(0, 1, 3)).split(),
+             ['enabled', 'active'], 'the daemon\'s unit')
 
 with bf.case('runner/udev-knows-scsi-debug-partitions'):
     with bf.scsi_debug() as scsi:
@@ -46,8 +50,8 @@ with bf.case('runner/filter-modules'):
 
 with bf.case('runner/dbus-answers-root-and-user'):
     for user in (None, bf.UNPRIVILEGED):
-        bf.check(bf.busctl_get('Version', user=user, service='org.freedesktop.systemd1', path='/org/freedesktop/systemd1',
-                               interface='org.freedesktop.systemd1.Manager'), 'systemd tells its version')
+        bf.check(bf.busctl_get('Version', user=user, service='org.freedesktop.systemd1',
+                               path='/org/freedesktop/systemd1', interface='org.freedesktop.systemd1.Manager'), 'systemd tells its version')
 
 with bf.case('runner/polkit-refuses-the-user'):
     try:

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The disk that the machine boots from: the root file system, the kernel's modules, the daemon as `meson install` puts
-it, and the tests."""
+"""The disk that the machine boots from: the root file system, the kernel's modules, the daemon as `meson
+install` puts it, and the tests."""
 
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 VM_DIR = Path(__file__).resolve().parent.parent
@@ -65,13 +64,12 @@ def _enable_units(root):
 
 
 def install_daemon(build, root):
-    """Puts the daemon built in the folder `build` into the tree `root`, and enables its units."""
+    """Puts the daemon built in the folder `build` into the tree `root`."""
     run = subprocess.run(['meson', 'install', '-C', str(build), '--no-rebuild', '--quiet'],
                          env=dict(os.environ, DESTDIR=str(root)),
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if run.returncode != 0:
         raise ImageError(f'meson install failed:\n{run.stdout}')
-    _enable_units(root)
 
 
 def _copy(source, target):
@@ -107,6 +105,7 @@ def make_image(work, rootfs, kernel, build=None):
                 _copy(stage / name, stage / 'usr' / name)
                 shutil.rmtree(stage / name)
         _copy(stage, tree)
+        _enable_units(tree)
 
     tests = tree / GUEST_DIR
     tests.mkdir(parents=True)
@@ -136,7 +135,8 @@ def make_image(work, rootfs, kernel, build=None):
 def build_daemon():
     """Builds the daemon in build/gcc of the checkout. Returns that folder."""
     build = TOP / 'build/gcc'
-    run = subprocess.run([str(TOP / 'tests/build'), str(build)], stdout=sys.stderr, check=False)
+    run = subprocess.run([str(TOP / 'tests/build'), str(build)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                         text=True, check=False)
     if run.returncode != 0:
-        raise ImageError('the build of the daemon failed; see above. (--no-daemon does without it.)')
+        raise ImageError(f'{run.stdout}\nthe build of the daemon failed; see above. (--no-daemon does without it.)')
     return build

@@ -63,8 +63,8 @@ def _arguments(kernel, image, spare, append):
     """QEMU's arguments that every machine has. Nothing that it writes to a disk is kept."""
     arguments = [*accelerators(kernel), '-cpu', 'max', '-smp', '2', '-m', '2G',
                  '-kernel', str(kernel / 'bzImage'),
-                 '-append', 'root=/dev/vda rootfstype=ext4 rw console=ttyS0 loglevel=5 printk.time=1 panic=-1 oops=panic '
-                            'systemd.show_status=no fsck.mode=skip ' + append,
+                 '-append', 'root=/dev/vda rootfstype=ext4 rw console=ttyS0 loglevel=5 printk.time=1 '
+                            'panic=-1 oops=panic systemd.show_status=no fsck.mode=skip ' + append,
                  '-device', 'virtio-rng-pci', '-device', 'virtio-serial-pci',
                  '-drive', f'file={image},format=raw,if=none,id=root,snapshot=on',
                  '-device', 'virtio-blk-pci,drive=root,serial=root']
@@ -102,7 +102,7 @@ class Machine:
         self.socket, guest_end = socket.socketpair()
         command = _qemu('-chardev', f'file,id=console,path={console}', '-serial', 'chardev:console',
                         '-chardev', f'socket,id=agent,fd={guest_end.fileno()}',
-                        *_arguments(kernel, image, spare, 'vm.agent'),
+                        *_arguments(kernel, image, spare, 'vm.agent systemd.mask=serial-getty@ttyS0.service'),
                         '-device', 'virtserialport,chardev=agent,name=blkfilter-tests')
         self.errors = console.with_suffix('.qemu')
         with open(self.errors, 'wb') as errors:

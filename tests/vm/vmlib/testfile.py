@@ -84,7 +84,8 @@ def find(names, suite):
         return [test for test in known.values() if test.suite == suite]
     found = {}
     for name in names:
-        pattern = '.*'.join(re.escape(part) for part in Path(name).name.removesuffix('.py').removesuffix('.sh').split('*'))
+        stem = Path(name).name.removesuffix('.py').removesuffix('.sh')
+        pattern = '.*'.join(re.escape(part) for part in stem.split('*'))
         matching = [n for n in known if re.fullmatch(pattern, n)]
         if not matching:
             raise UsageError(f'there is no test file "{name}" in tests/vm/t; there are: {", ".join(known)}.')
