@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#undef NDEBUG
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/bus/mock-manager.h"
+
+/**
+ * mock_manager_new() - a manager with one device, /dev/sda1, and a kernel with filters
+ *
+ * Return: the manager, owned by the caller.
+ */
+Manager *mock_manager_new(void) {
+        Manager *m = calloc(1, sizeof(*m));
+
+        assert(m);
+        m->interface = KERNEL_INTERFACE_BLKFILTER_1;
+        m->policies = policy_set_new();
+        assert(m->policies);
+        m->subject = (Subject) { .device = "sda1", .disk = "sda", .uid = 7 };
+        strcpy(m->subject.identity.part_uuid, "0fc63daf-8483-4772-8e79-3d69d8477de4");
+        return m;
+}
+
+/**
+ * mock_manager_free() - release a manager
+ * @m: the manager
+ *
+ * Return: NULL.
+ */
+Manager *mock_manager_free(Manager *m) {
+        attachment_set_deinit(&m->attachments);
+        policy_set_free(m->policies);
+        free(m);
+        return NULL;
+}
+
+/**
+ * mock_manager_add() - add an attachment and tell it
+ * @m: the manager
+ * @filter: its filter
+ * @uuid: partition UUID of its identity
+ *
+ * Return: the attachment, borrowed.
+ */
+Attachment *mock_manager_add(Manager *m, const char *filter, const char *uuid) {
+        Match match = { 0 };
+        Attachment *a;
+
+        strcpy(match.part_uuid, uuid);
+        assert(attachment_new(filter, &match, ATTACHMENT_SOURCE_RUNTIME, &a) >= 0);
+        assert(attachment_set_add(&m->attachments, a) >= 0);
+        a->changed = 0;
+
+        if (m->listener.attachment_added)
+                m->listener.attachment_added(a, m->listener.userdata);
+        if (m->listener.attachment_changed)
+                m->listener.attachment_changed(a, ATTACHMENT_CHANGED_ADDED, m->listener.userdata);
+        if (m->listener.manager_changed)
+                m->listener.manager_changed(m->listener.userdata);
+        return a;
+}
+
+/**
+ * mock_manager_remove() - tell that an attachment goes, and remove it
+ * @m: the manager
+ * @a: the attachment; consumed
+ */
+void mock_manager_remove(Manager *m, Attachment *a) {
+        if (m->listener.attachment_removed)
+                m->listener.attachment_removed(a, m->listener.userdata);
+        attachment_set_remove(&m->attachments, a);
+        if (m->listener.manager_changed)
+                m->listener.manager_changed(m->listener.userdata);
+}
+
+/**
+ * mock_manager_n_changes() - how often anything was done
+ * @m: the manager
+ */
+unsigned mock_manager_n_changes(const Manager *m) {
+        return m->n_attach + m->n_detach + m->n_ctl + m->n_reload;
+}
+
+/**
+ * mock_manager_answer() - answer the request that is held
+ * @m: the manager
+ */
+void mock_manager_answer(Manager *m) {
+        RequestBuffer buffers[16];
+        uint8_t payload[256] = { 0 }, *content;
+        RequestAnswer answer = { .error = m->answer_error, .message = m->message };
+        RequestDone done = m->done;
+        size_t sum = 0;
+
+        assert(done);
+        m->done = NULL;
+
+        for (size_t i = 0; i < m->n_buffers; i++)
+                sum += m->buffers[i].size;
+        content = malloc(sum + 1);
+        assert(content);
+        memset(content, 0xab, sum + 1);
+
+        /* as a kernel would: bytes of the payload changed, addresses where buffers were */
+        memcpy(payload, m->payload, m->payload_size);
+        if (m->payload_size > 0)
+                payload[0] ^= 0xff;
+        for (size_t i = 0; i < m->n_buffers; i++) {
+                buffers[i] = m->buffers[i];
+                buffers[i].data = content;
+                memset(payload + buffers[i].payload_offset, 0x7f, 8);
+        }
+
+        if (m->answer_error == REQUEST_OK) {
+                answer.attachment = m->attachments.n_items > 0 ? m->attachments.items[0] : NULL;
+                answer.result = m->ctl_result;
+                answer.payload = payload;
+                answer.payload_size = m->payload_size;
+                answer.buffers = buffers;
+                answer.n_buffers = m->n_buffers;
+        }
+
+        done(&answer, m->done_userdata);
+        free(content);
+}
+
+static void request(Manager *m, const Subject *subject, const char *filter, RequestDone done, void *userdata) {
+        assert(subject->uid == m->subject.uid);
+        strcpy(m->filter, filter);
+        m->payload_size = m->n_buffers = 0;
+        m->done = done;
+        m->done_userdata = userdata;
+}
+
+RequestError manager_resolve(Manager *m, const char *device, Subject *ret, char **ret_message) {
+        m->n_resolve++;
+        *ret_message = NULL;
+        strncpy(m->device, device, sizeof(m->device) - 1);
+
+        if (m->resolve_error != REQUEST_OK) {
+                *ret_message = m->message ? strdup(m->message) : NULL;
+                return m->resolve_error;
+        }
+
+        *ret = m->subject;
+        return REQUEST_OK;
+}
+
+void manager_attach(Manager *m, const Subject *subject, const char *filter, RequestDone done, void *userdata) {
+        m->n_attach++;
+        request(m, subject, filter, done, userdata);
+        if (!m->hold)
+                mock_manager_answer(m);
+}
+
+void manager_detach(Manager *m, const Subject *subject, const char *filter, RequestDone done, void *userdata) {
+        m->n_detach++;
+        request(m, subject, filter, done, userdata);
+        if (!m->hold)
+                mock_manager_answer(m);
+}
+
+void manager_ctl(Manager *m, const Subject *subject, const char *filter, uint32_t cmd, const void *payload,
+                 size_t payload_size, const RequestBuffer *buffers, size_t n_buffers, RequestDone done, void *userdata) {
+        m->n_ctl++;
+        request(m, subject, filter, done, userdata);
+        m->command = cmd;
+        assert(payload_size <= sizeof(m->payload));
+        if (payload_size > 0)
+                memcpy(m->payload, payload, payload_size);
+        m->payload_size = payload_size;
+        if (n_buffers > 0)
+                memcpy(m->buffers, buffers, n_buffers * sizeof(*buffers));
+        m->n_buffers = n_buffers;
+        if (!m->hold)
+                mock_manager_answer(m);
+}
+
+void manager_request_forget(Manager *m, void *userdata) {
+        if (m->done_userdata == userdata)
+                m->done = NULL;
+        m->n_forget++;
+}
+
+int manager_reload(Manager *m) {
+        m->n_reload++;
+        return m->reload_error;
+}
+
+const AttachmentSet *manager_get_attachments(Manager *m) {
+        return &m->attachments;
+}
+
+const PolicySet *manager_get_policies(Manager *m) {
+        return m->policies;
+}
+
+KernelInterface manager_get_interface(Manager *m) {
+        return m->interface;
+}
+
+const Attachment *manager_find_attachment(Manager *m, const Subject *subject) {
+        for (size_t i = 0; i < m->attachments.n_items; i++)
+                if (match_equal(&m->attachments.items[i]->match, &subject->identity))
+                        return m->attachments.items[i];
+
+        return NULL;
+}
+
+void manager_set_listener(Manager *m, const ManagerListener *listener) {
+        m->listener = listener ? *listener : (ManagerListener) { 0 };
+}
