@@ -3,6 +3,13 @@
 #
 # What ./check and ./try share. To be sourced in the top folder of the checkout.
 
+# Two at once would build in the same folders.
+one_at_a_time() {
+        mkdir -p build/log
+        exec 8>build/lock
+        flock -n 8 || die "./check or ./try is running in this checkout already; wait for it, or end it."
+}
+
 # "A sentence with the next step."
 die() {
         echo "$PROGRAM: $*" >&2
@@ -73,7 +80,6 @@ apt_install() {
 # install_missing: the Debian packages of tests/deps.
 install_missing() {
         local missing
-        mkdir -p build/log
         command -v apt-get >/dev/null || die "apt-get is not here; this needs a Debian 12."
         mapfile -t missing < <(missing_packages)
         [ ${#missing[@]} != 0 ] || return 0
