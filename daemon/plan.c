@@ -71,19 +71,23 @@ static void find_holders(const World *w, const Match *m, Holders *ret) {
         }
 }
 
-/* Whether a disk's table has to be known for an attachment that is not on its device. */
+/*
+ * Whether a disk's table has to be known for an attachment. While that is on a device, only where
+ * a clone's partition went: it may be coming back, and must not be forgotten in between.
+ */
 static bool disk_matters_to(const Disk *d, const Attachment *a) {
         const Fingerprint *f = &a->fingerprint;
 
-        if (a->held || a->orphaned || a->on_device)
+        if (a->held || a->orphaned)
                 return false;
 
         /* it was on this disk, and the disk has not left since */
-        if (a->has_fingerprint && str_equal(f->disk, d->name) && f->diskseq == d->diskseq)
+        if (!a->on_device && a->has_fingerprint && str_equal(f->disk, d->name) && f->diskseq == d->diskseq)
                 return true;
 
         for (size_t i = 0; i < d->n_entries; i++)
-                if (match_entry(&a->match, &d->entries[i]))
+                if (match_entry(&a->match, &d->entries[i]) &&
+                    (!a->on_device || !disk_get_partition(d, d->entries[i].partno)))
                         return true;
 
         return false;
@@ -168,6 +172,15 @@ static int plan_attach(World *w, Attachment *a, const Holder *h, const Now *now,
         return 0;
 }
 
+/*
+ * Says how an attachment stands for another reason than an attempt that failed. When that reason is
+ * gone the attempt's state would be a thing of the past: it is made again at once, the delay is void.
+ */
+static void attachment_stands(Attachment *a, AttachmentState state, char *reason) {
+        a->retry_at_usec = 0;
+        attachment_set_state(a, state, reason);
+}
+
 static int plan_attachment(World *w, Attachment *a, const Now *now, Plan *p) {
         const Attachment *first;
         Holders holders;
@@ -191,62 +204,62 @@ static int plan_attachment(World *w, Attachment *a, const Now *now, Plan *p) {
         }
 
         if (a->held) {
-                attachment_set_state(a, ATTACHMENT_DETACHED,
-                                     reason_plain("an administrator detached it; it stays so until it is attached by"
-                                                  " hand"));
+                attachment_stands(a, ATTACHMENT_DETACHED,
+                                  reason_plain("an administrator detached it; it stays so until it is attached by"
+                                               " hand"));
                 return 0;
         }
 
         if (a->orphaned) {
-                attachment_set_state(a, ATTACHMENT_ORPHANED, reason_plain("its policy is gone"));
+                attachment_stands(a, ATTACHMENT_ORPHANED, reason_plain("its policy is gone"));
                 return 0;
         }
 
         if (w->interface == KERNEL_INTERFACE_NONE) {
-                attachment_set_state(a, ATTACHMENT_UNSUPPORTED,
-                                     reason_plain("this kernel has no block device filters; boot one that has"));
+                attachment_stands(a, ATTACHMENT_UNSUPPORTED,
+                                  reason_plain("this kernel has no block device filters; boot one that has"));
                 return 0;
         }
 
         if (w->interface == KERNEL_INTERFACE_UNKNOWN) {
-                attachment_set_state(a, ATTACHMENT_WAITING,
-                                     reason_plain("the kernel has not been asked yet which filters it takes"));
+                attachment_stands(a, ATTACHMENT_WAITING,
+                                  reason_plain("the kernel has not been asked yet which filters it takes"));
                 return 0;
         }
 
         if (holders.unsure) {
-                attachment_set_state(a, holders.unsure->stuck ? ATTACHMENT_STUCK : ATTACHMENT_WAITING,
-                                     reason_reading(holders.unsure));
+                attachment_stands(a, holders.unsure->stuck ? ATTACHMENT_STUCK : ATTACHMENT_WAITING,
+                                  reason_reading(holders.unsure));
                 return 0;
         }
 
         if (holders.n_items == 0) {
-                attachment_set_state(a, ATTACHMENT_WAITING,
-                                     reason_absent(a, holders.ignored.disk ? &holders.ignored : NULL));
+                attachment_stands(a, ATTACHMENT_WAITING,
+                                  reason_absent(a, holders.ignored.disk ? &holders.ignored : NULL));
                 return 0;
         }
 
         if (holders.n_items > 1) {
-                attachment_set_state(a, ATTACHMENT_AMBIGUOUS,
-                                     reason_ambiguous(a, holders.items, holders.n_items));
+                attachment_stands(a, ATTACHMENT_AMBIGUOUS,
+                                  reason_ambiguous(a, holders.items, holders.n_items));
                 return 0;
         }
 
         h = &holders.items[0];
 
         if (!h->partition) {
-                attachment_set_state(a, ATTACHMENT_WAITING, reason_no_partition(h));
+                attachment_stands(a, ATTACHMENT_WAITING, reason_no_partition(h));
                 return 0;
         }
 
         if (h->disk->stuck) {
-                attachment_set_state(a, ATTACHMENT_STUCK, reason_reading(h->disk));
+                attachment_stands(a, ATTACHMENT_STUCK, reason_reading(h->disk));
                 return 0;
         }
 
         first = find_first(w, a, h->entry);
         if (first) {
-                attachment_set_state(a, ATTACHMENT_CONFLICT, reason_first_policy(first));
+                attachment_stands(a, ATTACHMENT_CONFLICT, reason_first_policy(first));
                 return 0;
         }
 
