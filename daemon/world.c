@@ -203,10 +203,11 @@ void world_retry_now(World *w) {
 }
 
 static void scan_done(Disk *d, const JobReply *reply, const Now *now) {
-        switch (reply->outcome) {
-
-        case JOB_OK:
+        /* "done" without a table is no scan: it would be asked for again and again without a pause */
+        if (reply->outcome == JOB_OK && reply->has_table)
                 return;
+
+        switch (reply->outcome) {
 
         case JOB_LOCKED:
                 (void) str_copy(d->scan_error, sizeof(d->scan_error), "another program holds its lock");
@@ -223,6 +224,7 @@ static void scan_done(Disk *d, const JobReply *reply, const Now *now) {
                 retry_delay_usec(reply->outcome == JOB_LOCKED ? LOCK_RETRY_USEC : SCAN_RETRY_USEC, d->n_scan_failures);
 }
 
+/* False if the reply does not show the entry that was to be proven. */
 static bool fill_fingerprint(const JobRequest *request, const JobReply *reply, Fingerprint *ret) {
         *ret = (Fingerprint) { .diskseq = request->disk.diskseq };
         (void) str_copy(ret->disk, sizeof(ret->disk), request->disk.name);
@@ -231,7 +233,7 @@ static bool fill_fingerprint(const JobRequest *request, const JobReply *reply, F
         for (uint32_t i = 0; i < reply->n_entries; i++)
                 if (reply->entries[i].partno == request->partno) {
                         ret->entry = reply->entries[i];
-                        return true;
+                        return match_entry(&request->expect, &ret->entry);
                 }
 
         return false;

@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The plan: who gets a filter at all, what each outcome of a job leads to, delays, stuck disks,
+ * policies that compete. Re-reads are test-plan-rescan's, clones test-plan-ambiguous's.
+ */
+
+#undef NDEBUG
+
+#include "tests/test.h"
+
+static void test_cold_start(void) {
+        Script s;
+        Attachment *a = script_begin(&s);
+
+        CHECK(a->n_attached == 1 && a->n_gaps == 0 && a->has_fingerprint);
+        CHECK(a->intact_since_usec == s.now.realtime_usec);
+        CHECK_STR(a->fingerprint.disk, "sda");
+        CHECK_STR(a->fingerprint.entry.uuid, UUID_X);
+        CHECK(a->fingerprint.diskseq == 1);
+        CHECK_STR(a->reason, "filter bftrack is on /dev/sda1");
+
+        /* level-triggered: nothing is missing, so nothing is done, however often it is asked */
+        for (int i = 0; i < 3; i++) {
+                script_look(&s);
+                CHECK(script_run(&s) == 0 && s.wake_at_usec == 0);
+        }
+        script_deinit(&s);
+}
+
+/* The request names what the worker has to check. */
+static void test_request(void) {
+        const JobRequest *r;
+        Script s;
+
+        script_init(&s);
+        script_table_1(&s, "sdb", 2, UUID_X, "data");
+        script_had(&s, "sdb");
+        script_policy(&s, "20-data.conf", "bftrack", UUID_X, "data");
+        script_look(&s);
+        script_expect(&s, JOB_ATTACH, "sdb2");
+
+        r = &s.jobs[0];
+        CHECK(r->protocol == JOB_PROTOCOL && r->interface == KERNEL_INTERFACE_BLKFILTER_1 && r->partno == 2);
+        CHECK(r->disk.major == 8 && r->disk.minor == 16 && r->disk.diskseq == 1);
+        CHECK(r->partition.major == 8 && r->partition.minor == 18);
+        CHECK_STR(r->disk.name, "sdb");
+        CHECK_STR(r->filter, "bftrack");
+        CHECK_STR(r->expect.part_uuid, UUID_X);
+        CHECK_STR(r->expect.part_label, "data");
+        script_deinit(&s);
+}
+
+static void test_unwanted(void) {
+        Script s;
+
+        script_init(&s);
+        script_table_1(&s, "sda", 1, UUID_Y, "other");
+        script_had(&s, "sda");
+        script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
+        script_look(&s);
+        CHECK(script_run(&s) == 0);
+
+        /* nor is it opened for a re-read */
+        script_reread(&s, "sda");
+        CHECK(script_run(&s) == 0);
+        script_udev(&s);
+        CHECK(script_run(&s) == 0);
+        CHECK(s.world.attachments.items[0]->state == ATTACHMENT_WAITING);
+        CHECK_STR(s.world.attachments.items[0]->reason, "no partition with PARTUUID=" UUID_X
+                  " is present; it is attached when one comes");
+        script_deinit(&s);
+}
+
+static void test_match_one(const char *uuid, const char *label, bool wanted) {
+        Script s;
+
+        script_init(&s);
+        script_table_1(&s, "sda", 1, UUID_X, "data");
+        script_had(&s, "sda");
+        script_policy(&s, "20-data.conf", "bftrack", uuid, label);
+        script_look(&s);
+        CHECK((script_run(&s) == 1) == wanted);
+        script_deinit(&s);
+}
+
+static void test_match(void) {
+        test_match_one(UUID_X, "", true);
+        test_match_one("", "data", true);
+        test_match_one(UUID_X, "data", true);
+        test_match_one(UUID_X, "Data", false);
+        test_match_one(UUID_Y, "data", false);
+        test_match_one(UUID_X, "dat", false);
+}
+
+/* Udev has not called the disk ready: it may be one that nobody may touch. */
+static void test_not_settled(void) {
+        Script s;
+
+        script_init(&s);
+        script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
+        script_table_1(&s, "sda", 1, UUID_X, "");
+        script_plug(&s, "sda");
+        CHECK(script_run(&s) == 0);
+        script_udev_next(&s);
+        CHECK(script_run(&s) == 0);
+        script_udev(&s);
+        script_expect(&s, JOB_SCAN, "sda");
+        script_answer(&s);
+        script_expect(&s, JOB_ATTACH, "sda1");
+        script_deinit(&s);
+}
+
+static void test_ignored_one(const char *name, size_t n_scans) {
+        DeviceEvent e;
+        Attachment *a;
+        Script s;
+
+        script_init(&s);
+        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
+        script_table_1(&s, "sda", 1, UUID_X, "");
+        script_plug(&s, "sda");
+        script_udev(&s);
+        e = script_event(&s, EVENT_UDEV, EVENT_CHANGE, name, ++s.seqnum);
+        (void) str_copy(e.ignored, sizeof(e.ignored), "it is a path of a multipath device");
+        CHECK(device_set_apply(&s.world.devices, &e) == 0);
+        CHECK(script_run(&s) == n_scans);
+        if (n_scans > 0)
+                script_answer(&s);
+        CHECK(script_run(&s) == 0);
+        CHECK(a->state == ATTACHMENT_WAITING);
+        CHECK_STR(a->reason, "/dev/sda1 has PARTUUID=" UUID_X
+                  ", but is left alone: it is a path of a multipath device");
+
+        /* beside one that may be touched it is no clone */
+        script_table_1(&s, "sdb", 1, UUID_X, "");
+        script_plug(&s, "sdb");
+        script_udev(&s);
+        script_expect(&s, JOB_SCAN, "sdb");
+        script_answer(&s);
+        script_expect(&s, JOB_ATTACH, "sdb1");
+        script_deinit(&s);
+}
+
+static void test_ignored(void) {
+        test_ignored_one("sda", 0);
+        test_ignored_one("sda1", 1);
+}
+
+static void test_interface_one(KernelInterface interface, AttachmentState state, const char *reason) {
+        Attachment *a;
+        Script s;
+
+        script_init(&s);
+        s.world.interface = interface;
+        script_table_1(&s, "sda", 1, UUID_X, "");
+        script_had(&s, "sda");
+        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
+        script_look(&s);
+        CHECK(script_run(&s) == 0);
+        CHECK(a->state == state);
+        CHECK_HAS(a->reason, reason);
+
+        script_reread(&s, "sda");
+        CHECK(script_run(&s) == 0);
+        script_udev(&s);
+        CHECK(script_run(&s) == 0);
+
+        /* the kernel has answered */
+        s.world.interface = KERNEL_INTERFACE_BLKFILTER_1;
+        script_settle(&s);
+        CHECK(a->state == ATTACHMENT_ATTACHED);
+        script_deinit(&s);
+}
+
+static void test_interface(void) {
+        test_interface_one(KERNEL_INTERFACE_NONE, ATTACHMENT_UNSUPPORTED, "boot one that has");
+        test_interface_one(KERNEL_INTERFACE_UNKNOWN, ATTACHMENT_WAITING, "has not been asked yet");
+}
+
+/* What an outcome leads to, and when it is tried again, microseconds after the reply. */
+static void test_outcome_one(JobOutcome outcome, AttachmentState state, uint64_t delay_usec, const char *reason) {
+        JobReply reply = { .outcome = outcome, .message = "the message", .other_filter = "other" };
+        Attachment *a;
+        Script s;
+
+        script_init(&s);
+        script_table_1(&s, "sda", 1, UUID_X, "");
+        script_had(&s, "sda");
+        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
+        script_look(&s);
+
+        for (int i = 0; i < 10; i++) {
+                script_expect(&s, JOB_ATTACH, "sda1");
+                CHECK(a->state == ATTACHMENT_ATTACHING);
+                script_reply(&s, &reply);
+                CHECK(script_run(&s) == 0);
+                CHECK(a->state == state && !a->on_device && a->last_outcome == outcome && a->n_gaps == 0);
+                CHECK_HAS(a->reason, reason);
+                CHECK_HAS(a->reason, "/dev/sda1");
+                CHECK(s.wake_at_usec == s.now.monotonic_usec + (delay_usec << (i < 6 ? i : 6)));
+
+                /* not a microsecond early */
+                script_pass(&s, s.wake_at_usec - s.now.monotonic_usec - 1);
+                CHECK(script_run(&s) == 0);
+                script_pass(&s, 1);
+        }
+
+        /* success forgets the failures */
+        script_settle(&s);
+        CHECK(a->state == ATTACHMENT_ATTACHED && a->n_failures == 0 && a->retry_at_usec == 0);
+        script_deinit(&s);
+}
+
+static void test_outcome(void) {
+        test_outcome_one(JOB_CONFLICT, ATTACHMENT_CONFLICT, SECOND, "(other)");
+        test_outcome_one(JOB_NOT_REGISTERED, ATTACHMENT_FAILED, SECOND, "modprobe bftrack");
+        test_outcome_one(JOB_MISMATCH, ATTACHMENT_REFUSED, SECOND, "(the message)");
+        test_outcome_one(JOB_DUPLICATE, ATTACHMENT_AMBIGUOUS, SECOND, "PARTUUID=" UUID_X);
+        test_outcome_one(JOB_LOCKED, ATTACHMENT_WAITING, 50000, "lock");
+        test_outcome_one(JOB_GONE, ATTACHMENT_WAITING, SECOND, "went away");
+        test_outcome_one(JOB_UNREADABLE, ATTACHMENT_FAILED, SECOND, "the message");
+        test_outcome_one(JOB_UNSUPPORTED, ATTACHMENT_UNSUPPORTED, SECOND, "does not take filters");
+        test_outcome_one(JOB_FAILED, ATTACHMENT_FAILED, SECOND, "the message");
+        test_outcome_one(JOB_DIED, ATTACHMENT_FAILED, SECOND, "the message");
+}
+
+/* A filter that was there already is as good as one that was put there. */
+static void test_already(void) {
+        JobReply reply = { .outcome = JOB_ALREADY };
+        Attachment *a;
+        Script s;
+
+        script_init(&s);
+        script_table_1(&s, "sda", 1, UUID_X, "");
+        script_had(&s, "sda");
+        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
+        script_look(&s);
+        script_expect(&s, JOB_ATTACH, "sda1");
+        reply_table(&s, &s.jobs[0], &reply);
+        script_reply(&s, &reply);
+        CHECK(script_run(&s) == 0);
+        CHECK(a->state == ATTACHMENT_ATTACHED && a->on_device && a->n_attached == 0);
+        CHECK(a->intact_since_usec == s.now.realtime_usec);
+        script_deinit(&s);
+}
+
+/* A delay belongs to one device object: a new one is tried at once, and so is a retry by hand. */
+static void test_delay_ends(void) {
+        Script s;
+
+        script_init(&s);
+        script_table_1(&s, "sda", 1, UUID_X, "");
+        script_had(&s, "sda");
+        script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
+        script_look(&s);
+        script_expect(&s, JOB_ATTACH, "sda1");
+        script_reply_outcome(&s, JOB_FAILED);
+        CHECK(script_run(&s) == 0);
+
+        script_reread(&s, "sda");
+        script_expect(&s, JOB_SCAN, "sda");
+        script_answer(&s);
+        script_expect(&s, JOB_ATTACH, "sda1");
+        script_reply_outcome(&s, JOB_NOT_REGISTERED);
+        CHECK(script_run(&s) == 0);
+
+        world_retry_now(&s.world);
+        script_expect(&s, JOB_ATTACH, "sda1");
+        script_reply_outcome(&s, JOB_NOT_REGISTERED);
+        CHECK(script_run(&s) == 0);
+
+        CHECK(world_set_policies(&s.world, s.policies) == 0);
+        script_expect(&s, JOB_ATTACH, "sda1");
+        script_deinit(&s);
+}
+
+/* What happened in between leaves no stale words behind while a delay lasts. */
+static void test_delay_state(void) {
+        Attachment *a;
+        Script s;
+
+        script_init(&s);
+        script_table_1(&s, "sda", 1, UUID_X, "");
+        script_had(&s, "sda");
+        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
+        script_look(&s);
+        script_expect(&s, JOB_ATTACH, "sda1");
+        script_reply_outcome(&s, JOB_FAILED);
+        CHECK(script_run(&s) == 0);
+        CHECK(a->state == ATTACHMENT_FAILED);
+
+        script_kernel(&s, EVENT_CHANGE, "sda");
+        script_expect(&s, JOB_SCAN, "sda");
+        CHECK(a->state == ATTACHMENT_WAITING);
+        CHECK_STR(a->reason, "the partition table of /dev/sda is being read");
+        script_answer(&s);
+        (void) script_run(&s);
+        if (s.n_jobs > 0)
+                script_reply_outcome(&s, JOB_FAILED);
+        script_udev(&s);
+        CHECK(script_run(&s) == 0);
+        CHECK(a->state == ATTACHMENT_FAILED && s.wake_at_usec > s.now.monotonic_usec);
+        script_deinit(&s);
+}
+
+/* The worker says OK, but the partition has gone in the meantime, or it does not show its proof. */
+static void test_late_ok(void) {
+        JobReply reply = { .outcome = JOB_OK, .has_table = true };
+        Attachment *a;
+        Script s;
+
+        script_init(&s);
+        script_table_1(&s, "sda", 1, UUID_X, "");
+        script_had(&s, "sda");
+        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
+        script_look(&s);
+        script_expect(&s, JOB_ATTACH, "sda1");
+        script_kernel(&s, EVENT_REMOVE, "sda1");
+        reply_table(&s, &s.jobs[0], &reply);
+        script_reply(&s, &reply);
+        CHECK(!a->on_device && a->job == 0 && a->n_attached == 0 && a->intact_since_usec == 0);
+        CHECK(a->state == ATTACHMENT_WAITING);
+        CHECK_HAS(a->reason, "went away");
+        script_deinit(&s);
+}
+
+static void test_no_proof_one(const JobReply *reply) {
+        Attachment *a;
+        Script s;
+
+        script_init(&s);
+        script_table_1(&s, "sda", 1, UUID_X, "");
+        script_had(&s, "sda");
+        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
+        script_look(&s);
+        script_expect(&s, JOB_ATTACH, "sda1");
+        script_reply(&s, reply);
+        CHECK(!a->on_device && !a->has_fingerprint && a->state == ATTACHMENT_FAILED && a->retry_at_usec > 0);
+        script_deinit(&s);
+}
+
+static void test_no_proof(void) {
+        JobReply reply = { .outcome = JOB_OK };
+
+        test_no_proof_one(&reply);
+
+        reply.n_entries = 1;
+        reply.entries[0] = entry_of(2, UUID_X, "");
+        test_no_proof_one(&reply);
+
+        /* another entry at that number */
+        reply.entries[0] = entry_of(1, UUID_Y, "");
+        test_no_proof_one(&reply);
+}
+
+/* What a worker read on its way counts, whatever came of its job. */
+static void test_table_in_reply(void) {
+        JobReply reply = { .outcome = JOB_MISMATCH, .has_table = true, .n_entries = 1 };
+        Attachment *a;
+        Script s;
+
+        script_init(&s);
+        script_table_1(&s, "sda", 1, UUID_X, "");
+        script_had(&s, "sda");
+        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
+        script_look(&s);
+        script_expect(&s, JOB_ATTACH, "sda1");
+        reply.entries[0] = entry_of(1, UUID_Y, "");
+        script_reply(&s, &reply);
+        CHECK_STR(disk_get_entry(device_set_get_disk(&s.world.devices, "sda"), 1)->uuid, UUID_Y);
+
+        /* so nobody has it now, and it is not tried again when the delay is over */
+        CHECK(script_run(&s) == 0 && s.wake_at_usec == 0);
+        CHECK(a->state == ATTACHMENT_WAITING);
+        script_pass(&s, 100 * SECOND);
+        CHECK(script_run(&s) == 0);
+        script_deinit(&s);
+}
+
+static void test_held(void) {
+        Script s;
+        Attachment *a = script_begin(&s);
+
+        /* as the manager does for Detach() */
+        a->held = true;
+        attachment_lost(a, "detached", &s.now);
+        CHECK(script_run(&s) == 0);
+        CHECK(a->state == ATTACHMENT_DETACHED && a->n_gaps == 1);
+        CHECK_HAS(a->reason, "administrator");
+
+        script_reread(&s, "sda");
+        CHECK(script_run(&s) == 0);
+        script_udev(&s);
+        CHECK(script_run(&s) == 0);
+        CHECK(world_set_policies(&s.world, s.policies) == 0);
+        CHECK(script_run(&s) == 0 && a->state == ATTACHMENT_DETACHED);
+
+        a->held = false;
+        script_settle(&s);
+        CHECK(a->state == ATTACHMENT_ATTACHED && a->n_gaps == 1);
+        CHECK_STR(a->gaps[0].reason, "detached");
+        CHECK(a->gaps[0].end_usec == s.now.realtime_usec);
+        script_deinit(&s);
+}
+
+static void test_orphaned(void) {
+        PolicySet *none = policy_set_new();
+        Script s;
+        Attachment *a = script_begin(&s);
+
+        CHECK(none && world_set_policies(&s.world, none) == 0);
+        CHECK(script_run(&s) == 0);
+        CHECK(a->state == ATTACHMENT_ORPHANED && a->on_device && a->intact_since_usec > 0);
+        CHECK_HAS(a->reason, "left in place");
+
+        /* back in force: as if nothing had been */
+        CHECK(world_set_policies(&s.world, s.policies) == 0);
+        CHECK(script_run(&s) == 0);
+        CHECK(a->state == ATTACHMENT_ATTACHED && a->n_attached == 1);
+
+        /* what an orphan loses is not put back */
+        CHECK(world_set_policies(&s.world, none) == 0);
+        script_reread(&s, "sda");
+        CHECK(script_run(&s) == 0);
+        script_udev(&s);
+        CHECK(script_run(&s) == 0);
+        CHECK(a->state == ATTACHMENT_ORPHANED && !a->on_device);
+        policy_set_free(none);
+        script_deinit(&s);
+}
+
+static void test_two_policies_one(const char *first_filter, const char *second_filter) {
+        Attachment *first, *second;
+        Script s;
+
+        script_init(&s);
+        second = script_policy(&s, "30-b.conf", second_filter, "", "data");
+        first = script_policy(&s, "20-a.conf", first_filter, UUID_X, "");
+        CHECK(first->rank < second->rank);
+        script_table_1(&s, "sda", 1, UUID_X, "data");
+        script_had(&s, "sda");
+        script_look(&s);
+        script_settle(&s);
+        CHECK(first->state == ATTACHMENT_ATTACHED);
+        CHECK(second->state == ATTACHMENT_CONFLICT && !second->on_device);
+        CHECK_HAS(second->reason, "/etc/blkfilter.d/20-a.conf");
+        script_deinit(&s);
+}
+
+/* The first by name wins, whichever sorts first as an attachment. */
+static void test_two_policies(void) {
+        test_two_policies_one("bfcount", "bftrack");
+        test_two_policies_one("bftrack", "bfcount");
+}
+
+static void test_same_policy_twice(void) {
+        Attachment *a, *b;
+        Script s;
+
+        script_init(&s);
+        a = script_policy(&s, "30-b.conf", "bftrack", UUID_X, "");
+        b = script_policy(&s, "20-a.conf", "bftrack", UUID_X, "");
+        CHECK(a == b && s.world.attachments.n_items == 1);
+        CHECK_STR(a->policy_path, "/etc/blkfilter.d/20-a.conf");
+        script_deinit(&s);
+}
+
+static void test_runtime_first(void) {
+        Attachment *policy, *runtime;
+        Match m = match_of(UUID_X, "");
+        Script s;
+
+        script_init(&s);
+        policy = script_policy(&s, "20-a.conf", "bftrack", UUID_X, "");
+        CHECK(attachment_new("bfcount", &m, ATTACHMENT_SOURCE_RUNTIME, &runtime) == 0);
+        CHECK(attachment_set_add(&s.world.attachments, runtime) == 0);
+        script_table_1(&s, "sda", 1, UUID_X, "");
+        script_had(&s, "sda");
+        script_look(&s);
+        script_settle(&s);
+        CHECK(runtime->state == ATTACHMENT_ATTACHED && policy->state == ATTACHMENT_CONFLICT);
+        CHECK_HAS(policy->reason, "made at run time");
+
+        /* no reload touches it */
+        CHECK(world_set_policies(&s.world, s.policies) == 0);
+        CHECK(script_run(&s) == 0 && runtime->state == ATTACHMENT_ATTACHED && !runtime->orphaned);
+        script_deinit(&s);
+}
+
+/* Two partitions of one disk: one after the other. Two disks: at once. */
+static void test_one_job_per_disk(void) {
+        const Entry entries[] = { entry_of(1, UUID_X, ""), entry_of(2, UUID_Y, "") };
+        Attachment *x, *y, *z;
+        Script s;
+
+        script_init(&s);
+        x = script_policy(&s, "1.conf", "bftrack", UUID_X, "");
+        y = script_policy(&s, "2.conf", "bftrack", UUID_Y, "");
+        z = script_policy(&s, "3.conf", "bftrack", UUID_Z, "");
+        script_table(&s, "sda", entries, 2);
+        script_table_1(&s, "sdb", 1, UUID_Z, "");
+        script_had(&s, "sda");
+        script_had(&s, "sdb");
+        script_look(&s);
+        CHECK(script_run(&s) == 2);
+        CHECK(script_run(&s) == 0);
+        script_answer(&s);
+        script_answer(&s);
+        CHECK(script_run(&s) == 1);
+        script_answer(&s);
+        CHECK(script_run(&s) == 0);
+        CHECK(x->state == ATTACHMENT_ATTACHED && y->state == ATTACHMENT_ATTACHED && z->state == ATTACHMENT_ATTACHED);
+        CHECK_STR(y->device, "sda2");
+        script_deinit(&s);
+}
+
+int main(void) {
+        test_cold_start();
+        test_request();
+        test_unwanted();
+        test_match();
+        test_not_settled();
+        test_ignored();
+        test_interface();
+        test_outcome();
+        test_already();
+        test_delay_ends();
+        test_delay_state();
+        test_late_ok();
+        test_no_proof();
+        test_table_in_reply();
+        test_held();
+        test_orphaned();
+        test_two_policies();
+        test_same_policy_twice();
+        test_runtime_first();
+        test_one_job_per_disk();
+        return EXIT_SUCCESS;
+}
