@@ -248,7 +248,13 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
 
         if (reply->outcome == JOB_OK || reply->outcome == JOB_ALREADY) {
                 if (!p) {
-                        /* it went while the job ran: whatever was attached there is gone with it */
+                        /*
+                         * It went while the job ran, or was read again before the worker opened it: then
+                         * the filter is on its successor, which the next attempt finds, and counts not.
+                         */
+                        if (reply->outcome == JOB_OK)
+                                a->n_attached++;
+
                         attachment_set_state(a, ATTACHMENT_WAITING,
                                              reason_plain("the partition went away while it was attached"));
                         return;
