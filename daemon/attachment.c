@@ -325,7 +325,8 @@ void attachment_attached(Attachment *a, const Fingerprint *f, bool already, cons
         }
 
         if (lasting) {
-                last->end_usec = now->realtime_usec;
+                /* a clock that was set back makes no gap that ends before it begins */
+                last->end_usec = now->realtime_usec > last->begin_usec ? now->realtime_usec : last->begin_usec;
                 if (same_stay && str_equal(last->reason, "removed"))
                         (void) str_copy(last->reason, sizeof(last->reason), "rescan");
                 a->changed |= ATTACHMENT_CHANGED_BACK;
