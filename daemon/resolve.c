@@ -37,6 +37,24 @@ static bool fits(const Search *search, const Partition *p) {
         return false;
 }
 
+/*
+ * A value as udev writes it in the name of a link: each byte is "\xHH" but for letters, digits,
+ * "#+-.:=@_" and what is not ASCII.
+ */
+static void add_encoded(Text *t, const char *s) {
+        for (; *s; s++) {
+                unsigned char c = (unsigned char) *s;
+                char lower = ascii_tolower(*s);
+
+                if (c >= 0x80 || (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || strchr("#+-.:=@_", c))
+                        text_add_n(t, s, 1);
+                else {
+                        text_add(t, "\\x");
+                        text_add_hex(t, c, 2);
+                }
+        }
+}
+
 static RequestError tell(Text *t, char **ret_message, RequestError error) {
         if (text_steal(t, ret_message) < 0)
                 *ret_message = NULL;
@@ -132,9 +150,11 @@ RequestError resolve_device(const DeviceSet *devices, const char *name, Partitio
                         continue;
 
                 text_add(&t, links[i].folder);
-                text_add(&t, value);
-                if (text_steal(&t, &link) < 0)
+                add_encoded(&t, value);
+                if (text_steal(&t, &link) < 0) {
+                        *ret_message = NULL;
                         return REQUEST_E_FAILED;
+                }
 
                 search.link = link;
                 error = find_one(devices, &search, name, ret, ret_message);
