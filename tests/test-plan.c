@@ -319,9 +319,19 @@ static void test_late_ok(void) {
         script_kernel(&s, EVENT_REMOVE, "sda1");
         reply_table(&s, &s.jobs[0], &reply);
         script_reply(&s, &reply);
-        CHECK(!a->on_device && a->job == 0 && a->n_attached == 0 && a->intact_since_usec == 0);
+        CHECK(!a->on_device && a->job == 0 && a->n_attached == 1 && a->intact_since_usec == 0 && a->n_gaps == 0);
         CHECK(a->state == ATTACHMENT_WAITING);
         CHECK_HAS(a->reason, "went away");
+
+        /* if it was on the successor already, that one is found to have it, and counts from now only */
+        script_kernel(&s, EVENT_ADD, "sda1");
+        script_expect(&s, JOB_SCAN, "sda");
+        script_answer(&s);
+        script_pass(&s, SECOND);
+        script_expect(&s, JOB_ATTACH, "sda1");
+        reply.outcome = JOB_ALREADY;
+        script_reply(&s, &reply);
+        CHECK(a->on_device && a->n_attached == 1 && a->intact_since_usec == s.now.realtime_usec);
         script_deinit(&s);
 }
 

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The registry of devices: two streams of events of which one comes late, enumeration, and what is
+ * known of a table.
+ */
+
+#undef NDEBUG
+
+#include "tests/test.h"
+
+/* sda and sda1 came, udev has told of both. */
+static void begin(Script *s) {
+        script_init(s);
+        script_table_1(s, "sda", 1, UUID_X, "data");
+        script_plug(s, "sda");
+        script_udev(s);
+}
+
+static Disk *sda(const Script *s) {
+        return device_set_get_disk(&s->world.devices, "sda");
+}
+
+static Partition *sda1(const Script *s) {
+        return device_set_get_partition(&s->world.devices, "sda1");
+}
+
+static void apply(Script *s, EventSource source, EventAction action, const char *name, uint64_t seqnum) {
+        DeviceEvent e = script_event(s, source, action, name, seqnum);
+
+        CHECK(device_set_apply(&s->world.devices, &e) == 0);
+}
+
+static void test_look_up(void) {
+        static const char *const names[] = { "sdc", "sda", "sdd", "sdb" };
+        DeviceSet *d;
+        Script s;
+
+        script_init(&s);
+        d = &s.world.devices;
+        for (size_t i = 0; i < 4; i++) {
+                const Entry entries[] = { entry_of(1, UUID_X, ""), entry_of(3, UUID_Y, "") };
+
+                script_table(&s, names[i], entries, 2);
+                script_plug(&s, names[i]);
+        }
+        for (size_t i = 1; i < d->n_disks; i++)
+                CHECK(strcmp(d->disks[i - 1]->name, d->disks[i]->name) < 0);
+
+        CHECK(d->n_disks == 4 && device_set_get_disk(d, "sdb") == d->disks[1]);
+        CHECK(!device_set_get_disk(d, "sdb1") && !device_set_get_disk(d, "sde") && !device_set_get_disk(d, ""));
+        CHECK_STR(device_set_get_partition(d, "sdc3")->disk->name, "sdc");
+        CHECK(!device_set_get_partition(d, "sdc") && !device_set_get_partition(d, "sdc2"));
+        CHECK(disk_get_partition(d->disks[0], 3)->partno == 3 && !disk_get_partition(d->disks[0], 2));
+        CHECK(device_set_get_disk_by_uid(d, d->disks[2]->uid) == d->disks[2] && !device_set_get_disk_by_uid(d, 999));
+        CHECK(device_set_get_partition_by_uid(d, d->disks[2]->partitions[1]->uid) == d->disks[2]->partitions[1]);
+        CHECK(!device_set_get_partition_by_uid(d, 0) && !device_set_get_partition_by_uid(d, d->disks[2]->uid));
+        d->disks[3]->job = 5;
+        CHECK(device_set_get_disk_by_job(d, 5) == d->disks[3] && !device_set_get_disk_by_job(d, 6));
+        script_deinit(&s);
+}
+
+static void test_coming(void) {
+        Script s;
+
+        script_init(&s);
+        script_table_1(&s, "sda", 1, UUID_X, "data");
+        script_plug(&s, "sda");
+        CHECK(sda(&s) && sda1(&s) && !sda(&s)->known && sda(&s)->dirty && !sda1(&s)->settled);
+        CHECK(!disk_get_entry(sda(&s), 1) && !disk_udev_caught_up(sda(&s)));
+        script_udev_next(&s);
+        CHECK(sda(&s)->known && !disk_udev_caught_up(sda(&s)));
+        script_udev_next(&s);
+        CHECK(disk_udev_caught_up(sda(&s)) && sda1(&s)->settled);
+        CHECK_STR(disk_get_entry(sda(&s), 1)->uuid, UUID_X);
+        script_deinit(&s);
+}
+
+/* A re-read makes new objects, and no uid is ever used again. */
+static void test_uids(void) {
+        uint64_t disk_uid, uid, seen = 0;
+        Script s;
+
+        begin(&s);
+        disk_uid = sda(&s)->uid;
+        for (int i = 0; i < 5; i++) {
+                uid = sda1(&s)->uid;
+                CHECK(uid > seen);
+                seen = uid;
+                script_reread(&s, "sda");
+                CHECK(sda1(&s)->uid != uid && !device_set_get_partition_by_uid(&s.world.devices, uid));
+                CHECK(sda(&s)->uid == disk_uid);
+        }
+        script_unplug(&s, "sda");
+        script_plug(&s, "sda");
+        CHECK(sda(&s)->uid > seen && !device_set_get_disk_by_uid(&s.world.devices, disk_uid));
+        script_deinit(&s);
+}
+
+/* An add of the kernel's is a new object even when its removal was not told. */
+static void test_add_without_remove(void) {
+        uint64_t uid, disk_uid;
+        Script s;
+
+        begin(&s);
+        uid = sda1(&s)->uid;
+        disk_uid = sda(&s)->uid;
+        script_kernel(&s, EVENT_ADD, "sda1");
+        CHECK(sda1(&s)->uid != uid && sda(&s)->n_partitions == 1);
+        script_kernel(&s, EVENT_ADD, "sda");
+        CHECK(sda(&s)->uid != disk_uid && sda(&s)->n_partitions == 0);
+        script_deinit(&s);
+}
+
+/* "udevadm trigger --action=add" is no new object; nor is a change. */
+static void test_synthetic(void) {
+        uint64_t uid, disk_uid;
+        DeviceEvent e;
+        Script s;
+
+        begin(&s);
+        uid = sda1(&s)->uid;
+        disk_uid = sda(&s)->uid;
+        e = script_event(&s, EVENT_KERNEL, EVENT_ADD, "sda1", ++s.seqnum);
+        e.synthetic = true;
+        CHECK(device_set_apply(&s.world.devices, &e) == 0);
+        e = script_event(&s, EVENT_KERNEL, EVENT_ADD, "sda", ++s.seqnum);
+        e.synthetic = true;
+        CHECK(device_set_apply(&s.world.devices, &e) == 0);
+        script_kernel(&s, EVENT_CHANGE, "sda1");
+        CHECK(sda1(&s)->uid == uid && sda(&s)->uid == disk_uid && !sda1(&s)->settled && !sda(&s)->settled);
+        script_deinit(&s);
+}
+
+/* Another number or another diskseq under the same name is another object. */
+static void test_another_one(const char *name, uint32_t minor, uint64_t diskseq, bool another) {
+        uint64_t disk_uid, uid;
+        DeviceEvent e;
+        Script s;
+
+        begin(&s);
+        disk_uid = sda(&s)->uid;
+        uid = sda1(&s)->uid;
+        e = script_event(&s, EVENT_KERNEL, EVENT_CHANGE, name, ++s.seqnum);
+        e.minor = minor;
+        e.diskseq = diskseq;
+        CHECK(device_set_apply(&s.world.devices, &e) == 0);
+        CHECK((sda(&s)->uid != disk_uid || sda1(&s)->uid != uid) == another);
+        script_deinit(&s);
+}
+
+static void test_another(void) {
+        test_another_one("sda", 0, 1, false);
+        test_another_one("sda", 0, 0, false); /* an event that does not say */
+        test_another_one("sda", 0, 2, true);
+        test_another_one("sda", 16, 1, true);
+        test_another_one("sda1", 1, 0, false);
+        test_another_one("sda1", 2, 0, true);
+}
+
+/* What udev says of an older incarnation is dropped, between the two halves of a re-read too. */
+static void test_late_udev(void) {
+        uint64_t uid, removed, changed, added;
+        Script s;
+
+        begin(&s);
+        removed = script_kernel(&s, EVENT_REMOVE, "sda1");
+        apply(&s, EVENT_UDEV, EVENT_CHANGE, "sda1", removed - 1);
+        CHECK(!sda1(&s));
+        changed = script_kernel(&s, EVENT_CHANGE, "sda");
+        added = script_kernel(&s, EVENT_ADD, "sda1");
+        uid = sda1(&s)->uid;
+
+        script_table_1(&s, "sda", 1, UUID_Y, "old");
+        apply(&s, EVENT_UDEV, EVENT_ADD, "sda1", removed - 2);
+        apply(&s, EVENT_UDEV, EVENT_CHANGE, "sda1", removed - 1);
+        apply(&s, EVENT_UDEV, EVENT_CHANGE, "sda", changed - 1);
+        CHECK(sda1(&s)->uid == uid && !sda1(&s)->settled && !sda(&s)->settled);
+        CHECK_STR(disk_get_entry(sda(&s), 1)->uuid, UUID_X);
+
+        apply(&s, EVENT_UDEV, EVENT_REMOVE, "sda1", removed);
+        CHECK(sda1(&s) && sda1(&s)->uid == uid);
+
+        /* its own words count */
+        apply(&s, EVENT_UDEV, EVENT_CHANGE, "sda", changed);
+        apply(&s, EVENT_UDEV, EVENT_ADD, "sda1", added);
+        CHECK(sda1(&s)->uid == uid && disk_udev_caught_up(sda(&s)));
+        CHECK_STR(disk_get_entry(sda(&s), 1)->uuid, UUID_Y);
+        script_deinit(&s);
+}
+
+/* Udev's removal comes before the kernel's next add, or after it. */
+static void test_udev_removes_first(void) {
+        uint64_t removed;
+        Script s;
+
+        begin(&s);
+        removed = script_kernel(&s, EVENT_REMOVE, "sda1");
+        apply(&s, EVENT_UDEV, EVENT_REMOVE, "sda1", removed);
+        CHECK(!sda1(&s));
+        script_kernel(&s, EVENT_ADD, "sda1");
+        CHECK(sda1(&s) && !sda1(&s)->settled);
+        script_deinit(&s);
+}
+
+/* Only the kernel's events were lost: udev's tell as well. */
+static void test_udev_alone(void) {
+        uint64_t uid;
+        Script s;
+
+        begin(&s);
+        uid = sda1(&s)->uid;
+        apply(&s, EVENT_UDEV, EVENT_REMOVE, "sda1", s.seqnum + 1);
+        CHECK(!sda1(&s));
+        apply(&s, EVENT_UDEV, EVENT_ADD, "sda1", s.seqnum + 2);
+        CHECK(sda1(&s)->uid != uid && sda1(&s)->settled);
+        apply(&s, EVENT_UDEV, EVENT_REMOVE, "sda", s.seqnum + 3);
+        CHECK(!sda(&s));
+        script_deinit(&s);
+}
+
+/* The ghost of a disk that has gone does not come back by a late word of udev's. */
+static void test_ghost(void) {
+        Script s;
+
+        begin(&s);
+        script_unplug(&s, "sda");
+        CHECK(s.world.devices.n_disks == 0);
+        apply(&s, EVENT_UDEV, EVENT_CHANGE, "sda", s.seqnum - 2);
+        apply(&s, EVENT_UDEV, EVENT_CHANGE, "sda1", s.seqnum - 2);
+        CHECK(s.world.devices.n_disks == 0);
+        script_udev(&s);
+        CHECK(s.world.devices.n_disks == 0 && !s.world.devices.incomplete);
+        script_deinit(&s);
+}
+
+/* A partition without its disk: something was missed, so everything is looked at again. */
+static void test_incomplete(void) {
+        Script s;
+
+        script_init(&s);
+        apply(&s, EVENT_KERNEL, EVENT_REMOVE, "sda1", 1);
+        CHECK(!s.world.devices.incomplete);
+        apply(&s, EVENT_KERNEL, EVENT_ADD, "sda1", 2);
+        CHECK(s.world.devices.incomplete && s.world.devices.n_disks == 0);
+        device_set_look_begin(&s.world.devices);
+        CHECK(!s.world.devices.incomplete);
+        device_set_look_end(&s.world.devices, true);
+        script_deinit(&s);
+}
+
+static void test_look(void) {
+        Script s;
+
+        begin(&s);
+        script_table_1(&s, "sdb", 1, UUID_Y, "");
+        script_had(&s, "sdb");
+        script_disk(&s, "sda")->present[1] = false;
+        s.looked = true;
+        sda(&s)->dirty = false;
+        script_look(&s);
+        CHECK(s.world.devices.n_disks == 2 && sda(&s)->n_partitions == 0 && sda(&s)->dirty);
+        CHECK(disk_get_entry(sda(&s), 1)); /* not forgotten: the look may fall into a re-read */
+        CHECK(device_set_get_partition(&s.world.devices, "sdb1")->settled);
+
+        script_disk(&s, "sda")->present[0] = false;
+        script_look(&s);
+        CHECK(!sda(&s) && s.world.devices.n_disks == 1);
+        script_deinit(&s);
+}
+
+/* The first look believes udev, of what it is done with; that spares a scan of every disk. */
+static void test_first_look(void) {
+        DeviceEvent e;
+        Script s;
+
+        script_init(&s);
+        script_table_1(&s, "sda", 1, UUID_X, "");
+        script_had(&s, "sda");
+        script_look(&s);
+        CHECK(!sda(&s)->dirty && disk_get_entry(sda(&s), 1));
+        script_deinit(&s);
+
+        script_init(&s);
+        script_table_1(&s, "sda", 1, UUID_X, "");
+        device_set_look_begin(&s.world.devices);
+        apply(&s, EVENT_ENUMERATION, EVENT_ADD, "sda", 0);
+        e = script_event(&s, EVENT_ENUMERATION, EVENT_ADD, "sda1", 0);
+        e.settled = e.has_entry = false;
+        CHECK(device_set_apply(&s.world.devices, &e) == 0);
+        device_set_look_end(&s.world.devices, true);
+        CHECK(sda(&s)->dirty && !disk_get_entry(sda(&s), 1));
+        script_deinit(&s);
+}
+
+/* What is told about a device besides its table: replaced as a whole each time. */
+static void test_facts(void) {
+        DeviceEvent e;
+        Script s;
+
+        begin(&s);
+        e = script_event(&s, EVENT_UDEV, EVENT_CHANGE, "sda1", ++s.seqnum);
+        e.links = "/dev/disk/by-id/one";
+        (void) str_copy(e.ignored, sizeof(e.ignored), "why");
+        CHECK(device_set_apply(&s.world.devices, &e) == 0);
+        CHECK(sda1(&s)->links != e.links);
+        CHECK_STR(sda1(&s)->links, "/dev/disk/by-id/one");
+        CHECK_STR(sda1(&s)->ignored, "why");
+
+        apply(&s, EVENT_UDEV, EVENT_CHANGE, "sda1", ++s.seqnum);
+        CHECK(!sda1(&s)->links);
+        CHECK_STR(sda1(&s)->ignored, "");
+        script_deinit(&s);
+}
+
+static void check_entries(const Disk *d, const char *partnos) {
+        CHECK(d->n_entries == strlen(partnos));
+        for (size_t i = 0; i < d->n_entries; i++)
+                CHECK(d->entries[i].partno == (unsigned) (partnos[i] - '0') && disk_get_entry(d, d->entries[i].partno) == &d->entries[i]);
+}
+
+static void test_table(void) {
+        const Entry entries[] = { entry_of(1, UUID_X, ""), entry_of(2, UUID_Y, ""), entry_of(5, UUID_Z, "") };
+        Script s;
+        Disk *d;
+
+        begin(&s);
+        d = sda(&s);
+        check_entries(d, "1");
+        d->n_scan_failures = 2;
+        d->scan_retry_at_usec = 5;
+        (void) str_copy(d->scan_error, sizeof(d->scan_error), "why");
+
+        CHECK(disk_set_table(d, UUID_X, entries, 3, d->n_events) == 0);
+        check_entries(d, "125");
+        CHECK_STR(d->pt_uuid, UUID_X);
+        CHECK(!d->dirty && d->n_scan_failures == 0 && d->scan_retry_at_usec == 0 && !d->scan_error[0]);
+        CHECK(!disk_get_entry(d, 3));
+
+        /* entries that the kernel has no partition for are udev's to forget, if it is asked */
+        disk_settle_by_udev(d);
+        check_entries(d, "1");
+
+        /* something happened while it was being read */
+        script_kernel(&s, EVENT_CHANGE, "sda");
+        CHECK(d->dirty);
+        CHECK(disk_set_table(d, "", entries, 2, d->n_events - 1) == 0);
+        check_entries(d, "12");
+        CHECK(d->dirty && !d->pt_uuid[0]);
+
+        CHECK(disk_set_table(d, "", NULL, 0, d->n_events) == 0);
+        check_entries(d, "");
+        CHECK(!d->dirty);
+        script_deinit(&s);
+}
+
+/* Entries that udev tells keep their order, whichever comes first. */
+static void test_entries_by_udev(void) {
+        const Entry entries[] = { entry_of(1, UUID_X, ""), entry_of(2, UUID_Y, ""), entry_of(4, UUID_Z, "") };
+        Script s;
+
+        script_init(&s);
+        script_table(&s, "sda", entries, 3);
+        script_kernel(&s, EVENT_ADD, "sda");
+        script_kernel(&s, EVENT_ADD, "sda4");
+        script_kernel(&s, EVENT_ADD, "sda1");
+        script_kernel(&s, EVENT_ADD, "sda2");
+        script_udev(&s);
+        check_entries(sda(&s), "124");
+        for (size_t i = 0; i < 3; i++)
+                CHECK(sda(&s)->partitions[i]->partno == entries[i].partno);
+        script_deinit(&s);
+}
+
+int main(void) {
+        test_look_up();
+        test_coming();
+        test_uids();
+        test_add_without_remove();
+        test_synthetic();
+        test_another();
+        test_late_udev();
+        test_udev_removes_first();
+        test_udev_alone();
+        test_ghost();
+        test_incomplete();
+        test_look();
+        test_first_look();
+        test_facts();
+        test_table();
+        test_entries_by_udev();
+        return EXIT_SUCCESS;
+}
