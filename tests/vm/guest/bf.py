@@ -244,10 +244,9 @@ def _busctl(arguments, user):
                          check=False)
     if run.returncode == 0:
         return json.loads(run.stdout)['data'] if run.stdout.strip() else []
-    names = re.findall(r'error-name=(\S+)', run.stderr)
-    message = re.findall(r'^(?:Call failed|Failed to get property[^:]*): (.*)$', run.stderr, re.MULTILINE)
-    raise BusError(names[-1] if names and names[-1] != 'n/a' else 'unknown',
-                   message[-1] if message else run.stderr.strip()[-400:])
+    # the sentence, too: what busctl prints for AccessDenied is its own
+    errors = re.findall(r'error-name=(\S+) error-message=(.*)$', run.stderr, re.MULTILINE)
+    raise BusError(*(errors[-1] if errors and errors[-1][0] != 'n/a' else ('unknown', run.stderr.strip()[-400:])))
 
 
 def busctl_call(method, signature='', *arguments, user=None, path=MANAGER_PATH, interface=MANAGER, service=BUS_NAME):

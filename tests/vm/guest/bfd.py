@@ -219,7 +219,10 @@ def unit_property(name):
 
 
 def start():
+    global _n_restarts
     bf.sh(f'systemctl start {bf.UNIT}')
+    # systemd counts anew after each start by hand
+    _n_restarts = int(unit_property('NRestarts'))
 
 
 def stop():
@@ -227,7 +230,9 @@ def stop():
 
 
 def restart():
+    global _n_restarts
     bf.sh(f'systemctl restart {bf.UNIT}')
+    _n_restarts = int(unit_property('NRestarts'))
 
 
 def kill():
@@ -244,13 +249,11 @@ def kill():
 @contextmanager
 def without():
     """For the time of the with statement the daemon does not run."""
-    global _n_restarts
     stop()
     try:
         yield
     finally:
         start()
-        _n_restarts = int(unit_property('NRestarts'))
 
 
 def messages(since=None, priority=None, match=''):
@@ -268,12 +271,11 @@ def times_back(since):
     return [float(s) for s in re.findall(r'is back on \S+ after (\d+\.\d+) s', bf.journal(since=since))]
 
 
-def begin():
+def begin(filters=('bfcount', 'bftrack', 'bffault')):
     """What each test of the daemon begins with: the filters are there, the daemon runs, nothing is attached."""
-    global _n_restarts
-    bf.sh('modprobe -a bfcount bftrack bffault')
+    for module in filters:
+        bf.sh(f'modprobe {module}')
     start()
-    _n_restarts = int(unit_property('NRestarts'))
     forget_all()
 
 
