@@ -76,8 +76,8 @@ void call_done(const RequestAnswer *answer, void *userdata) {
         if (r >= 0)
                 r = sd_bus_send(c->bus->bus, reply, NULL);
         if (r < 0) {
-                (void) sd_bus_error_set_errnof(&error, r, "it was done, but the reply cannot be made; look at the"
-                                               " attachment's state");
+                (void) bus_error_set_request(&error, REQUEST_E_FAILED, "it was done, but the reply cannot be made; look"
+                                             " at the attachment's state");
                 call_refuse(c, &error);
                 return;
         }
