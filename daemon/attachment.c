@@ -281,6 +281,7 @@ void attachment_lost(Attachment *a, const char *why, const Now *now) {
 
         attachment_begin_gap(a, why, now->realtime_usec);
         a->on_device = false;
+        memcpy(a->lost_device, a->device, sizeof(a->lost_device));
         a->device[0] = 0;
         a->device_uid = 0;
         a->intact_since_usec = 0;

@@ -73,6 +73,7 @@ typedef struct Attachment {
 
         char device[JOB_NODE_SIZE]; /* kernel name of the partition it is on or going to; "" none */
         uint64_t device_uid;        /* of that Partition; 0 none */
+        char lost_device[JOB_NODE_SIZE]; /* kernel name of the partition that it was on last; "" none */
         bool on_device;             /* the filter is on the device, as far as is known */
 
         bool has_fingerprint;

@@ -12,7 +12,7 @@
 #include "daemon/text.h"
 
 /* A job on a healthy disk takes milliseconds. After this its disk counts as stuck. */
-#define JOB_TIMEOUT_USEC   UINT64_C(30000000)
+#define JOB_TIMEOUT_USEC   UINT64_C(20000000)
 #define PROBE_RETRY_USEC   UINT64_C(500000)
 #define WORKERS_WARM       2
 #define WORKERS_MAX        16

@@ -163,8 +163,12 @@ void attach_check(Manager *m, Request *r) {
                 return;
         }
 
-        if (a->job && a->state != ATTACHMENT_STUCK)
+        if (a->job && a->state != ATTACHMENT_STUCK) {
+                if (manager_now().monotonic_usec >= r->give_up_at_usec)
+                        request_finish(m, r, REQUEST_E_TIMED_OUT, "the device has not answered yet: whether it is attached"
+                                       " will be seen in the attachment's state");
                 return;
+        }
 
         error = state_to_error(a);
         if (error == REQUEST_OK) {

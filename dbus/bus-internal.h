@@ -14,12 +14,6 @@
 
 typedef struct Call Call;
 
-/* On which device an attachment was when it was last told: a loss names it. */
-typedef struct LastDevice {
-        char attachment[ATTACHMENT_ID_SIZE];
-        char device[JOB_NODE_SIZE]; /* kernel name */
-} LastDevice;
-
 struct Bus {
         sd_event *event;
         Manager *manager;
@@ -34,8 +28,6 @@ struct Bus {
         size_t n_calls;
 
         const Attachment *leaving; /* during attachment_removed: no longer in the set; else NULL */
-        LastDevice *last_devices;
-        size_t n_last_devices;
 
         /* what manager_changed() last told, to tell only what is new */
         KernelInterface interface;
@@ -46,7 +38,7 @@ struct Bus {
 int bus_add_manager(Bus *b);
 void bus_count_states(Bus *b, uint32_t ret[static _ATTACHMENT_STATE_MAX]);
 void bus_tell_manager(Bus *b);
-void bus_tell_loss(Bus *b, const Attachment *a, const char *device);
+void bus_tell_loss(Bus *b, const Attachment *a);
 void bus_tell_return(Bus *b, const Attachment *a);
 int bus_append_config_errors(sd_bus_message *m, const PolicySet *policies);
 

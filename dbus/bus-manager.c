@@ -266,9 +266,8 @@ void bus_tell_manager(Bus *b) {
  * bus_tell_loss() - FilterLost
  * @b: the Bus; its bus is set
  * @a: the attachment whose filter went; its last gap is the one
- * @device: kernel name of where it was; "" if that is not known
  */
-void bus_tell_loss(Bus *b, const Attachment *a, const char *device) {
+void bus_tell_loss(Bus *b, const Attachment *a) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_(freep) char *path = NULL;
         const Gap *g = a->n_gaps_kept > 0 ? &a->gaps[a->n_gaps_kept - 1] : NULL;
@@ -276,7 +275,7 @@ void bus_tell_loss(Bus *b, const Attachment *a, const char *device) {
         if (bus_attachment_path(a, &path) < 0 ||
             sd_bus_message_new_signal(b->bus, &m, BLKFILTER_OBJECT_ROOT, BLKFILTER_INTERFACE_MANAGER, "FilterLost") < 0 ||
             sd_bus_message_append(m, "o", path) < 0 ||
-            bus_append_device(m, device) < 0 ||
+            bus_append_device(m, a->lost_device) < 0 ||
             sd_bus_message_append(m, "st", g ? g->reason : "", g ? g->begin_usec : UINT64_C(0)) < 0)
                 return;
 

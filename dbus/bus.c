@@ -144,42 +144,6 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
         return bus_set_timer(b, CONNECT_AGAIN_USEC);
 }
 
-static LastDevice *bus_find_last_device(Bus *b, const Attachment *a) {
-        for (size_t i = 0; i < b->n_last_devices; i++)
-                if (str_equal(b->last_devices[i].attachment, a->id))
-                        return &b->last_devices[i];
-
-        return NULL;
-}
-
-/* Without memory for it a loss is told without its device. */
-static void bus_note_device(Bus *b, const Attachment *a) {
-        LastDevice *last = bus_find_last_device(b, a);
-
-        if (!a->on_device || !a->device[0])
-                return;
-
-        if (!last) {
-                LastDevice *n = realloc(b->last_devices, (b->n_last_devices + 1) * sizeof(*n));
-
-                if (!n)
-                        return;
-
-                b->last_devices = n;
-                last = &n[b->n_last_devices++];
-                (void) str_copy(last->attachment, sizeof(last->attachment), a->id);
-        }
-
-        (void) str_copy(last->device, sizeof(last->device), a->device);
-}
-
-static void bus_forget_device(Bus *b, const Attachment *a) {
-        LastDevice *last = bus_find_last_device(b, a);
-
-        if (last)
-                *last = b->last_devices[--b->n_last_devices];
-}
-
 static void on_attachment_added(const Attachment *a, void *userdata) {
         Bus *b = userdata;
 
@@ -190,8 +154,6 @@ static void on_attachment_added(const Attachment *a, void *userdata) {
 static void on_attachment_removed(const Attachment *a, void *userdata) {
         Bus *b = userdata;
 
-        bus_forget_device(b, a);
-
         if (b->bus) {
                 b->leaving = a;
                 bus_tell_attachment_removed(b, a);
@@ -201,20 +163,18 @@ static void on_attachment_removed(const Attachment *a, void *userdata) {
 
 static void on_attachment_changed(const Attachment *a, uint32_t changed, void *userdata) {
         Bus *b = userdata;
-        LastDevice *last = bus_find_last_device(b, a);
 
-        if (b->bus) {
-                /* a new object was told with all its values already */
-                if (!(changed & ATTACHMENT_CHANGED_ADDED))
-                        bus_tell_attachment_changed(b, a);
+        if (!b->bus)
+                return;
 
-                if (changed & ATTACHMENT_CHANGED_LOST)
-                        bus_tell_loss(b, a, last ? last->device : "");
-                if (changed & ATTACHMENT_CHANGED_BACK)
-                        bus_tell_return(b, a);
-        }
+        /* a new object was told with all its values already */
+        if (!(changed & ATTACHMENT_CHANGED_ADDED))
+                bus_tell_attachment_changed(b, a);
 
-        bus_note_device(b, a);
+        if (changed & ATTACHMENT_CHANGED_LOST)
+                bus_tell_loss(b, a);
+        if (changed & ATTACHMENT_CHANGED_BACK)
+                bus_tell_return(b, a);
 }
 
 static void on_manager_changed(void *userdata) {
@@ -292,7 +252,6 @@ Bus *bus_free(Bus *b) {
 
         sd_event_source_disable_unref(b->timer);
         sd_event_unref(b->event);
-        free(b->last_devices);
         free(b->address);
         free(b);
         return NULL;

@@ -244,6 +244,7 @@ static void test_signals(void) {
         a->gaps[1] = (Gap) { .begin_usec = 300, .reason = "removed" };
         a->n_gaps_kept = 2;
         a->on_device = false;
+        memcpy(a->lost_device, a->device, sizeof(a->lost_device));
         a->device[0] = 0;
         tell(&f, a, ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_LOST);
         (void) expect_signal(&f, n++, PATH_A, PROPERTIES);
