@@ -225,6 +225,23 @@ static void test_replug_same_name(void) {
         script_deinit(&s);
 }
 
+/* Even a disk that is expected is not opened before udev has called it ready. */
+static void test_replug_unready(void) {
+        Script s;
+        Attachment *a = script_begin(&s);
+
+        script_unplug(&s, "sda");
+        a->fingerprint.diskseq = s.last_diskseq + 1; /* as if it could not be told from the last one */
+        script_plug(&s, "sda");
+        CHECK(script_run(&s) == 0);
+        script_udev_next(&s);
+        script_udev_next(&s);
+        CHECK(script_run(&s) == 0);
+        script_udev_next(&s);
+        script_expect(&s, JOB_SCAN, "sda");
+        script_deinit(&s);
+}
+
 /* A medium changed under a name: the change of the disk tells by its new diskseq. */
 static void test_medium_changed(void) {
         Script s;
@@ -439,6 +456,7 @@ int main(void) {
         test_only_kernel_forgets();
         test_replug();
         test_replug_same_name();
+        test_replug_unready();
         test_medium_changed();
         test_lost_events();
         test_scan_fails();
