@@ -120,6 +120,12 @@ static bool fill_disk(struct udev_device *d, DeviceEvent *e) {
 
         memcpy(e->disk, begin, (size_t) (end - begin));
         e->disk[end - begin] = 0;
+
+        /* "cciss!c0d0" in sysfs is "cciss/c0d0" below /dev and in libudev's names */
+        for (char *p = e->disk; *p; p++)
+                if (*p == '!')
+                        *p = '/';
+
         return true;
 }
 
