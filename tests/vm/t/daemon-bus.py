@@ -265,7 +265,7 @@ with bf.scsi_debug(2) as scsi, bfd.policies():
         with kfilter.fault(attach_hang=1):
             # busctl and most others give up after 25 s, so the answer comes before
             began = time.monotonic()
-            fails('TimedOut', attach, sda1, 'bffault', saying='unknown')
+            fails('TimedOut', attach, sda1, 'bffault', saying='not answered')
             bf.check(time.monotonic() - began < 25, f'the answer came in time ({time.monotonic() - began:.1f} s)')
             # the others go on
             attach(sdb1)

@@ -213,4 +213,27 @@ with bf.scsi_debug(2) as scsi:
         bfd.quiet()
         bf.equal((bf.filter_of(one1), bf.filter_of(two1)), ('bftrack', ''), 'filters')
 
+with bf.scsi_debug(dev_size_mb=32) as scsi, bfd.policies():
+    sda, = scsi.disks()
+    sda1 = bf.partition(sda, 1)
+
+    with bf.case('daemon/identity/clone-on-a-loop-disk-goes'):
+        # a copy of the disk in a file; its loop device stays when it is detached, with another medium in it: none
+        rewrite(sda, table(bfd.uuid(1)))
+        bf.sh(f'dd if=/dev/{sda} of=/var/tmp/clone bs=1M status=none')
+        bfd.put_policy('20-data.conf', **mine)
+        bfd.wait_attached(sda1)
+        bfd.quiet()
+        loop = bf.sh('losetup --find --show --partscan /var/tmp/clone').strip()
+        try:
+            bfd.quiet()
+            bf.check(bf.partition(loop, 1) in bfd.wait_state('attached', **mine).reason, 'the clone is named')
+            bfd.reread(sda)
+            nothing_attached('ambiguous', **mine)
+        finally:
+            bf.sh(f'losetup --detach {loop}; rm /var/tmp/clone')
+        bfd.wait_attached(sda1)
+        bfd.quiet()
+        bf.equal(bfd.wait_state('attached', **mine).device, sda1, 'device')
+
 bfd.end('daemon/identity')
