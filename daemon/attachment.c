@@ -302,7 +302,7 @@ static bool fingerprint_is_same_stay(const Fingerprint *a, const Fingerprint *b)
  *
  * Whoever relies on a filter relies on IntactSince, so it never claims more than was seen: a
  * filter found on a device counts from now, unless an earlier daemon noted since when it was
- * there, on the same partition of the same disk, which has not left since.
+ * there, and the partition is still the same object of the kernel: it was not read again since.
  */
 void attachment_attached(Attachment *a, const Fingerprint *f, bool already, const Now *now) {
         bool same_stay = a->has_fingerprint && fingerprint_is_same_stay(&a->fingerprint, f);
@@ -312,8 +312,8 @@ void attachment_attached(Attachment *a, const Fingerprint *f, bool already, cons
         if (already && a->on_device && same_stay)
                 return; /* asked again, nothing new */
 
-        if (already && a->recorded_since_usec && same_stay && !lasting &&
-            a->fingerprint.entry.partno == f->entry.partno)
+        if (already && a->recorded_since_usec && same_stay && !lasting && f->object &&
+            a->fingerprint.object == f->object)
                 a->intact_since_usec = a->recorded_since_usec;
         else {
                 a->intact_since_usec = now->realtime_usec;

@@ -57,6 +57,7 @@ typedef struct Fingerprint {
         char pt_uuid[PART_UUID_SIZE]; /* of the table, "" if it has none */
         char disk[JOB_NODE_SIZE];     /* the disk's kernel name at that time */
         uint64_t diskseq;             /* 0: the driver has none */
+        uint64_t object;              /* inode of the partition's folder in sysfs; 0: not known */
 } Fingerprint;
 
 typedef struct Attachment {

@@ -325,6 +325,7 @@ static Partition *disk_add_partition(DeviceSet *s, Disk *d, const DeviceEvent *e
         p->partno = e->partno;
         p->major = e->major;
         p->minor = e->minor;
+        p->object = e->object;
         memmove(partitions + i + 1, partitions + i, (d->n_partitions - i) * sizeof(*partitions));
         partitions[i] = p;
         d->n_partitions++;
@@ -332,8 +333,14 @@ static Partition *disk_add_partition(DeviceSet *s, Disk *d, const DeviceEvent *e
 }
 
 /* Whether an event speaks of another object than the one that is registered under its name. */
-static bool event_is_of_another(const DeviceEvent *e, uint32_t major, uint32_t minor, uint64_t diskseq) {
+static bool event_is_of_another(const DeviceEvent *e, uint32_t major, uint32_t minor, uint64_t diskseq,
+                                uint64_t object) {
         if (e->source == EVENT_KERNEL && e->action == EVENT_ADD && !e->synthetic)
+                return true;
+
+        /* A whole re-read may have been lost. An event, though, can be older than what sysfs shows by
+         * the time it is read: what makes the difference follows then. */
+        if (e->source == EVENT_ENUMERATION && e->object && object && e->object != object)
                 return true;
 
         return e->major != major || e->minor != minor || (e->diskseq && diskseq && e->diskseq != diskseq);
@@ -352,7 +359,7 @@ static int apply_disk(DeviceSet *s, const DeviceEvent *e) {
                 return 0;
         }
 
-        if (d && event_is_of_another(e, d->major, d->minor, d->diskseq)) {
+        if (d && event_is_of_another(e, d->major, d->minor, d->diskseq, 0)) {
                 device_set_remove_disk(s, d);
                 d = NULL;
         }
@@ -413,7 +420,7 @@ static int apply_partition(DeviceSet *s, const DeviceEvent *e) {
                 return 0;
         }
 
-        if (p && (e->action == EVENT_REMOVE || event_is_of_another(e, p->major, p->minor, 0))) {
+        if (p && (e->action == EVENT_REMOVE || event_is_of_another(e, p->major, p->minor, 0, p->object))) {
                 disk_drop_partition(d, disk_find_partition(d, e->partno));
                 disk_touch(d);
                 p = NULL;
@@ -431,6 +438,8 @@ static int apply_partition(DeviceSet *s, const DeviceEvent *e) {
         }
 
         p->seen = true;
+        if (!p->object)
+                p->object = e->object;
 
         if (e->source == EVENT_KERNEL) {
                 p->kernel_seq = e->seqnum;

@@ -48,6 +48,7 @@ typedef struct DeviceEvent {
         unsigned partno;           /* 0 for a whole disk */
         uint32_t major, minor;
         uint64_t diskseq;          /* 0 if not known */
+        uint64_t object;           /* of a partition: see Partition; 0 if not known */
         bool settled;              /* udev has processed it and calls it ready */
         char ignored[64];          /* why nobody may touch it, in a few words; "" if one may */
         bool has_entry;            /* udev knows the table's entry of this partition */
@@ -63,6 +64,8 @@ typedef struct Partition {
         char name[JOB_NODE_SIZE];
         unsigned partno;
         uint32_t major, minor;
+        uint64_t object;           /* inode of its folder in sysfs, which no other device object of
+                                    * this boot has (kernfs); 0 if not known */
         uint64_t kernel_seq;       /* newest kernel event about it; 0 if found by looking */
         bool settled;              /* udev is done with the newest event */
         char ignored[64];

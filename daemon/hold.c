@@ -110,7 +110,12 @@ JobOutcome hold_open_disk(Hold *h, const JobDevice *disk, JobReply *reply) {
  * Return: JOB_OK, JOB_GONE (not there, or another one by now), or JOB_FAILED.
  */
 JobOutcome hold_open_partition(Hold *h, const JobDevice *partition, JobReply *reply) {
-        return open_node(partition, &h->partition_fd, reply);
+        JobOutcome outcome = open_node(partition, &h->partition_fd, reply);
+
+        if (outcome == JOB_OK && !device_is_same_object(partition))
+                return fail(reply, JOB_GONE, 0, "its disk was read again since");
+
+        return outcome;
 }
 
 /* Reads a small attribute of a device; a NUL is put behind it and its newline dropped. */
@@ -162,6 +167,23 @@ int device_read_sysfs_u64(const JobDevice *device, const char *attribute, uint64
 
         *ret = v;
         return 0;
+}
+
+/**
+ * device_is_same_object() - whether a partition is the kernel's object that was meant
+ * @device: the partition, open: so it stays what it is
+ *
+ * A re-read makes another object of the same name and number, on which nothing is attached yet.
+ */
+bool device_is_same_object(const JobDevice *device) {
+        char path[64];
+        struct stat st;
+
+        if (!device->object)
+                return true;
+
+        (void) snprintf(path, sizeof(path), "/sys/dev/block/%" PRIu32 ":%" PRIu32, device->major, device->minor);
+        return stat(path, &st) >= 0 && st.st_ino == device->object;
 }
 
 /**

@@ -20,6 +20,7 @@ void hold_close(Hold *h);
 JobOutcome hold_open_disk(Hold *h, const JobDevice *disk, JobReply *reply);
 JobOutcome hold_open_partition(Hold *h, const JobDevice *partition, JobReply *reply);
 
+bool device_is_same_object(const JobDevice *device);
 bool device_is_in_sysfs(const JobDevice *device, const JobDevice *disk);
 int device_read_sysfs_u64(const JobDevice *device, const char *attribute, uint64_t *ret);
 void device_read_filter(const JobDevice *device, char ret[static FILTER_NAME_SIZE]);

@@ -43,6 +43,7 @@ typedef struct JobDevice {
         char name[JOB_NODE_SIZE]; /* kernel name */
         uint32_t major, minor;
         uint64_t diskseq;         /* 0: the driver has none */
+        uint64_t object;          /* of a partition: inode of its folder in sysfs; 0 if not known */
 } JobDevice;
 
 typedef struct JobRequest {

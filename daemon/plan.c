@@ -181,6 +181,25 @@ static void attachment_stands(Attachment *a, AttachmentState state, char *reason
         attachment_set_state(a, state, reason);
 }
 
+/*
+ * After a restart of the daemon: where an earlier one noted that the filter is on, and the partition
+ * is still the same object of the kernel, a clone beside it is nothing new and takes nothing away.
+ */
+static void keep_recorded(const Attachment *a, Holders *holders) {
+        if (!a->recorded_since_usec || !a->fingerprint.object)
+                return;
+
+        for (size_t i = 0; i < holders->n_items; i++) {
+                const Holder h = holders->items[i];
+
+                if (h.partition && h.partition->object == a->fingerprint.object) {
+                        holders->items[0] = h;
+                        holders->n_items = 1;
+                        return;
+                }
+        }
+}
+
 static int plan_attachment(World *w, Attachment *a, const Now *now, Plan *p) {
         const Attachment *first;
         Holders holders;
@@ -238,6 +257,8 @@ static int plan_attachment(World *w, Attachment *a, const Now *now, Plan *p) {
                                   reason_absent(a, holders.ignored.disk ? &holders.ignored : NULL));
                 return 0;
         }
+
+        keep_recorded(a, &holders);
 
         if (holders.n_items > 1) {
                 attachment_stands(a, ATTACHMENT_AMBIGUOUS,

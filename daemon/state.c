@@ -56,8 +56,8 @@ static void write_record(FILE *f, const Attachment *a, uint64_t now_usec) {
                        a->n_gaps);
 
         if (a->has_fingerprint)
-                (void) fprintf(f, "disk=%s\ndiskseq=%" PRIu64 "\npt_uuid=%s\npartno=%u\nstart=%" PRIu64 "\nsize=%" PRIu64
-                               "\nuuid=%s\nlabel=%s\ntype=%s\n", a->fingerprint.disk, a->fingerprint.diskseq,
+                (void) fprintf(f, "disk=%s\ndiskseq=%" PRIu64 "\nobject=%" PRIu64 "\npt_uuid=%s\npartno=%u\nstart=%" PRIu64 "\nsize=%" PRIu64
+                               "\nuuid=%s\nlabel=%s\ntype=%s\n", a->fingerprint.disk, a->fingerprint.diskseq, a->fingerprint.object,
                                a->fingerprint.pt_uuid, e->partno, e->start_sectors, e->size_sectors, e->uuid, e->label,
                                e->type);
 
@@ -158,6 +158,7 @@ static void parse_line(Record *r, const char *key, const char *value) {
                 uint64_t *number;
         } numbers[] = {
                 { "attached", &a->n_attached },           { "gaps", &a->n_gaps },
+                { "object", &f->object },
                 { "diskseq", &f->diskseq },               { "start", &f->entry.start_sectors },
                 { "size", &f->entry.size_sectors },       { "intact_since", &a->recorded_since_usec },
                 { "noted_at", &a->recorded_at_usec },

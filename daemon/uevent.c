@@ -4,6 +4,7 @@
 #include <libudev.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include "daemon/text.h"
@@ -129,6 +130,14 @@ static bool fill_disk(struct udev_device *d, DeviceEvent *e) {
         return true;
 }
 
+/* The object that is there now under the device's path; 0 if there is none any more. */
+static uint64_t read_object(struct udev_device *d) {
+        const char *path = udev_device_get_syspath(d);
+        struct stat st;
+
+        return path && stat(path, &st) >= 0 ? st.st_ino : 0;
+}
+
 /* The facts of a device; false if it is none that the registry could hold. */
 static bool fill_event(struct udev_device *d, EventSource source, DeviceEvent *ret) {
         const char *name = udev_device_get_sysname(d), *type = udev_device_get_devtype(d);
@@ -154,6 +163,8 @@ static bool fill_event(struct udev_device *d, EventSource source, DeviceEvent *r
                 ret->partno = (unsigned) property_u64(d, "PARTN");
                 if (ret->partno == 0 || !fill_disk(d, ret))
                         return false;
+                if (ret->action != EVENT_REMOVE)
+                        ret->object = read_object(d);
         } else
                 memcpy(ret->disk, ret->name, sizeof(ret->disk));
 

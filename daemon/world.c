@@ -156,7 +156,8 @@ void world_fill_request(World *w, Disk *d, const Partition *p, JobKind kind, Job
                 return;
 
         ret->partno = p->partno;
-        ret->partition = (JobDevice) { .major = p->major, .minor = p->minor, .diskseq = d->diskseq };
+        ret->partition = (JobDevice) { .major = p->major, .minor = p->minor, .diskseq = d->diskseq,
+                                        .object = p->object };
         (void) str_copy(ret->partition.name, sizeof(ret->partition.name), p->name);
 }
 
@@ -226,7 +227,7 @@ static void scan_done(Disk *d, const JobReply *reply, const Now *now) {
 
 /* False if the reply does not show the entry that was to be proven. */
 static bool fill_fingerprint(const JobRequest *request, const JobReply *reply, Fingerprint *ret) {
-        *ret = (Fingerprint) { .diskseq = request->disk.diskseq };
+        *ret = (Fingerprint) { .diskseq = request->disk.diskseq, .object = request->partition.object };
         (void) str_copy(ret->disk, sizeof(ret->disk), request->disk.name);
         (void) str_copy(ret->pt_uuid, sizeof(ret->pt_uuid), reply->pt_uuid);
 

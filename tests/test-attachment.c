@@ -23,7 +23,7 @@ static Attachment *attachment_of(const char *filter, const char *uuid, const cha
 }
 
 static Fingerprint on_disk(const char *disk, uint64_t diskseq, unsigned partno) {
-        Fingerprint f = { .entry = entry_of(partno, UUID_X, "data"), .diskseq = diskseq };
+        Fingerprint f = { .entry = entry_of(partno, UUID_X, "data"), .diskseq = diskseq, .object = 100 + partno };
 
         CHECK(str_copy(f.disk, sizeof(f.disk), disk));
         return f;
@@ -283,6 +283,27 @@ static void test_recorded(void) {
         test_recorded_one(false, "sda", 1, 1, true, false, "rescan");
 }
 
+/* A record is not believed of another object of the kernel, nor where that is not known. */
+static void test_recorded_object(void) {
+        static const uint64_t objects[] = { 0, 7 };
+
+        for (size_t i = 0; i < 2; i++) {
+                Attachment *a = attachment_of("bftrack", UUID_X, "");
+                Fingerprint f = on_disk("sda", 1, 1);
+
+                a->has_fingerprint = true;
+                a->fingerprint = f;
+                a->fingerprint.object = f.object = objects[i];
+                if (objects[i])
+                        f.object++;
+                a->recorded_since_usec = T0 + SECOND;
+                a->recorded_at_usec = T0 + 50 * SECOND;
+                attached(a, &f, true, 100);
+                CHECK(a->intact_since_usec == T0 + 100 * SECOND && a->n_gaps == 1);
+                attachment_free(a);
+        }
+}
+
 /* Found on the device by a daemon that knows nothing of it: intact from now, not a moment earlier. */
 static void test_unrecorded(void) {
         Attachment *a = attachment_of("bftrack", UUID_X, "");
@@ -336,6 +357,7 @@ int main(void) {
         test_gaps_overflow();
         test_already_known();
         test_recorded();
+        test_recorded_object();
         test_unrecorded();
         test_delay();
         test_clock_set_back();

@@ -281,6 +281,49 @@ static void test_any_order(void) {
                 test_any_order_one(seed * UINT64_C(0x9e3779b97f4a7c15));
 }
 
+/*
+ * The daemon is started again while a clone is beside the attached one: what was is not undone. If
+ * the attached one was read again meanwhile, its filter is gone, and nobody gets one.
+ */
+static void test_restart_one(bool reread, AttachmentState state) {
+        uint64_t since = 1600000000 * SECOND;
+        Attachment *a;
+        Script s;
+
+        script_init(&s);
+        script_table_1(&s, "sda", 1, UUID_X, "");
+        script_table_1(&s, "sdb", 2, UUID_X, "");
+        script_had(&s, "sda");
+        script_had(&s, "sdb");
+        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
+        a->has_fingerprint = true;
+        a->fingerprint = (Fingerprint) { .entry = entry_of(1, UUID_X, ""), .disk = "sda", .diskseq = 1, .object = 1 };
+        a->recorded_since_usec = since;
+        a->recorded_at_usec = since;
+        if (reread)
+                script_silent_add(&s, "sda", 1);
+
+        script_look(&s);
+        if (reread)
+                CHECK(script_run(&s) == 0);
+        else {
+                JobReply reply = { .outcome = JOB_ALREADY };
+
+                script_expect(&s, JOB_ATTACH, "sda1");
+                reply_table(&s, &s.jobs[0], &reply);
+                script_reply(&s, &reply);
+                CHECK(script_run(&s) == 0 && a->intact_since_usec == since && a->n_gaps == 0);
+        }
+        CHECK(a->state == state);
+        CHECK_HAS(a->reason, "/dev/sdb2");
+        script_deinit(&s);
+}
+
+static void test_restart(void) {
+        test_restart_one(false, ATTACHMENT_ATTACHED);
+        test_restart_one(true, ATTACHMENT_AMBIGUOUS);
+}
+
 int main(void) {
         test_two();
         test_one_goes();
@@ -293,5 +336,6 @@ int main(void) {
         test_unsure();
         test_both_are_reread();
         test_any_order();
+        test_restart();
         return EXIT_SUCCESS;
 }

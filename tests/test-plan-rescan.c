@@ -264,15 +264,26 @@ static void test_lost_events(void) {
         script_settle(&s);
         CHECK(!a->on_device && a->n_gaps == 1 && a->state == ATTACHMENT_WAITING);
 
-        script_disk(&s, "sda")->present[1] = true;
+        script_silent_add(&s, "sda", 1);
         script_look(&s);
         script_settle(&s);
-        CHECK(a->state == ATTACHMENT_ATTACHED && a->n_gaps == 1);
+        CHECK(a->state == ATTACHMENT_ATTACHED && a->n_gaps == 1 && a->n_attached == 2);
+
+        /* a whole re-read between two looks: the same name and number, and yet another partition */
+        script_silent_add(&s, "sda", 1);
+        script_look(&s);
+        script_settle(&s);
+        CHECK(a->state == ATTACHMENT_ATTACHED && a->n_gaps == 2 && a->n_attached == 3);
+
+        /* and nothing happened between these */
+        script_look(&s);
+        script_settle(&s);
+        CHECK(a->n_gaps == 2 && a->n_attached == 3);
 
         script_disk(&s, "sda")->present[0] = script_disk(&s, "sda")->present[1] = false;
         script_look(&s);
         script_settle(&s);
-        CHECK(!a->on_device && a->n_gaps == 2 && s.world.devices.n_disks == 0);
+        CHECK(!a->on_device && a->n_gaps == 3 && s.world.devices.n_disks == 0);
         script_deinit(&s);
 }
 
@@ -426,7 +437,7 @@ static void test_restart_one(JobOutcome outcome, uint64_t n_gaps) {
         script_had(&s, "sda");
         a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
         a->has_fingerprint = true;
-        a->fingerprint = (Fingerprint) { .entry = entry_of(1, UUID_X, ""), .disk = "sda", .diskseq = 1 };
+        a->fingerprint = (Fingerprint) { .entry = entry_of(1, UUID_X, ""), .disk = "sda", .diskseq = 1, .object = 1 };
         a->recorded_since_usec = since;
         a->recorded_at_usec = noted;
 

@@ -59,6 +59,7 @@ typedef struct ScriptDisk {
         size_t n_entries;
         uint64_t diskseq;
         bool present[SCRIPT_PARTITIONS + 1]; /* the kernel has this partition; [0]: the disk */
+        uint64_t objects[SCRIPT_PARTITIONS + 1]; /* as in Partition, while present */
 } ScriptDisk;
 
 typedef struct ScriptEvent {
@@ -71,7 +72,7 @@ typedef struct Script {
         World world;
         PolicySet *policies;
         Now now;
-        uint64_t seqnum, last_diskseq;
+        uint64_t seqnum, last_diskseq, last_object;
         ScriptDisk disks[SCRIPT_DISKS]; /* sda, sdb, ... */
         ScriptEvent udev[SCRIPT_QUEUE]; /* what udev has not told yet, oldest first */
         size_t n_udev;
@@ -181,6 +182,7 @@ __attribute__((unused)) static DeviceEvent script_event(Script *s, EventSource s
                 .major = 8,
                 .minor = (uint32_t) (name[2] - 'a') * 16 + partno,
                 .diskseq = partno == 0 ? script_disk(s, name)->diskseq : 0,
+                .object = action == EVENT_REMOVE ? 0 : script_disk(s, name)->objects[partno],
         };
 
         (void) str_copy(e.name, sizeof(e.name), name);
@@ -204,6 +206,8 @@ __attribute__((unused)) static uint64_t script_kernel(Script *s, EventAction act
         if (action == EVENT_ADD && !name[3])
                 d->diskseq = ++s->last_diskseq;
         d->present[strtoul(name + 3, NULL, 10)] = action != EVENT_REMOVE;
+        if (action == EVENT_ADD)
+                d->objects[strtoul(name + 3, NULL, 10)] = ++s->last_object;
 
         e = script_event(s, EVENT_KERNEL, action, name, ++s->seqnum);
         CHECK(device_set_apply(&s->world.devices, &e) == 0);
@@ -280,6 +284,12 @@ __attribute__((unused)) static void script_look(Script *s) {
         s->looked = true;
 }
 
+/* The kernel makes a partition, and its event is lost. */
+__attribute__((unused)) static void script_silent_add(Script *s, const char *disk, unsigned partno) {
+        script_disk(s, disk)->present[partno] = true;
+        script_disk(s, disk)->objects[partno] = ++s->last_object;
+}
+
 /* The disk is there since before the daemon: only a look will find it. */
 __attribute__((unused)) static void script_had(Script *s, const char *disk) {
         ScriptDisk *d = script_disk(s, disk);
@@ -287,7 +297,7 @@ __attribute__((unused)) static void script_had(Script *s, const char *disk) {
         d->diskseq = ++s->last_diskseq;
         d->present[0] = true;
         for (size_t i = 0; i < d->n_entries; i++)
-                d->present[d->entries[i].partno] = true;
+                script_silent_add(s, disk, d->entries[i].partno);
 }
 
 /* Runs the plan; returns how many jobs it began. No two of all under way are on one disk. */
@@ -359,7 +369,8 @@ __attribute__((unused)) static void script_answer(Script *s) {
         CHECK(s->n_jobs > 0);
         d = script_disk(s, request->disk.name);
 
-        if (!d->present[request->partno] || d->diskseq != request->disk.diskseq) {
+        if (!d->present[request->partno] || d->diskseq != request->disk.diskseq ||
+            (request->partition.object && request->partition.object != d->objects[request->partno])) {
                 r.outcome = JOB_GONE;
                 script_reply(s, &r);
                 return;
