@@ -130,6 +130,7 @@ int attachment_new(const char *filter, const Match *match, AttachmentSource sour
         (void) str_copy(a->filter, sizeof(a->filter), filter);
         a->match = *match;
         a->source = source;
+        a->asked = source == ATTACHMENT_SOURCE_RUNTIME;
         a->retry_usec = 1000000;
         a->changed = ATTACHMENT_CHANGED_ADDED;
 

@@ -92,6 +92,7 @@ typedef struct Attachment {
 
         JobOutcome last_outcome;      /* of the last attach that did not succeed */
 
+        bool asked;    /* made at run time: stays wanted when a policy for it comes and goes */
         bool held;     /* an administrator detached it: stays so until attached by hand */
         bool orphaned; /* its policy is gone; what it attached was left in place */
         uint64_t job;  /* id of the job under way for it; 0 none */

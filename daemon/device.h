@@ -107,7 +107,7 @@ typedef struct DeviceSet {
         size_t n_disks;
         uint64_t kernel_seq; /* newest kernel event of all */
         uint64_t last_uid;
-        bool incomplete; /* an event told of something that its parent's events had not: look again */
+        bool incomplete; /* what is known does not fit what was met: look again */
 } DeviceSet;
 
 void device_set_deinit(DeviceSet *s);

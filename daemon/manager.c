@@ -152,6 +152,14 @@ static void probe_done(Manager *m, const JobReply *reply) {
                          kernel_interface_to_string(reply->interface));
 }
 
+static void on_done(void *userdata) {
+        Manager *m = userdata;
+
+        if (m->world.devices.incomplete)
+                m->look = true;
+        manager_schedule(m);
+}
+
 static void on_job_done(const JobRequest *request, const JobReply *reply, int memfd, void *userdata) {
         Manager *m = userdata;
         Now now = manager_now();
@@ -165,7 +173,7 @@ static void on_job_done(const JobRequest *request, const JobReply *reply, int me
         /* the disk is free again, or stuck, whoever asked */
         world_job_done(&m->world, request, reply, &now);
         requests_job_done(m, request, reply, memfd);
-        manager_schedule(m);
+        on_done(m);
 }
 
 static void on_device(const DeviceEvent *e, void *userdata) {
@@ -190,14 +198,6 @@ static void on_lost(void *userdata) {
         if (!m->look)
                 log_line(LOG_NOTICE, "events of devices were lost: looking at all of them again");
         m->look = true;
-}
-
-static void on_done(void *userdata) {
-        Manager *m = userdata;
-
-        if (m->world.devices.incomplete)
-                m->look = true;
-        manager_schedule(m);
 }
 
 static void look(Manager *m) {

@@ -96,13 +96,8 @@ void manager_attach(Manager *m, const Subject *subject, const char *filter, Requ
                 a->changed |= ATTACHMENT_CHANGED_RECORD | ATTACHMENT_CHANGED_STATE;
         }
 
-        if (a->orphaned) {
-                a->orphaned = false;
-                a->source = ATTACHMENT_SOURCE_RUNTIME;
-                a->rank = 0;
-                free(a->policy_path);
-                a->policy_path = NULL;
-        }
+        if (a->orphaned)
+                attachment_leave_policy(a);
 
         /* an old failure is no answer to a new wish */
         if (!a->on_device && !a->job)

@@ -63,6 +63,7 @@ void detach_done(Manager *m, Request *r, const JobReply *reply) {
                 if (a) {
                         attachment_lost(a, "detached", &now);
                         a->recorded_since_usec = 0;
+                        a->asked = false;
                         a->changed |= ATTACHMENT_CHANGED_RECORD;
                         if (a->source == ATTACHMENT_SOURCE_RUNTIME)
                                 manager_remove_attachment(m, a);

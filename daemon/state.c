@@ -49,8 +49,8 @@ void state_close(StateDir *s) {
 static void write_record(FILE *f, const Attachment *a, uint64_t now_usec) {
         const Entry *e = &a->fingerprint.entry;
 
-        (void) fprintf(f, "filter=%s\npart_uuid=%s\npart_label=%s\nsource=%s\nheld=%d\norphaned=%d\n", a->filter,
-                       a->match.part_uuid, a->match.part_label, attachment_source_to_string(a->source), a->held,
+        (void) fprintf(f, "filter=%s\npart_uuid=%s\npart_label=%s\nsource=%s\nasked=%d\nheld=%d\norphaned=%d\n", a->filter,
+                       a->match.part_uuid, a->match.part_label, attachment_source_to_string(a->source), a->asked, a->held,
                        a->orphaned);
         (void) fprintf(f, "policy=%s\nattached=%" PRIu64 "\ngaps=%" PRIu64 "\n", a->policy_path ?: "", a->n_attached,
                        a->n_gaps);
@@ -192,6 +192,8 @@ static void parse_line(Record *r, const char *key, const char *value) {
                 a->has_fingerprint = true;
         } else if (str_equal(key, "source"))
                 r->source = str_equal(value, "runtime") ? ATTACHMENT_SOURCE_RUNTIME : ATTACHMENT_SOURCE_POLICY;
+        else if (str_equal(key, "asked"))
+                a->asked = str_equal(value, "1");
         else if (str_equal(key, "held"))
                 a->held = str_equal(value, "1");
         else if (str_equal(key, "orphaned"))
@@ -241,6 +243,7 @@ static int make_attachment(const Record *record, Attachment **ret) {
                 }
         }
 
+        a->asked = f->asked;
         a->held = f->held;
         a->orphaned = f->orphaned;
         a->n_attached = f->n_attached;

@@ -76,13 +76,26 @@ static int attachment_take_policy(Attachment *a, const Policy *p, size_t rank) {
 }
 
 /**
+ * attachment_leave_policy() - wanted at run time, and by no policy
+ * @a: the attachment
+ */
+void attachment_leave_policy(Attachment *a) {
+        free(a->policy_path);
+        a->policy_path = NULL;
+        a->source = ATTACHMENT_SOURCE_RUNTIME;
+        a->asked = true;
+        a->orphaned = false;
+        a->rank = 0;
+}
+
+/**
  * world_set_policies() - bring the attachments in line with a set of policies
  * @w: the world
  * @policies: the set in force from now on; borrowed for the call
  *
  * A policy that is new gets its attachment; one that is gone leaves its attachment *orphaned*:
- * what it attached stays, for breaking a file must not cost a change map. The caller removes
- * orphans that are on no device (plan.h). Of two policies for the same filter and identity the first counts.
+ * what it attached stays, for breaking a file must not cost a change map. One that was asked for
+ * at run time too is what it was before. The caller removes orphans that are on no device (plan.h). Of two policies for the same filter and identity the first counts.
  *
  * Return: 0, or -ENOMEM: some attachments are as before; call again.
  */
@@ -126,7 +139,10 @@ int world_set_policies(World *w, const PolicySet *policies) {
                 if (a->source != ATTACHMENT_SOURCE_POLICY || a->orphaned || find_policy(policies, a->id, &rank))
                         continue;
 
-                a->orphaned = true;
+                if (a->asked)
+                        attachment_leave_policy(a);
+                else
+                        a->orphaned = true;
                 a->changed |= ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_RECORD;
         }
 
@@ -249,10 +265,7 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
 
         if (reply->outcome == JOB_OK || reply->outcome == JOB_ALREADY) {
                 if (!p) {
-                        /*
-                         * It went while the job ran, or was read again before the worker opened it: then
-                         * the filter is on its successor, which the next attempt finds, and counts not.
-                         */
+                        /* it went right after, and the filter with it */
                         if (reply->outcome == JOB_OK)
                                 a->n_attached++;
 
@@ -339,6 +352,14 @@ void world_job_done(World *w, const JobRequest *request, const JobReply *reply, 
                 if (request->kind == JOB_SCAN)
                         scan_done(d, reply, now);
         }
+
+        /*
+         * A worker did not find what is registered. Not every change is told by an event: a loop device
+         * that is detached gets its new sequence number after its last one.
+         */
+        if (d && reply->outcome == JOB_GONE &&
+            (!request->partno || (a && device_set_get_partition_by_uid(&w->devices, a->device_uid))))
+                w->devices.incomplete = true;
 
         if (a && request->kind == JOB_ATTACH)
                 attach_done(w, a, request, reply, now);

@@ -163,6 +163,31 @@ static void test_late_ok(void) {
         script_deinit(&s);
 }
 
+/* What is registered is not there, and no event says so: the manager is to look. */
+static void test_gone_unseen_one(JobKind kind, bool told, bool look) {
+        Script s;
+        Attachment *a = script_begin(&s);
+
+        script_reread(&s, "sda");
+        script_expect(&s, JOB_SCAN, "sda");
+        if (kind == JOB_ATTACH) {
+                script_answer(&s);
+                script_expect(&s, JOB_ATTACH, "sda1");
+        }
+        if (told)
+                script_kernel(&s, EVENT_REMOVE, kind == JOB_ATTACH ? "sda1" : "sda");
+        script_reply_outcome(&s, JOB_GONE);
+        CHECK(s.world.devices.incomplete == look && !a->on_device);
+        script_deinit(&s);
+}
+
+static void test_gone_unseen(void) {
+        test_gone_unseen_one(JOB_SCAN, false, true);
+        test_gone_unseen_one(JOB_SCAN, true, false);
+        test_gone_unseen_one(JOB_ATTACH, false, true);
+        test_gone_unseen_one(JOB_ATTACH, true, false);
+}
+
 static void test_no_proof_one(const JobReply *reply) {
         Attachment *a;
         Script s;
@@ -242,6 +267,7 @@ int main(void) {
         test_delay_ends();
         test_delay_state();
         test_late_ok();
+        test_gone_unseen();
         test_no_proof();
         test_table_in_reply();
         test_elsewhere_in_reply();

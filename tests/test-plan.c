@@ -230,6 +230,25 @@ static void test_orphaned(void) {
         script_deinit(&s);
 }
 
+/* A wish made at run time stays when a policy for the same comes and goes. */
+static void test_asked_for(void) {
+        PolicySet *none = policy_set_new();
+        Match m = match_of(UUID_X, "");
+        Attachment *a;
+        Script s;
+
+        script_init(&s);
+        CHECK(attachment_new("bftrack", &m, ATTACHMENT_SOURCE_RUNTIME, &a) == 0);
+        CHECK(attachment_set_add(&s.world.attachments, a) == 0);
+        CHECK(script_policy(&s, "20-data.conf", "bftrack", UUID_X, "") == a);
+        CHECK(a->source == ATTACHMENT_SOURCE_POLICY && a->policy_path && a->rank == 1);
+
+        CHECK(none && world_set_policies(&s.world, none) == 0);
+        CHECK(a->source == ATTACHMENT_SOURCE_RUNTIME && !a->policy_path && a->rank == 0 && !a->orphaned);
+        policy_set_free(none);
+        script_deinit(&s);
+}
+
 static void test_two_policies_one(const char *first_filter, const char *second_filter) {
         Attachment *first, *second;
         Script s;
@@ -325,6 +344,7 @@ int main(void) {
         test_interface();
         test_held();
         test_orphaned();
+        test_asked_for();
         test_two_policies();
         test_same_policy_twice();
         test_runtime_first();
