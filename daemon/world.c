@@ -53,6 +53,15 @@ static const Policy *find_policy(const PolicySet *policies, const char *id, size
         return NULL;
 }
 
+/* Whether the file that an attachment came from is there, but wrong. */
+static bool has_error(const PolicySet *policies, const char *path) {
+        for (size_t i = 0; path && i < policies->n_errors; i++)
+                if (str_equal(policies->errors[i].path, path))
+                        return true;
+
+        return false;
+}
+
 static int attachment_take_policy(Attachment *a, const Policy *p, size_t rank) {
         char *path = strdup(p->path);
 
@@ -95,7 +104,8 @@ void attachment_leave_policy(Attachment *a) {
  *
  * A policy that is new gets its attachment; one that is gone leaves its attachment *orphaned*:
  * what it attached stays, for breaking a file must not cost a change map. One that was asked for
- * at run time too is what it was before. The caller removes orphans that are on no device (plan.h). Of two policies for the same filter and identity the first counts.
+ * at run time too is what it was before. One whose file is wrong is kept: after a restart what was
+ * recorded of it is its last good version. The caller removes orphans that are on no device (plan.h). Of two policies for the same filter and identity the first counts.
  *
  * Return: 0, or -ENOMEM: some attachments are as before; call again.
  */
@@ -138,6 +148,11 @@ int world_set_policies(World *w, const PolicySet *policies) {
 
                 if (a->source != ATTACHMENT_SOURCE_POLICY || a->orphaned || find_policy(policies, a->id, &rank))
                         continue;
+
+                if (has_error(policies, a->policy_path)) {
+                        a->rank = policies->n_policies + 1;
+                        continue;
+                }
 
                 if (a->asked)
                         attachment_leave_policy(a);

@@ -230,6 +230,24 @@ static void test_orphaned(void) {
         script_deinit(&s);
 }
 
+/* After a restart the record of an attachment is the last good version of a policy that is wrong now. */
+static void test_wrong_file_is_kept(void) {
+        PolicySet *wrong = policy_set_new(), *none = policy_set_new();
+        Script s;
+        Attachment *a = script_begin(&s);
+
+        CHECK(wrong && none && policy_set_add_error(wrong, a->policy_path, 3, "unknown key", false) == 0);
+        CHECK(world_set_policies(&s.world, wrong) == 0 && !a->orphaned);
+        script_reread(&s, "sda");
+        script_settle(&s);
+        CHECK(a->state == ATTACHMENT_ATTACHED && a->n_attached == 2);
+
+        CHECK(world_set_policies(&s.world, none) == 0 && a->orphaned);
+        policy_set_free(wrong);
+        policy_set_free(none);
+        script_deinit(&s);
+}
+
 /* A wish made at run time stays when a policy for the same comes and goes. */
 static void test_asked_for(void) {
         PolicySet *none = policy_set_new();
@@ -344,6 +362,7 @@ int main(void) {
         test_interface();
         test_held();
         test_orphaned();
+        test_wrong_file_is_kept();
         test_asked_for();
         test_two_policies();
         test_same_policy_twice();
