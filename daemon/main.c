@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "daemon/log.h"
-#include "daemon/manager.h"
+#include "daemon/outside.h"
 #include "dbus/bus.h"
 
 #include "config.h"
@@ -74,20 +74,26 @@ static int add_signals(sd_event *event, Manager *m) {
 }
 
 static int run(void) {
-        const ManagerConfig config = {
+        const OutsideConfig config = {
                 .policy_folders = policy_folders,
                 .state_folder = "/run/blkfilterd/attachments",
                 .worker = LIBEXECDIR "/blkfilter-worker",
         };
         const BusConfig bus_config = {};
         sd_event *event = NULL;
+        Outside *outside = NULL;
+        ManagerOps ops;
         Manager *m = NULL;
         Bus *bus = NULL;
         int r;
 
         r = sd_event_default(&event);
         if (r >= 0)
-                r = manager_new(event, &config, &m);
+                r = outside_new(event, &config, &outside);
+        if (r >= 0) {
+                outside_get_ops(outside, &ops);
+                r = manager_new(&ops, &m);
+        }
         if (r >= 0)
                 r = add_signals(event, m);
         if (r >= 0)
@@ -95,8 +101,11 @@ static int run(void) {
         if (r < 0)
                 log_line(LOG_ERR, "starting failed: %s", strerror(-r));
 
+        /* First it listens, then it looks: nothing can happen between the two unseen. Both log. */
         if (r >= 0)
-                r = manager_start(m); /* logs */
+                r = outside_start(outside, m);
+        if (r >= 0)
+                r = manager_start(m);
 
         /* after the first look is planned, before it is made: nobody asks before it is */
         if (r >= 0) {
@@ -110,6 +119,7 @@ static int run(void) {
 
         bus_free(bus);
         manager_free(m);
+        outside_free(outside);
         sd_event_unref(event);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,29 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What manager.c and request.c share. Nobody else includes it. */
-
-#include <systemd/sd-event.h>
+/* What the files of the manager share: manager.c, probe.c, request*.c, tell.c. Nobody else includes it. */
 
 #include "daemon/manager.h"
 #include "daemon/plan.h"
-#include "daemon/state.h"
-#include "daemon/uevent.h"
-#include "daemon/worker-pool.h"
 
 typedef struct Request Request;
 
 struct Manager {
-        ManagerConfig config;
-        sd_event *event;
-        sd_event_source *run_source;   /* deferred: runs the plan once the events at hand are in */
-        sd_event_source *wake_source;  /* when a delay is over */
-
+        ManagerOps ops;
         World world;
         PolicySet *policies;           /* in force */
-        UEvent *uevent;
-        WorkerPool *pool;
-        StateDir state;
 
         Request *requests;             /* oldest first */
         size_t n_requests;
@@ -33,23 +21,27 @@ struct Manager {
         uint64_t probe_disk;           /* uid of the disk that was asked last */
         uint64_t probe_again_at_usec;  /* monotonic; 0: no delay */
         uint64_t n_probe_failures;     /* in a row */
+        bool started;
         bool looked;                   /* at all devices, at least once */
         bool look;                     /* look at all devices again */
-        bool ready;                    /* told systemd */
+        bool ready;                    /* told so */
         bool counts_changed;
 };
 
-Now manager_now(void);
+Now manager_now(Manager *m);
 void manager_schedule(Manager *m);
 void manager_submit(Manager *m, const JobRequest *request, int memfd);
 void manager_save(Manager *m, const Attachment *a);
 void manager_remove_attachment(Manager *m, Attachment *a);
 
+void probe_begin(Manager *m, const Now *now, uint64_t *wake_at_usec);
+void probe_done(Manager *m, const JobReply *reply);
+
 void tell_attachments(Manager *m);
 void tell_policies(const PolicySet *policies);
-void tell_systemd(Manager *m);
+void tell_status(Manager *m);
 
 void requests_begin_jobs(Manager *m);
 void requests_job_done(Manager *m, const JobRequest *request, const JobReply *reply, int memfd);
-void requests_check(Manager *m);
+void requests_check(Manager *m, uint64_t *wake_at_usec);
 void requests_free(Manager *m);

@@ -12,24 +12,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <systemd/sd-event.h>
-
 #include "daemon/attachment.h"
 #include "daemon/identity.h"
 #include "daemon/job.h"
+#include "daemon/manager-ops.h"
 #include "daemon/policy.h"
 
 typedef struct Manager Manager;
 
-typedef struct ManagerConfig {
-        const char *const *policy_folders; /* NULL-terminated, highest precedence first */
-        const char *state_folder;          /* for records; its parent exists */
-        const char *worker;                /* full path of blkfilter-worker */
-} ManagerConfig;
-
-int manager_new(sd_event *event, const ManagerConfig *config, Manager **ret);
+int manager_new(const ManagerOps *ops, Manager **ret);
 Manager *manager_free(Manager *m);
 int manager_start(Manager *m);
+
+/* For the outside: what it has to tell. */
+void manager_run(Manager *m);
+void manager_device(Manager *m, const DeviceEvent *e);
+void manager_module(Manager *m);
+void manager_lost(Manager *m);
+void manager_told(Manager *m);
+void manager_job_done(Manager *m, const JobRequest *request, const JobReply *reply, int memfd);
 
 /* Why a request was not done. Each has a D-Bus error name in dbus/bus-error.c. */
 typedef enum RequestError {

@@ -5,21 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/log.h"
 #include "daemon/reason.h"
 #include "daemon/request.h"
 #include "daemon/text.h"
 
 /* D-Bus clients give up after 25 s as a rule; ours is the better answer. */
 #define ATTACH_WAIT_USEC UINT64_C(20000000)
-
-static int on_give_up(sd_event_source *s, uint64_t usec, void *userdata) {
-        (void) s;
-        (void) usec;
-
-        manager_schedule(userdata);
-        return 0;
-}
 
 /* The attachment that a caller wishes for: one that is there, or a new one. */
 static RequestError wish(Manager *m, Request *r, const Partition *p, Attachment **ret) {
@@ -106,10 +97,7 @@ void manager_attach(Manager *m, const Subject *subject, const char *filter, Requ
         a->retry_at_usec = 0;
         (void) str_copy(r->attachment, sizeof(r->attachment), a->id);
 
-        r->give_up_at_usec = manager_now().monotonic_usec + ATTACH_WAIT_USEC;
-        if (sd_event_add_time(m->event, &r->timer, CLOCK_MONOTONIC, r->give_up_at_usec, 0, on_give_up, m) < 0)
-                log_line(LOG_ERR, "no timer for a request: it is answered at the next event");
-
+        r->give_up_at_usec = manager_now(m).monotonic_usec + ATTACH_WAIT_USEC;
         manager_schedule(m);
 }
 
@@ -137,8 +125,9 @@ static RequestError state_to_error(const Attachment *a) {
  * attach_check() - answer a request whose wish has come true or cannot
  * @m: the manager; the plan has run
  * @r: the request; consumed if it was answered
+ * @wake_at_usec: when the manager runs again, monotonic; brought forward if need be
  */
-void attach_check(Manager *m, Request *r) {
+void attach_check(Manager *m, Request *r, uint64_t *wake_at_usec) {
         Attachment *a = attachment_set_get(&m->world.attachments, r->attachment);
         RequestError error;
 
@@ -158,17 +147,20 @@ void attach_check(Manager *m, Request *r) {
                 return;
         }
 
-        if (a->job && a->state != ATTACHMENT_STUCK) {
-                if (manager_now().monotonic_usec >= r->give_up_at_usec)
-                        request_finish(m, r, REQUEST_E_TIMED_OUT, "the device has not answered yet: whether it is attached"
-                                       " will be seen in the attachment's state");
+        error = a->job && a->state != ATTACHMENT_STUCK ? REQUEST_OK : state_to_error(a);
+
+        if (error == REQUEST_OK && manager_now(m).monotonic_usec < r->give_up_at_usec) {
+                if (!*wake_at_usec || r->give_up_at_usec < *wake_at_usec)
+                        *wake_at_usec = r->give_up_at_usec;
                 return;
         }
 
-        error = state_to_error(a);
         if (error == REQUEST_OK) {
-                if (manager_now().monotonic_usec < r->give_up_at_usec)
+                if (a->job) {
+                        request_finish(m, r, REQUEST_E_TIMED_OUT, "the device has not answered yet: whether it is attached"
+                                       " will be seen in the attachment's state");
                         return;
+                }
                 error = a->last_outcome == JOB_LOCKED ? REQUEST_E_LOCKED : REQUEST_E_TIMED_OUT;
         }
 

@@ -53,7 +53,7 @@ void detach_begin(Manager *m, Request *r, const Partition *p) {
  */
 void detach_done(Manager *m, Request *r, const JobReply *reply) {
         Attachment *a = r->attachment[0] ? attachment_set_get(&m->world.attachments, r->attachment) : NULL;
-        Now now = manager_now();
+        Now now = manager_now(m);
         char message[JOB_MESSAGE_SIZE + 128];
 
         if (reply->outcome == JOB_OK || (reply->outcome == JOB_NOT_ATTACHED && a)) {

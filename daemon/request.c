@@ -29,7 +29,6 @@ void request_free(Manager *m, Request *r) {
                         break;
                 }
 
-        sd_event_source_disable_unref(r->timer);
         if (r->memfd >= 0)
                 close(r->memfd);
         free(r->buffers);
@@ -270,12 +269,13 @@ void requests_job_done(Manager *m, const JobRequest *request, const JobReply *re
 /**
  * requests_check() - answer those whose wish has come true or cannot
  * @m: the manager; the plan has run
+ * @wake_at_usec: when the manager runs again, monotonic; brought forward if need be
  */
-void requests_check(Manager *m) {
+void requests_check(Manager *m, uint64_t *wake_at_usec) {
         for (Request *r = m->requests, *next; r; r = next) {
                 next = r->next;
                 if (r->kind == JOB_ATTACH)
-                        attach_check(m, r);
+                        attach_check(m, r, wake_at_usec);
                 else if (r->ended)
                         request_finish(m, r, r->error, r->message);
         }

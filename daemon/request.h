@@ -16,7 +16,6 @@ struct Request {
         char attachment[ATTACHMENT_ID_SIZE]; /* ATTACH, DETACH: the one it is about; "" none */
         bool created;                        /* ATTACH: it was made for this request */
         uint64_t give_up_at_usec;            /* ATTACH: monotonic */
-        sd_event_source *timer;              /* ATTACH */
 
         uint64_t job;                        /* DETACH, CTL: id of the job under way; 0 not begun */
         bool ended;                          /* DETACH: its job; the answer follows the plan */
@@ -41,7 +40,7 @@ void request_end(Request *r, RequestError error, const char *message);
 void request_finish(Manager *m, Request *r, RequestError error, const char *message);
 Partition *request_partition(Manager *m, Request *r);
 
-void attach_check(Manager *m, Request *r);
+void attach_check(Manager *m, Request *r, uint64_t *wake_at_usec);
 void detach_begin(Manager *m, Request *r, const Partition *p);
 void detach_done(Manager *m, Request *r, const JobReply *reply);
 void ctl_done(Request *r, const JobReply *reply, int memfd);

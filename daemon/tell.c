@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <systemd/sd-daemon.h>
 
 #include "daemon/log.h"
 #include "daemon/manager-internal.h"
@@ -83,10 +82,11 @@ void tell_attachments(Manager *m) {
 }
 
 /**
- * tell_systemd() - the daemon's state in a line, and at first that it is ready
+ * tell_status() - the daemon's state in a line, and at first that it is ready
  * @m: the manager
  */
-void tell_systemd(Manager *m) {
+void tell_status(Manager *m) {
+        char line[256];
         size_t n_attached = 0, n_bad = 0;
 
         for (size_t i = 0; i < m->world.attachments.n_items; i++) {
@@ -97,9 +97,10 @@ void tell_systemd(Manager *m) {
                          state == ATTACHMENT_FAILED || state == ATTACHMENT_STUCK || state == ATTACHMENT_UNSUPPORTED;
         }
 
-        (void) sd_notifyf(0, "%sSTATUS=%zu attached of %zu, %zu in trouble, %zu errors in policies; interface %s",
-                          m->ready ? "" : "READY=1\n", n_attached, m->world.attachments.n_items, n_bad,
-                          m->policies->n_errors, kernel_interface_to_string(m->world.interface));
+        (void) snprintf(line, sizeof(line), "%zu attached of %zu, %zu in trouble, %zu errors in policies; interface %s",
+                        n_attached, m->world.attachments.n_items, n_bad, m->policies->n_errors,
+                        kernel_interface_to_string(m->world.interface));
+        m->ops.status(!m->ready, line, m->ops.outside);
         m->ready = true;
 }
 

@@ -39,6 +39,8 @@ struct WorkerPool {
         Worker *workers;
         Work *queue;       /* first come, first served */
         Work **queue_tail;
+        Work *failed;      /* could not be begun, and nobody has been told */
+        sd_event_source *failed_source; /* deferred: tells */
 };
 
 static Work *work_free(Work *w) {
@@ -191,6 +193,23 @@ static int worker_begin(Worker *w, Work *work) {
         return 0;
 }
 
+/* Not told by whom they were submitted: a caller need not stand an answer in the middle of a call. */
+static int on_failed(sd_event_source *s, void *userdata) {
+        WorkerPool *p = userdata;
+
+        (void) s;
+
+        while (p->failed) {
+                Work *work = p->failed;
+
+                p->failed = work->next;
+                answer(p, work, JOB_DIED, "no worker process could be started");
+                work_free(work);
+        }
+
+        return 0;
+}
+
 /* Hands out what is queued to workers that are idle or can be started. */
 static void pool_dispatch(WorkerPool *p) {
         while (p->queue) {
@@ -219,8 +238,9 @@ static void pool_dispatch(WorkerPool *p) {
                 if (r < 0) {
                         if (w && !w->work)
                                 worker_free(w);
-                        answer(p, work, JOB_DIED, "no worker process could be started");
-                        work_free(work);
+                        work->next = p->failed;
+                        p->failed = work;
+                        (void) sd_event_source_set_enabled(p->failed_source, SD_EVENT_ONESHOT);
                 }
         }
 }
@@ -303,6 +323,14 @@ int worker_pool_new(sd_event *event, const WorkerPoolConfig *config, WorkerDone 
                 return -ENOMEM;
         }
 
+        r = sd_event_add_defer(event, &p->failed_source, on_failed, p);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(p->failed_source, SD_EVENT_OFF);
+        if (r < 0) {
+                worker_pool_free(p);
+                return r;
+        }
+
         for (unsigned i = 0; i < config->n_warm; i++) {
                 Worker *w;
 
@@ -339,6 +367,15 @@ WorkerPool *worker_pool_free(WorkerPool *p) {
                 p->queue = next;
         }
 
+        while (p->failed) {
+                Work *next = p->failed->next;
+
+                work_free(p->failed);
+                p->failed = next;
+        }
+
+        sd_event_source_disable_unref(p->failed_source);
+
         sd_event_unref(p->event);
         free(p->executable);
         free(p);
@@ -354,7 +391,7 @@ WorkerPool *worker_pool_free(WorkerPool *p) {
  * Jobs begin in the order in which they are submitted, and run beside each other: the caller
  * sees to it that there is one per disk.
  *
- * Return: 0: the callback will be called, possibly before this returns; or -ENOMEM.
+ * Return: 0: the callback will be called from the event loop; or -ENOMEM.
  */
 int worker_pool_submit(WorkerPool *p, const JobRequest *request, int memfd) {
         Work *work = malloc(sizeof(*work));

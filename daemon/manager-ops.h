@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * All that the manager needs of the outside: one small table, so that a simulated world can stand
+ * in for the real one (outside.c). Nothing here calls back into the manager before it returns, but
+ * look and load_records, which tell by the function that they are given or by manager_device().
+ */
+
+#include "daemon/attachment.h"
+#include "daemon/device.h"
+#include "daemon/job.h"
+#include "daemon/policy.h"
+#include "daemon/state.h"
+
+typedef struct ManagerOps {
+        void *outside; /* handed to each; borrowed for the manager's life */
+
+        Now (*now)(void *outside);
+
+        /* manager_run() is to be called when the events at hand have been told */
+        void (*schedule)(void *outside);
+
+        /* manager_run() is to be called at that time, on the monotonic clock; 0: not at all. The last
+         * call counts */
+        void (*wake)(uint64_t at_usec, void *outside);
+
+        /* A worker is to do a job: manager_job_done() follows, after this has returned. The request is
+         * copied, memfd (-EBADF if none) is consumed. 0, or a negative errno: there will be no reply */
+        int (*submit)(const JobRequest *request, int memfd, void *outside);
+
+        /* All devices that are there are to be told by manager_device(), before this returns. 0, or a
+         * negative errno: not all were told */
+        int (*look)(void *outside);
+
+        /* The policies are to be read. As policy_load() */
+        int (*load_policies)(const PolicySet *last, PolicySet **ret, void *outside);
+
+        /* As state_load(), state_save(), state_remove() */
+        int (*load_records)(StateFound found, void *userdata, void *outside);
+        int (*save_record)(const Attachment *a, uint64_t now_realtime_usec, void *outside);
+        int (*remove_record)(const char *id, void *outside);
+
+        /* The daemon in a line. ready: for the first time, all that is there has been seen to */
+        void (*status)(bool ready, const char *line, void *outside);
+} ManagerOps;

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The real outside of the manager: the event loop, device events, workers, policy files, records,
+ * systemd. It gives the manager its operations and tells it what happens.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "daemon/manager.h"
+
+typedef struct Outside Outside;
+
+typedef struct OutsideConfig {
+        const char *const *policy_folders; /* NULL-terminated, highest precedence first */
+        const char *state_folder;          /* for records; its parent exists */
+        const char *worker;                /* full path of blkfilter-worker */
+} OutsideConfig;
+
+int outside_new(sd_event *event, const OutsideConfig *config, Outside **ret);
+Outside *outside_free(Outside *o);
+void outside_get_ops(Outside *o, ManagerOps *ret);
+int outside_start(Outside *o, Manager *m);
