@@ -176,7 +176,7 @@ with step('another partition at the same number, start and size: its UUID is ano
     bf.equal(bf.filter_of(part), '', 'filter')
 
 with step('the right one comes back as number 3, elsewhere on the disk: it is followed'):
-    table(disk, f'label: gpt\n3: start=4096, size=4MiB, uuid={DATA}, name=data\n')
+    table(disk, f'label: gpt\n3: start=4096, size=4M, uuid={DATA}, name=data\n')
     part = bf.partition(disk, 3)
     bfd.wait_attached(part)
     show(f'grep -H "" /sys/class/block/{disk}3/filter')
@@ -210,7 +210,7 @@ with step('the daemon is ended by SIGKILL: nothing is detached, nothing attached
     show('systemctl kill --signal=KILL blkfilterd.service')
     bf.wait_for(lambda: bf.main_pid() not in (0, pid) and bfd.unit_property('ActiveState') == 'active',
                 what='another daemon')
-    show('systemctl show --property=NRestarts,ActiveState,StatusText blkfilterd.service')
+    show('systemctl show --property=NRestarts,ActiveState,StatusText \\\n  blkfilterd.service')
     bf.equal((bfd.generation(part), reason().intact_since), (old, since), 'attach and IntactSince')
 
 with step('an unprivileged user may read all, and change nothing'):
