@@ -296,7 +296,8 @@ class Background:
 
     def __exit__(self, kind, *_):
         self.stop.set()
-        self.thread.join(120)
+        # a case that has failed already may have left it in a hang that only ends further out
+        self.thread.join(120 if kind is None else 1)
         if kind is None:
             bf.check(not self.thread.is_alive(), 'what runs beside the test ends when asked to')
             if self.error:

@@ -176,6 +176,22 @@ with kf.partitioned(('16MiB', '16MiB'), lbpws=1, lbpws10=1) as (scsi, disk):
             bf.equal(kf.counters(dm)['writes'], 1, 'writes')
             kf.detach(dm, 'bfcount')
 
+    with bf.case('kernel/bio-held-back-is-shown-to-the-next-filter'):
+        # that an earlier filter has seen it does not help the one that must know what reaches the disk from now on
+        with kf.dm_table('kf', f'0 {kf.sectors(one)} linear /dev/{one} 0') as dm:
+            kf.attach(dm, 'bfcount')
+            kf.reset(dm)
+            bf.sh('dmsetup suspend kf')
+            with kf.Background(lambda i: i or kf.write_direct(dm, 64 * KIB, kf.pattern(8, 4 * KIB))) as writer:
+                bf.wait_for(lambda: kf.counters(dm)['writes'] == 1, what='the write to arrive')
+                kf.detach(dm, 'bfcount')
+                kf.attach(dm, 'bftrack')
+                bf.equal((kf.track_map(dm), writer.n_done), (set(), 0), 'map, writes done while suspended')
+                bf.sh('dmsetup resume kf')
+                writer.reach(1)
+            bf.equal(kf.track_map(dm), {16}, 'map')
+            kf.detach(dm, 'bftrack')
+
 with bf.case('kernel/loop'):
     with kf.loop_disk(32 * MIB) as loop:
         count_once(loop)

@@ -23,6 +23,14 @@ def prompt(call, *args):
     return result[0]
 
 
+def still_waits(child):
+    """Whether the detach waits after others have been done, whole ones with all that they wait for."""
+    for _ in range(4):
+        kf.attach(f'{other}2', 'bfcount')
+        kf.detach(f'{other}2', 'bfcount')
+    return child.asleep_in_kernel()
+
+
 def running():
     return int(open('/sys/module/bffault/parameters/io_running', encoding='ascii').read())
 
@@ -82,11 +90,10 @@ with bf.scsi_debug(2) as scsi:
                                                                             bytes(4096))) as writer:
                     bf.wait_for(lambda: running() == 1, what='a write in the filter')
                     leaving = kf.Child('detach', device, 'bffault')
-                    bf.wait_for(leaving.asleep_in_kernel, what='the detach to wait')
                     # that it is taken away already tells that it waits for the callback, and not before
                     bf.wait_for(lambda d=device: bf.filter_of(d) == '', what='the filter to be taken away')
+                    bf.check(still_waits(leaving), 'the detach waits for the callback')
                     bf.check(kf.refcount('bffault') > 0, 'the module is held')
-                    bf.check(leaving.asleep_in_kernel(), 'the detach waits')
                     bf.equal((running(), writer.n_done), (1, 0), 'writes in the filter, done')
                     kf.parameter('bffault', 'io_hang', 0)
                     bf.equal(leaving.answer(), 'OK', 'the detach')
@@ -101,7 +108,7 @@ with bf.scsi_debug(2) as scsi:
                     bf.wait_for(lambda: running() == 1, what='a write in the filter')
                     leaving = kf.Child('detach', dm, 'bffault')
                     bf.wait_for(lambda: bf.filter_of(dm) == '', what='the filter to be taken away')
-                    bf.wait_for(leaving.asleep_in_kernel, what='the detach to wait')
+                    bf.check(still_waits(leaving), 'the detach waits for the callback')
                     bf.check(kf.refcount('bffault') > 0, 'the module is held')
                     bf.equal((running(), writer.n_done), (1, 0), 'writes in the filter, done')
                     kf.parameter('bffault', 'io_hang', 0)
@@ -118,6 +125,7 @@ with bf.scsi_debug(2) as scsi:
                 bf.wait_for(lambda: running() == 1, what='a write in the filter')
                 coming = kf.Child('attach', one, 'bftrack')
                 bf.wait_for(coming.asleep_in_kernel, what='the attach to wait')
+                bf.check(still_waits(coming), 'the attach waits for the write')
                 bf.equal((bf.filter_of(one), writer.n_done), ('', 0), 'attribute, writes done')
                 kf.parameter('bffault', 'io_hang', 0)
                 bf.equal(coming.answer(), 'OK', 'the attach')
