@@ -289,6 +289,23 @@ void attachment_lost(Attachment *a, const char *why, const Now *now) {
         a->changed |= ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_LOST | ATTACHMENT_CHANGED_RECORD;
 }
 
+/**
+ * attachment_lost_unseen() - the filter went while no daemon was there to see it
+ * @a: the attachment; nothing happens if no earlier daemon noted that it was on a device
+ * @now: the time; the gap begins when it was last noted
+ */
+void attachment_lost_unseen(Attachment *a, const Now *now) {
+        uint64_t at_usec = a->recorded_at_usec < now->realtime_usec ? a->recorded_at_usec : now->realtime_usec;
+
+        if (!a->recorded_since_usec)
+                return;
+
+        attachment_begin_gap(a, "daemon-not-running", at_usec);
+        (void) str_copy(a->lost_device, sizeof(a->lost_device), a->device);
+        a->recorded_since_usec = 0;
+        a->changed |= ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_LOST | ATTACHMENT_CHANGED_RECORD;
+}
+
 /* Whether a fingerprint speaks of the same medium in the same stay: its disk has not left since. */
 static bool fingerprint_is_same_stay(const Fingerprint *a, const Fingerprint *b) {
         return str_equal(a->disk, b->disk) && a->diskseq == b->diskseq;
@@ -320,7 +337,7 @@ void attachment_attached(Attachment *a, const Fingerprint *f, bool already, cons
                 a->intact_since_usec = now->realtime_usec;
 
                 if (!lasting && a->recorded_since_usec) {
-                        attachment_begin_gap(a, "daemon-not-running", a->recorded_at_usec);
+                        attachment_lost_unseen(a, now);
                         last = &a->gaps[a->n_gaps_kept - 1];
                         lasting = true;
                 }

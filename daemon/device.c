@@ -69,21 +69,6 @@ Disk *device_set_get_disk(const DeviceSet *s, const char *name) {
 }
 
 /**
- * device_set_get_disk_by_uid() - look a whole disk up by its uid
- * @s: the set
- * @uid: as in Disk
- *
- * Return: the disk, borrowed until the next event; NULL if that very object is gone.
- */
-Disk *device_set_get_disk_by_uid(const DeviceSet *s, uint64_t uid) {
-        for (size_t i = 0; i < s->n_disks; i++)
-                if (s->disks[i]->uid == uid)
-                        return s->disks[i];
-
-        return NULL;
-}
-
-/**
  * device_set_get_disk_by_job() - the disk that a job is under way on
  * @s: the set
  * @job: the job's id, not 0
@@ -136,6 +121,21 @@ Partition *device_set_get_partition(const DeviceSet *s, const char *name) {
  */
 Partition *device_set_get_partition_by_uid(const DeviceSet *s, uint64_t uid) {
         return uid ? device_set_search(s, partition_has_uid, &uid) : NULL;
+}
+
+static bool partition_has_object(const Partition *p, const void *key) {
+        return p->object == *(const uint64_t *) key;
+}
+
+/**
+ * device_set_get_partition_by_object() - look a partition up by the kernel's object
+ * @s: the set
+ * @object: as in Partition; 0 is nobody's
+ *
+ * Return: the partition, borrowed until the next event; NULL if that very object is gone.
+ */
+Partition *device_set_get_partition_by_object(const DeviceSet *s, uint64_t object) {
+        return object ? device_set_search(s, partition_has_object, &object) : NULL;
 }
 
 /* Index of the first partition with that number or a greater one. */
@@ -257,6 +257,26 @@ bool disk_udev_caught_up(const Disk *d) {
 }
 
 /**
+ * disk_is_unclear() - whether a disk may have any identity, for all that is known
+ * @d: the disk
+ *
+ * It, or a partition of it, is new, and neither udev nor a scan has said what it is.
+ */
+bool disk_is_unclear(const Disk *d) {
+        if (d->ignored[0] || !d->dirty)
+                return false;
+
+        if (!d->known)
+                return !d->processed;
+
+        for (size_t i = 0; i < d->n_partitions; i++)
+                if (!d->partitions[i]->processed && !disk_get_entry(d, d->partitions[i]->partno))
+                        return true;
+
+        return false;
+}
+
+/**
  * disk_settle_by_udev() - call a disk's table known by what udev has told
  * @d: the disk; disk_udev_caught_up() holds
  *
@@ -346,11 +366,30 @@ static bool event_is_of_another(const DeviceEvent *e, uint32_t major, uint32_t m
         return e->major != major || e->minor != minor || (e->diskseq && diskseq && e->diskseq != diskseq);
 }
 
+/*
+ * Whether an event may do what it says. What goes, and what takes another's place, the kernel and
+ * looks decide: an event of udev can be older than the look that found the device, and a removal that
+ * somebody wrote to "uevent" removes nothing. But where udev knows more than the kernel has told, a look
+ * has to.
+ */
+static bool event_decides(DeviceSet *s, const DeviceEvent *e, bool of_another) {
+        if (e->source == EVENT_UDEV && e->seqnum > s->kernel_seq && (e->action == EVENT_REMOVE || of_another))
+                s->incomplete = true;
+
+        if (e->action == EVENT_REMOVE)
+                return e->source == EVENT_KERNEL && !e->synthetic;
+
+        return e->source != EVENT_UDEV || !of_another;
+}
+
 static int apply_disk(DeviceSet *s, const DeviceEvent *e) {
         Disk *d = device_set_get_disk(s, e->name);
 
         /* udev speaks of the past: the kernel has told more since */
         if (e->source == EVENT_UDEV && e->seqnum && e->seqnum < (d ? d->kernel_seq : s->kernel_seq + 1))
+                return 0;
+
+        if (!event_decides(s, e, d && event_is_of_another(e, d->major, d->minor, d->diskseq, 0)))
                 return 0;
 
         if (e->action == EVENT_REMOVE) {
@@ -377,11 +416,12 @@ static int apply_disk(DeviceSet *s, const DeviceEvent *e) {
 
         if (e->source == EVENT_KERNEL) {
                 d->kernel_seq = e->seqnum;
-                d->settled = false;
+                d->processed = d->settled = false;
                 disk_touch(d);
                 return 0;
         }
 
+        d->processed = e->processed;
         d->settled = e->settled;
         if (e->settled)
                 d->known = true;
@@ -401,6 +441,7 @@ static int partition_take_facts(Partition *p, const DeviceEvent *e) {
 
         free(p->links);
         p->links = links;
+        p->processed = e->processed;
         p->settled = e->settled;
         memcpy(p->ignored, e->ignored, sizeof(p->ignored));
 
@@ -412,6 +453,9 @@ static int apply_partition(DeviceSet *s, const DeviceEvent *e) {
         Partition *p = d ? disk_get_partition(d, e->partno) : NULL;
 
         if (e->source == EVENT_UDEV && e->seqnum && e->seqnum < (p ? p->kernel_seq : s->kernel_seq + 1))
+                return 0;
+
+        if (!event_decides(s, e, p && event_is_of_another(e, p->major, p->minor, 0, p->object)))
                 return 0;
 
         if (!d) {
@@ -443,7 +487,7 @@ static int apply_partition(DeviceSet *s, const DeviceEvent *e) {
 
         if (e->source == EVENT_KERNEL) {
                 p->kernel_seq = e->seqnum;
-                p->settled = false;
+                p->processed = p->settled = false;
                 disk_touch(d);
                 return 0;
         }
@@ -486,10 +530,11 @@ void device_set_look_begin(DeviceSet *s) {
 /**
  * device_set_look_end() - after all devices were told: what was not among them is gone
  * @s: the set
- * @first: nothing was known before: what udev says is all there is to know. Later a look may fall
- *         between the two halves of a re-read, and what a table said must not be forgotten for it
+ *
+ * At the first look what udev says is all there is to know. A later one may fall between the two
+ * halves of a re-read, and what a table said must not be forgotten for it.
  */
-void device_set_look_end(DeviceSet *s, bool first) {
+void device_set_look_end(DeviceSet *s) {
         for (size_t i = s->n_disks; i-- > 0; ) {
                 Disk *d = s->disks[i];
 
@@ -504,7 +549,9 @@ void device_set_look_end(DeviceSet *s, bool first) {
                                 disk_touch(d);
                         }
 
-                if (first && disk_udev_caught_up(d))
+                if (!s->looked && disk_udev_caught_up(d))
                         disk_settle_by_udev(d);
         }
+
+        s->looked = true;
 }

@@ -14,7 +14,8 @@
  *      udev:                                          remove sda1 (100)   add sda1 (102)
  *                                                     ^ the new sda1 stays
  *
- * What is known of a table are *claims*: good enough to decide who may want a device and whether
+ * That a device is there, or not, the kernel's events and looks decide; udev only adds what it knows of
+ * it. What is known of a table are *claims*: good enough to decide who may want a device and whether
  * two devices have one identity. Nothing is attached on their word: the worker proves.
  */
 
@@ -49,7 +50,8 @@ typedef struct DeviceEvent {
         uint32_t major, minor;
         uint64_t diskseq;          /* 0 if not known */
         uint64_t object;           /* of a partition: see Partition; 0 if not known */
-        bool settled;              /* udev has processed it and calls it ready */
+        bool processed;            /* udev is done with it */
+        bool settled;              /* and calls it ready */
         char ignored[64];          /* why nobody may touch it, in a few words; "" if one may */
         bool has_entry;            /* udev knows the table's entry of this partition */
         Entry entry;
@@ -67,7 +69,8 @@ typedef struct Partition {
         uint64_t object;           /* inode of its folder in sysfs, which no other device object of
                                     * this boot has (kernfs); 0 if not known */
         uint64_t kernel_seq;       /* newest kernel event about it; 0 if found by looking */
-        bool settled;              /* udev is done with the newest event */
+        bool processed;            /* udev is done with the newest event */
+        bool settled;              /* and called it ready */
         char ignored[64];
         char *links;               /* as in the event; NULL if none */
         bool seen;                 /* found again by the look that is going on */
@@ -79,8 +82,10 @@ struct Disk {
         uint32_t major, minor;
         uint64_t diskseq;          /* 0 if the driver has none */
         uint64_t kernel_seq;       /* newest kernel event about the disk itself */
+        uint64_t awaited_usec;     /* monotonic: since when udev has not said all of it; 0: it has */
         bool known;                /* udev called it ready at least once since it came */
-        bool settled;              /* udev is done with the newest event */
+        bool processed;            /* udev is done with the newest event */
+        bool settled;              /* and called it ready */
         char ignored[64];
         bool seen;
 
@@ -107,22 +112,24 @@ typedef struct DeviceSet {
         size_t n_disks;
         uint64_t kernel_seq; /* newest kernel event of all */
         uint64_t last_uid;
+        bool looked;     /* at all that is there, at least once */
         bool incomplete; /* what is known does not fit what was met: look again */
 } DeviceSet;
 
 void device_set_deinit(DeviceSet *s);
 int device_set_apply(DeviceSet *s, const DeviceEvent *e);
 void device_set_look_begin(DeviceSet *s);
-void device_set_look_end(DeviceSet *s, bool first);
+void device_set_look_end(DeviceSet *s);
 
 Disk *device_set_get_disk(const DeviceSet *s, const char *name);
-Disk *device_set_get_disk_by_uid(const DeviceSet *s, uint64_t uid);
 Disk *device_set_get_disk_by_job(const DeviceSet *s, uint64_t job);
 Partition *device_set_get_partition(const DeviceSet *s, const char *name);
 Partition *device_set_get_partition_by_uid(const DeviceSet *s, uint64_t uid);
+Partition *device_set_get_partition_by_object(const DeviceSet *s, uint64_t object);
 
 Partition *disk_get_partition(const Disk *d, unsigned partno);
 const Entry *disk_get_entry(const Disk *d, unsigned partno);
 int disk_set_table(Disk *d, const char *pt_uuid, const Entry *entries, size_t n_entries, uint64_t as_of);
 bool disk_udev_caught_up(const Disk *d);
+bool disk_is_unclear(const Disk *d);
 void disk_settle_by_udev(Disk *d);

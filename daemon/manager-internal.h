@@ -22,7 +22,6 @@ struct Manager {
         uint64_t probe_again_at_usec;  /* monotonic; 0: no delay */
         uint64_t n_probe_failures;     /* in a row */
         bool started;
-        bool looked;                   /* at all devices, at least once */
         bool look;                     /* look at all devices again */
         bool ready;                    /* told so */
         bool counts_changed;

@@ -33,6 +33,9 @@ typedef struct ManagerOps {
          * negative errno: not all were told */
         int (*look)(void *outside);
 
+        /* Whether udev has events that it has not told yet */
+        bool (*udev_is_busy)(void *outside);
+
         /* The policies are to be read. As policy_load() */
         int (*load_policies)(const PolicySet *last, PolicySet **ret, void *outside);
 

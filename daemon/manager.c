@@ -136,13 +136,12 @@ static void look(Manager *m) {
         r = m->ops.look(m->ops.outside);
         if (r < 0) {
                 /* An incomplete look must not make devices disappear: what was told has been taken in. */
-                log_line(LOG_ERR, "looking at all devices failed: %s; it is done again at the next event", strerror(-r));
+                log_line(LOG_ERR, "looking at all devices failed: %s; it is done again in a second", strerror(-r));
                 m->look = true;
                 return;
         }
 
-        device_set_look_end(&m->world.devices, !m->looked);
-        m->looked = true;
+        device_set_look_end(&m->world.devices);
 }
 
 static bool manager_is_settled(const Manager *m) {
@@ -167,6 +166,7 @@ void manager_run(Manager *m) {
         if (m->look)
                 look(m);
 
+        m->world.udev_is_busy = m->ops.udev_is_busy(m->ops.outside);
         requests_begin_jobs(m);
 
         if (plan_run(&m->world, &now, &plan) < 0) {
@@ -181,6 +181,9 @@ void manager_run(Manager *m) {
 
         tell_attachments(m);
         requests_check(m, &plan.wake_at_usec);
+
+        if (m->look) /* it failed */
+                plan.wake_at_usec = now.monotonic_usec + 1000000;
 
         m->ops.wake(plan.wake_at_usec, m->ops.outside);
         plan_deinit(&plan);

@@ -103,6 +103,12 @@ static int op_look(void *outside) {
         return uevent_look(o->uevent);
 }
 
+static bool op_udev_is_busy(void *outside) {
+        Outside *o = outside;
+
+        return uevent_is_busy(o->uevent);
+}
+
 static int op_load_policies(const PolicySet *last, PolicySet **ret, void *outside) {
         Outside *o = outside;
 
@@ -233,6 +239,7 @@ void outside_get_ops(Outside *o, ManagerOps *ret) {
                 .wake = op_wake,
                 .submit = op_submit,
                 .look = op_look,
+                .udev_is_busy = op_udev_is_busy,
                 .load_policies = op_load_policies,
                 .load_records = op_load_records,
                 .save_record = op_save_record,

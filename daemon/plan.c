@@ -8,6 +8,13 @@
 #include "daemon/reason.h"
 #include "daemon/text.h"
 
+/*
+ * How long a new disk that udev has not told all of keeps others from being attached for the first
+ * time: it may be a clone. udev as a rule takes a fraction of it; one bad disk must not hold up all.
+ */
+#define UNCLEAR_USEC       UINT64_C(5000000)
+#define UNCLEAR_AGAIN_USEC UINT64_C(50000) /* that udev is idle is told by no event */
+
 /* Who has an identity, as far as is known. More than a few are not told one by one. */
 #define HOLDERS_MAX 8
 
@@ -144,6 +151,29 @@ static const Attachment *find_first(const World *w, const Attachment *a, const E
         return NULL;
 }
 
+/*
+ * A disk that may turn out to have the identity too; NULL if there is none, or nobody should wait for
+ * it any longer. What comes back to where it was does not wait: a clone takes nothing away.
+ */
+static const Disk *find_unclear(const World *w, const Attachment *a, const Holder *h, const Now *now) {
+        const Fingerprint *f = &a->fingerprint;
+
+        if (!w->udev_is_busy)
+                return NULL;
+
+        if (a->has_fingerprint && str_equal(f->disk, h->disk->name) && f->diskseq == h->disk->diskseq)
+                return NULL;
+
+        for (size_t i = 0; i < w->devices.n_disks; i++) {
+                const Disk *d = w->devices.disks[i];
+
+                if (d->awaited_usec && now->monotonic_usec < d->awaited_usec + UNCLEAR_USEC)
+                        return d;
+        }
+
+        return NULL;
+}
+
 static int plan_attach(World *w, Attachment *a, const Holder *h, const Now *now, Plan *p) {
         JobRequest request;
         int r;
@@ -178,6 +208,8 @@ static int plan_attach(World *w, Attachment *a, const Holder *h, const Now *now,
  */
 static void attachment_stands(Attachment *a, AttachmentState state, char *reason) {
         a->retry_at_usec = 0;
+        a->device[0] = 0;
+        a->device_uid = 0;
         attachment_set_state(a, state, reason);
 }
 
@@ -202,6 +234,7 @@ static void keep_recorded(const Attachment *a, Holders *holders) {
 
 static int plan_attachment(World *w, Attachment *a, const Now *now, Plan *p) {
         const Attachment *first;
+        const Disk *unclear;
         Holders holders;
         const Holder *h;
 
@@ -284,7 +317,35 @@ static int plan_attachment(World *w, Attachment *a, const Now *now, Plan *p) {
                 return 0;
         }
 
+        unclear = find_unclear(w, a, h, now);
+        if (unclear) {
+                attachment_stands(a, ATTACHMENT_WAITING, reason_unclear(unclear));
+                plan_wake(p, now->monotonic_usec + UNCLEAR_AGAIN_USEC);
+                return 0;
+        }
+
         return plan_attach(w, a, h, now, p);
+}
+
+/*
+ * What an earlier daemon noted of an attachment, against what is there. An orphan is not proven again
+ * by an attach: its filter is on the device as far as is known. Where the kernel's object is gone, so is
+ * the filter.
+ */
+static void check_record(const World *w, Attachment *a, const Now *now) {
+        const Partition *p = device_set_get_partition_by_object(&w->devices, a->fingerprint.object);
+
+        if (!p) {
+                attachment_lost_unseen(a, now);
+                return;
+        }
+
+        if (a->orphaned) {
+                (void) str_copy(a->device, sizeof(a->device), p->name);
+                a->device_uid = p->uid;
+                a->on_device = true;
+                a->recorded_since_usec = 0;
+        }
 }
 
 /**
@@ -308,10 +369,20 @@ int plan_run(World *w, const Now *now, Plan *ret) {
 
                 if (a->on_device && !device_set_get_partition_by_uid(&w->devices, a->device_uid))
                         attachment_lost(a, "removed", now);
+
+                if (a->recorded_since_usec && !a->job && w->devices.looked)
+                        check_record(w, a, now);
         }
 
         for (size_t i = 0; i < w->devices.n_disks; i++) {
-                r = plan_disk(w, w->devices.disks[i], now, ret);
+                Disk *d = w->devices.disks[i];
+
+                if (!disk_is_unclear(d))
+                        d->awaited_usec = 0;
+                else if (!d->awaited_usec)
+                        d->awaited_usec = now->monotonic_usec;
+
+                r = plan_disk(w, d, now, ret);
                 if (r < 0)
                         return r;
         }

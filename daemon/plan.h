@@ -29,6 +29,7 @@ typedef struct World {
         DeviceSet devices;
         AttachmentSet attachments;
         KernelInterface interface;
+        bool udev_is_busy; /* it has events that it has not told yet */
         uint64_t last_job; /* id of the newest job */
 } World;
 

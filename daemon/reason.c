@@ -142,6 +142,19 @@ char *reason_reading(const Disk *d) {
 }
 
 /**
+ * reason_unclear() - another disk may have the same identity
+ * @d: that disk
+ */
+char *reason_unclear(const Disk *d) {
+        Text t = TEXT_INIT;
+
+        text_add(&t, "/dev/");
+        text_add(&t, d->name);
+        text_add(&t, " is new too, and may have the same identity: waiting until udev has looked at it");
+        return finish(&t);
+}
+
+/**
  * reason_no_partition() - the table has it, the kernel does not
  * @h: the one holder, without a partition
  */

@@ -21,6 +21,7 @@ char *reason_absent(const Attachment *a, const Holder *ignored);
 char *reason_attached(const Attachment *a, const Holder *holders, size_t n_holders);
 char *reason_ambiguous(const Attachment *a, const Holder *holders, size_t n_holders);
 char *reason_reading(const Disk *d);
+char *reason_unclear(const Disk *d);
 char *reason_no_partition(const Holder *h);
 char *reason_first_policy(const Attachment *first);
 char *reason_outcome(const Attachment *a, const JobReply *reply);

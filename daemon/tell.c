@@ -59,7 +59,8 @@ void tell_attachments(Manager *m) {
                 Attachment *a = s->items[i];
                 uint32_t changed = a->changed;
 
-                if (a->orphaned && !a->on_device && !a->job) {
+                /* a hold is an administrator's word: the policy may come back */
+                if (a->orphaned && !a->on_device && !a->job && !a->held && !a->recorded_since_usec) {
                         manager_remove_attachment(m, a);
                         continue;
                 }

@@ -13,7 +13,7 @@
 /* A re-read of many disks is thousands of events within a moment; the default is 208 KiB. */
 #define RECEIVE_BUFFER_BYTES (128 * 1024 * 1024)
 
-/* What 99-blkfilter.rules puts on the devices that are watched. */
+/* What 61-blkfilter.rules puts on the devices that are watched. */
 #define TAG "blkfilter"
 
 struct UEvent {
@@ -171,7 +171,8 @@ static bool fill_event(struct udev_device *d, EventSource source, DeviceEvent *r
         if (source == EVENT_KERNEL || ret->action == EVENT_REMOVE)
                 return true;
 
-        ret->settled = udev_device_get_is_initialized(d) && !property_is(d, "SYSTEMD_READY", "0");
+        ret->processed = udev_device_get_is_initialized(d) > 0;
+        ret->settled = ret->processed && !property_is(d, "SYSTEMD_READY", "0");
         ret->links = udev_device_get_property_value(d, "DEVLINKS");
 
         ignored = find_ignored(d);
@@ -322,6 +323,18 @@ UEvent *uevent_free(UEvent *u) {
         udev_unref(u->udev);
         free(u);
         return NULL;
+}
+
+/**
+ * uevent_is_busy() - whether udev has events that it has not told yet
+ * @u: from uevent_new()
+ */
+bool uevent_is_busy(UEvent *u) {
+        struct udev_queue *queue = udev_queue_new(u->udev);
+        bool busy = queue && udev_queue_get_queue_is_empty(queue) == 0;
+
+        udev_queue_unref(queue);
+        return busy;
 }
 
 /**

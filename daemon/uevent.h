@@ -23,3 +23,4 @@ typedef struct UEventHandler {
 int uevent_new(sd_event *event, const UEventHandler *handler, UEvent **ret);
 UEvent *uevent_free(UEvent *u);
 int uevent_look(UEvent *u);
+bool uevent_is_busy(UEvent *u);

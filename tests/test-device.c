@@ -52,7 +52,6 @@ static void test_look_up(void) {
         CHECK_STR(device_set_get_partition(d, "sdc3")->disk->name, "sdc");
         CHECK(!device_set_get_partition(d, "sdc") && !device_set_get_partition(d, "sdc2"));
         CHECK(disk_get_partition(d->disks[0], 3)->partno == 3 && !disk_get_partition(d->disks[0], 2));
-        CHECK(device_set_get_disk_by_uid(d, d->disks[2]->uid) == d->disks[2] && !device_set_get_disk_by_uid(d, 999));
         CHECK(device_set_get_partition_by_uid(d, d->disks[2]->partitions[1]->uid) == d->disks[2]->partitions[1]);
         CHECK(!device_set_get_partition_by_uid(d, 0) && !device_set_get_partition_by_uid(d, d->disks[2]->uid));
         d->disks[3]->job = 5;
@@ -93,7 +92,7 @@ static void test_uids(void) {
         }
         script_unplug(&s, "sda");
         script_plug(&s, "sda");
-        CHECK(sda(&s)->uid > seen && !device_set_get_disk_by_uid(&s.world.devices, disk_uid));
+        CHECK(sda(&s)->uid > seen && sda(&s)->uid != disk_uid);
         script_deinit(&s);
 }
 
@@ -203,19 +202,19 @@ static void test_udev_removes_first(void) {
         script_deinit(&s);
 }
 
-/* Only the kernel's events were lost: udev's tell as well. */
+/* The kernel's events were lost, udev's not: what they tell has to be looked at. */
 static void test_udev_alone(void) {
-        uint64_t uid;
         Script s;
 
         begin(&s);
-        uid = sda1(&s)->uid;
+        CHECK(!s.world.devices.incomplete);
         apply(&s, EVENT_UDEV, EVENT_REMOVE, "sda1", s.seqnum + 1);
-        CHECK(!sda1(&s));
-        apply(&s, EVENT_UDEV, EVENT_ADD, "sda1", s.seqnum + 2);
-        CHECK(sda1(&s)->uid != uid && sda1(&s)->settled);
-        apply(&s, EVENT_UDEV, EVENT_REMOVE, "sda", s.seqnum + 3);
-        CHECK(!sda(&s));
+        CHECK(sda1(&s) && s.world.devices.incomplete);
+        s.world.devices.incomplete = false;
+        apply(&s, EVENT_UDEV, EVENT_REMOVE, "sda", s.seqnum + 2);
+        CHECK(sda(&s) && s.world.devices.incomplete);
+        apply(&s, EVENT_UDEV, EVENT_ADD, "sda2", s.seqnum + 3);
+        CHECK(device_set_get_partition(&s.world.devices, "sda2"));
         script_deinit(&s);
 }
 
@@ -245,7 +244,34 @@ static void test_incomplete(void) {
         CHECK(s.world.devices.incomplete && s.world.devices.n_disks == 0);
         device_set_look_begin(&s.world.devices);
         CHECK(!s.world.devices.incomplete);
-        device_set_look_end(&s.world.devices, true);
+        device_set_look_end(&s.world.devices);
+        script_deinit(&s);
+}
+
+/* What goes and what takes another's place the kernel and looks decide, not udev and nobody's "uevent". */
+static void test_not_decisive(void) {
+        DeviceEvent e;
+        Script s;
+
+        script_init(&s);
+        script_table_1(&s, "sda", 1, UUID_X, "");
+        script_had(&s, "sda");
+        script_look(&s);
+
+        apply(&s, EVENT_UDEV, EVENT_REMOVE, "sda1", 50);
+        apply(&s, EVENT_UDEV, EVENT_REMOVE, "sda", 51);
+        CHECK(sda(&s) && sda(&s)->n_partitions == 1);
+
+        e = script_event(&s, EVENT_UDEV, EVENT_CHANGE, "sda", 52);
+        e.diskseq = 99;
+        CHECK(device_set_apply(&s.world.devices, &e) == 0 && sda(&s)->n_partitions == 1);
+
+        e = script_event(&s, EVENT_KERNEL, EVENT_REMOVE, "sda1", 53);
+        e.synthetic = true;
+        CHECK(device_set_apply(&s.world.devices, &e) == 0 && sda(&s)->n_partitions == 1);
+
+        apply(&s, EVENT_KERNEL, EVENT_REMOVE, "sda1", 54);
+        CHECK(sda(&s)->n_partitions == 0);
         script_deinit(&s);
 }
 
@@ -256,7 +282,7 @@ static void test_look(void) {
         script_table_1(&s, "sdb", 1, UUID_Y, "");
         script_had(&s, "sdb");
         script_disk(&s, "sda")->present[1] = false;
-        s.looked = true;
+        s.world.devices.looked = true;
         sda(&s)->dirty = false;
         script_look(&s);
         CHECK(s.world.devices.n_disks == 2 && sda(&s)->n_partitions == 0 && sda(&s)->dirty);
@@ -288,7 +314,7 @@ static void test_first_look(void) {
         e = script_event(&s, EVENT_ENUMERATION, EVENT_ADD, "sda1", 0);
         e.settled = e.has_entry = false;
         CHECK(device_set_apply(&s.world.devices, &e) == 0);
-        device_set_look_end(&s.world.devices, true);
+        device_set_look_end(&s.world.devices);
         CHECK(sda(&s)->dirty && !disk_get_entry(sda(&s), 1));
         script_deinit(&s);
 }
@@ -384,6 +410,7 @@ int main(void) {
         test_udev_alone();
         test_ghost();
         test_incomplete();
+        test_not_decisive();
         test_look();
         test_first_look();
         test_facts();

@@ -452,6 +452,52 @@ static void test_restart_one(JobOutcome outcome, uint64_t n_gaps) {
         script_deinit(&s);
 }
 
+/* The disk left, or was read again, while no daemon was there: the gap is told at once, and lasts. */
+static void test_restart_without_it(void) {
+        uint64_t noted = 1650000000 * SECOND;
+        Attachment *a;
+        Script s;
+
+        script_init(&s);
+        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
+        a->has_fingerprint = true;
+        a->fingerprint = (Fingerprint) { .entry = entry_of(1, UUID_X, ""), .disk = "sda", .diskseq = 1, .object = 7 };
+        a->recorded_since_usec = a->recorded_at_usec = noted;
+
+        CHECK(script_run(&s) == 0 && a->n_gaps == 0); /* nothing has been looked at yet */
+        script_look(&s);
+        CHECK(script_run(&s) == 0 && a->n_gaps == 1 && a->changed & ATTACHMENT_CHANGED_LOST);
+        CHECK(a->gaps[0].begin_usec == noted && a->gaps[0].end_usec == 0);
+        CHECK_STR(a->gaps[0].reason, "daemon-not-running");
+        script_deinit(&s);
+}
+
+/* An orphan keeps what it was attached to over a restart, as long as the kernel's object is there. */
+static void test_restart_orphan_one(uint64_t object, bool on_device) {
+        PolicySet *none = policy_set_new();
+        Attachment *a;
+        Script s;
+
+        script_init(&s);
+        script_table_1(&s, "sda", 1, UUID_X, "");
+        script_had(&s, "sda");
+        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
+        CHECK(none && world_set_policies(&s.world, none) == 0 && a->orphaned);
+        a->has_fingerprint = true;
+        a->fingerprint = (Fingerprint) { .entry = entry_of(1, UUID_X, ""), .disk = "sda", .diskseq = 1, .object = object };
+        a->recorded_since_usec = a->recorded_at_usec = SECOND;
+        script_look(&s);
+        CHECK(script_run(&s) == 0 && s.n_jobs == 0 && a->on_device == on_device && a->intact_since_usec == 0);
+        CHECK(a->state == ATTACHMENT_ORPHANED);
+        policy_set_free(none);
+        script_deinit(&s);
+}
+
+static void test_restart_orphan(void) {
+        test_restart_orphan_one(1, true);
+        test_restart_orphan_one(9, false);
+}
+
 static void test_restart(void) {
         test_restart_one(JOB_ALREADY, 0);
         test_restart_one(JOB_OK, 1);
@@ -475,5 +521,7 @@ int main(void) {
         test_stuck_attach_late();
         test_stuck_attach_unplugged();
         test_restart();
+        test_restart_without_it();
+        test_restart_orphan();
         return EXIT_SUCCESS;
 }

@@ -76,7 +76,6 @@ typedef struct Script {
         ScriptDisk disks[SCRIPT_DISKS]; /* sda, sdb, ... */
         ScriptEvent udev[SCRIPT_QUEUE]; /* what udev has not told yet, oldest first */
         size_t n_udev;
-        bool looked;                    /* at all that is there, at least once */
         JobRequest jobs[SCRIPT_QUEUE];  /* begun and not answered, oldest first */
         size_t n_jobs;
         uint64_t wake_at_usec;          /* of the last plan */
@@ -189,7 +188,7 @@ __attribute__((unused)) static DeviceEvent script_event(Script *s, EventSource s
         memcpy(e.disk, name, 3);
 
         if (source != EVENT_KERNEL && action != EVENT_REMOVE) {
-                e.settled = true;
+                e.processed = e.settled = true;
                 e.has_entry = partno > 0 && entry;
                 if (e.has_entry)
                         e.entry = *entry;
@@ -280,8 +279,7 @@ __attribute__((unused)) static void script_look(Script *s) {
                         CHECK(device_set_apply(&s->world.devices, &e) == 0);
                 }
 
-        device_set_look_end(&s->world.devices, !s->looked);
-        s->looked = true;
+        device_set_look_end(&s->world.devices);
 }
 
 /* The kernel makes a partition, and its event is lost. */
