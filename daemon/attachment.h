@@ -94,6 +94,8 @@ typedef struct Attachment {
 
         bool asked;    /* made at run time: stays wanted when a policy for it comes and goes */
         bool held;     /* an administrator detached it: stays so until attached by hand */
+        bool was_held; /* before the detach that is under way */
+        uint64_t hold_job; /* of that detach; 0 none */
         bool orphaned; /* its policy is gone; what it attached was left in place */
         uint64_t job;  /* id of the job under way for it; 0 none */
         uint64_t retry_at_usec; /* monotonic; 0: no delay */

@@ -1,19 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <string.h>
-
 #include "daemon/job.h"
 #include "daemon/text.h"
 
-static bool is_terminated(const char *s, size_t size) {
-        return memchr(s, 0, size) != NULL;
+/* Text that can stand in a line of a record or of the journal. */
+static bool is_line(const char *s, size_t size) {
+        for (size_t i = 0; i < size; i++) {
+                unsigned char c = (unsigned char) s[i];
+
+                if (c == 0)
+                        return true;
+                if (c < 0x20 || c == 0x7f)
+                        return false;
+        }
+
+        return false;
 }
 
 static bool entry_is_sane(const Entry *e) {
         char uuid[PART_UUID_SIZE];
 
-        return e->partno > 0 && is_terminated(e->uuid, sizeof(e->uuid)) && is_terminated(e->label, sizeof(e->label)) &&
-               is_terminated(e->type, sizeof(e->type)) &&
+        return e->partno > 0 && is_line(e->uuid, sizeof(e->uuid)) && is_line(e->label, sizeof(e->label)) &&
+               is_line(e->type, sizeof(e->type)) &&
                (!e->uuid[0] || (part_uuid_normalize(e->uuid, uuid) && str_equal(e->uuid, uuid)));
 }
 
@@ -31,8 +39,8 @@ bool job_reply_is_sane(const JobReply *r, size_t size) {
             size != offsetof(JobReply, entries) + r->n_entries * sizeof(Entry))
                 return false;
 
-        if (!is_terminated(r->other_filter, sizeof(r->other_filter)) || !is_terminated(r->message, sizeof(r->message)) ||
-            !is_terminated(r->pt_uuid, sizeof(r->pt_uuid)))
+        if (!is_line(r->other_filter, sizeof(r->other_filter)) || !is_line(r->message, sizeof(r->message)) ||
+            !is_line(r->pt_uuid, sizeof(r->pt_uuid)))
                 return false;
 
         for (uint32_t i = 0; i < r->n_entries; i++)

@@ -54,7 +54,7 @@ typedef struct JobRequest {
         uint32_t cmd;       /* JOB_CTL: the filter's command */
         JobDevice disk;     /* the whole disk */
         JobDevice partition; /* JOB_ATTACH, JOB_DETACH, JOB_CTL; name "" is the whole disk */
-        Match expect;       /* JOB_ATTACH, and where set the others: the entry must match */
+        Match expect;       /* JOB_ATTACH: the entry must match */
         uint32_t partno;    /* number of the partition; 0: whole disk */
         uint32_t payload_size; /* JOB_CTL: bytes of payload at the start of the memfd */
         uint32_t n_buffers;    /* JOB_CTL: JobBuffer array follows the payload, 8-aligned */
@@ -97,6 +97,7 @@ typedef struct JobReply {
         char other_filter[FILTER_NAME_SIZE]; /* JOB_CONFLICT */
         char message[JOB_MESSAGE_SIZE]; /* what failed, in words; "" if the outcome says all */
         char pt_uuid[PART_UUID_SIZE];   /* the table's own id, "" if none or not read */
+        uint32_t sent;       /* JOB_CTL: the command reached the kernel; error is its own */
         uint32_t has_table;  /* entries are valid (they may be none) */
         uint32_t n_entries;
         Entry entries[JOB_ENTRIES_MAX]; /* sorted by partno; only n_entries are sent */

@@ -214,7 +214,9 @@ int manager_reload(Manager *m) {
         if (r < 0)
                 return r;
 
-        r = world_set_policies(&m->world, policies);
+        r = world_find_shadowed(policies);
+        if (r >= 0)
+                r = world_set_policies(&m->world, policies);
         if (r < 0) {
                 policy_set_free(policies);
                 return r;

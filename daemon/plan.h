@@ -44,6 +44,7 @@ int plan_run(World *w, const Now *now, Plan *ret);
 
 void world_deinit(World *w);
 void attachment_leave_policy(Attachment *a);
+int world_find_shadowed(PolicySet *policies);
 int world_set_policies(World *w, const PolicySet *policies);
 void world_job_done(World *w, const JobRequest *request, const JobReply *reply, const Now *now);
 void world_retry_now(World *w);

@@ -9,9 +9,6 @@
 #include "daemon/request.h"
 #include "daemon/text.h"
 
-/* D-Bus clients give up after 25 s as a rule; ours is the better answer. */
-#define ATTACH_WAIT_USEC UINT64_C(20000000)
-
 /* The attachment that a caller wishes for: one that is there, or a new one. */
 static RequestError wish(Manager *m, Request *r, const Partition *p, Attachment **ret) {
         Attachment *a = world_find_attachment(&m->world, r->filter, p);
@@ -82,6 +79,7 @@ void manager_attach(Manager *m, const Subject *subject, const char *filter, Requ
                 return;
         }
 
+        r->was_held = a->held;
         if (a->held || a->orphaned) {
                 a->held = false;
                 a->changed |= ATTACHMENT_CHANGED_RECORD | ATTACHMENT_CHANGED_STATE;
@@ -97,7 +95,6 @@ void manager_attach(Manager *m, const Subject *subject, const char *filter, Requ
         a->retry_at_usec = 0;
         (void) str_copy(r->attachment, sizeof(r->attachment), a->id);
 
-        r->give_up_at_usec = manager_now(m).monotonic_usec + ATTACH_WAIT_USEC;
         manager_schedule(m);
 }
 
@@ -166,8 +163,14 @@ void attach_check(Manager *m, Request *r, uint64_t *wake_at_usec) {
 
         request_answer(r, error, a->reason);
 
+        if (r->was_held) {
+                a->held = true;
+                a->changed |= ATTACHMENT_CHANGED_RECORD;
+                manager_schedule(m);
+        }
+
         /* nobody wanted it before, and nobody has it now */
-        if (r->created && !a->job)
+        if (r->created && a->source == ATTACHMENT_SOURCE_RUNTIME && !a->job)
                 manager_remove_attachment(m, a);
         request_free(m, r);
 }

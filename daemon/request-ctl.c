@@ -3,19 +3,21 @@
 /* CTL: one command for a filter, with its payload and buffers in a memfd. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "daemon/request.h"
+#include "daemon/text.h"
 
 /* Lays payload, table and buffers out in a memfd, as job.h says. */
 static int make_memfd(Request *r, const void *payload, const RequestBuffer *buffers) {
         size_t table = (r->payload_size + 7) & ~(size_t) 7;
         size_t at = table + r->n_buffers * sizeof(JobBuffer);
 
-        r->memfd = memfd_create("blkfilter-ctl", MFD_CLOEXEC);
+        r->memfd = memfd_create("blkfilter-ctl", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         if (r->memfd < 0)
                 return -errno;
 
@@ -39,7 +41,11 @@ static int make_memfd(Request *r, const void *payload, const RequestBuffer *buff
         }
 
         r->memfd_size = at;
-        return ftruncate(r->memfd, (off_t) at) < 0 ? -errno : 0;
+        if (ftruncate(r->memfd, (off_t) at) < 0)
+                return -errno;
+
+        /* a worker that was led astray must not make our reading of it a SIGBUS */
+        return fcntl(r->memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0 ? -errno : 0;
 }
 
 /**
@@ -108,13 +114,26 @@ static void ctl_answer(Request *r, const JobReply *reply, int memfd) {
                 (void) munmap(map, r->memfd_size);
 }
 
+/* The kernel says that a filter is not where it was: somebody took it off behind our back. */
+static void note_foreign_detach(Manager *m, const Request *r) {
+        Now now = manager_now(m);
+
+        for (size_t i = 0; i < m->world.attachments.n_items; i++) {
+                Attachment *a = m->world.attachments.items[i];
+
+                if (a->device_uid == r->subject.uid && str_equal(a->filter, r->filter))
+                        attachment_lost(a, "foreign-detach", &now);
+        }
+}
+
 /**
  * ctl_done() - answer with what the kernel left
+ * @m: the manager
  * @r: the request; stays with the caller
  * @reply: what the worker said
  * @memfd: payload and buffers, as job.h says; -EBADF if the job never reached a worker
  */
-void ctl_done(Request *r, const JobReply *reply, int memfd) {
+void ctl_done(Manager *m, Request *r, const JobReply *reply, int memfd) {
         char message[JOB_MESSAGE_SIZE + 128];
 
         switch (reply->outcome) {
@@ -125,27 +144,30 @@ void ctl_done(Request *r, const JobReply *reply, int memfd) {
 
         case JOB_FAILED:
                 /* an errno that came from the filter itself is an answer, too */
-                if (memfd >= 0 && reply->error > 0) {
+                if (reply->sent && reply->error > 0) {
                         ctl_answer(r, reply, memfd);
                         return;
                 }
-                (void) snprintf(message, sizeof(message), "the command was not sent: %s", reply->message);
+                (void) snprintf(message, sizeof(message), "the command was not sent: %s; see the kernel's log",
+                                reply->message);
                 request_answer(r, REQUEST_E_FAILED, message);
                 return;
 
         case JOB_NOT_ATTACHED:
+                note_foreign_detach(m, r);
                 (void) snprintf(message, sizeof(message), "filter %s is not on /dev/%s; attach it first", r->filter,
                                 r->subject.device);
                 request_answer(r, REQUEST_E_NOT_ATTACHED, message);
                 return;
 
         case JOB_NO_COMMAND:
-                (void) snprintf(message, sizeof(message), "filter %s takes no commands", r->filter);
+                (void) snprintf(message, sizeof(message), "filter %s takes no commands; its documentation says what it can be asked",
+                                r->filter);
                 request_answer(r, REQUEST_E_NO_COMMAND, message);
                 return;
 
         case JOB_GONE:
-                request_answer(r, REQUEST_E_STALE, "the device went away");
+                request_answer(r, REQUEST_E_STALE, "the device went away before the command was sent; name it again when it is back");
                 return;
 
         case JOB_LOCKED:

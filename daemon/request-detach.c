@@ -26,62 +26,99 @@ void manager_detach(Manager *m, const Subject *subject, const char *filter, Requ
                 manager_schedule(m);
 }
 
-/**
- * detach_begin() - before the kernel is asked: hold the attachment off, on disk too
- * @m: the manager
- * @r: the request
- * @p: its partition
- */
-void detach_begin(Manager *m, Request *r, const Partition *p) {
-        Attachment *a = world_find_attachment(&m->world, r->filter, p);
+/* Whether a detach on a partition is about an attachment: a clone of where it is, is not. */
+static bool is_about(const Attachment *a, const Request *r, const Partition *p) {
+        const Entry *e = disk_get_entry(p->disk, p->partno);
 
-        /* a clone of the partition that has the filter is none of the attachment's business */
-        if (!a || (a->on_device && a->device_uid != p->uid))
-                return;
+        if (!str_equal(a->filter, r->filter))
+                return false;
 
-        (void) str_copy(r->attachment, sizeof(r->attachment), a->id);
-        r->was_held = a->held;
-        a->held = true;
-        manager_save(m, a);
+        return a->on_device ? a->device_uid == p->uid : e && match_entry(&a->match, e);
 }
 
 /**
- * detach_done() - keep or take back the hold, and note the answer
+ * detach_begin() - before the kernel is asked: hold off all that want the filter there, on disk too
+ * @m: the manager
+ * @r: the request; its job is known
+ * @p: its partition
+ */
+void detach_begin(Manager *m, Request *r, const Partition *p) {
+        for (size_t i = 0; i < m->world.attachments.n_items; i++) {
+                Attachment *a = m->world.attachments.items[i];
+
+                if (!is_about(a, r, p))
+                        continue;
+
+                a->was_held = a->held;
+                a->held = true;
+                a->hold_job = r->job;
+                manager_save(m, a);
+        }
+}
+
+/* What the outcome means to one attachment that is held off for it. */
+static void attachment_detach_done(Manager *m, Attachment *a, JobOutcome outcome) {
+        Now now = manager_now(m);
+
+        a->hold_job = 0;
+        a->changed |= ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_RECORD;
+
+        switch (outcome) {
+
+        case JOB_OK:
+        case JOB_NOT_ATTACHED:
+                attachment_lost(a, outcome == JOB_OK ? "detached" : "foreign-detach", &now);
+                a->recorded_since_usec = 0;
+                a->asked = false;
+                if (a->orphaned)
+                        a->held = false;
+                if (a->source == ATTACHMENT_SOURCE_RUNTIME)
+                        manager_remove_attachment(m, a);
+                break;
+
+        case JOB_DIED:
+                /* it may be off or on: tracking is not known to be intact, and the hold stays */
+                attachment_lost(a, "unknown", &now);
+                break;
+
+        case JOB_CONFLICT:
+                attachment_lost(a, "foreign-detach", &now);
+                a->held = a->was_held;
+                break;
+
+        default:
+                a->held = a->was_held;
+        }
+}
+
+/**
+ * detach_done() - keep or take back the holds, and note the answer
  * @m: the manager
  * @r: the request; answered by requests_check(), when what others see is current
  * @reply: what the worker said
  */
 void detach_done(Manager *m, Request *r, const JobReply *reply) {
-        Attachment *a = r->attachment[0] ? attachment_set_get(&m->world.attachments, r->attachment) : NULL;
-        Now now = manager_now(m);
+        AttachmentSet *s = &m->world.attachments;
         char message[JOB_MESSAGE_SIZE + 128];
+        bool any = false;
 
-        if (reply->outcome == JOB_OK || (reply->outcome == JOB_NOT_ATTACHED && a)) {
-                if (reply->outcome == JOB_OK)
-                        log_line(LOG_NOTICE, "%s: detached from /dev/%s as an administrator asked", r->filter,
-                                 r->subject.device);
-                if (a) {
-                        attachment_lost(a, "detached", &now);
-                        a->recorded_since_usec = 0;
-                        a->asked = false;
-                        a->changed |= ATTACHMENT_CHANGED_RECORD;
-                        if (a->source == ATTACHMENT_SOURCE_RUNTIME)
-                                manager_remove_attachment(m, a);
+        for (size_t i = s->n_items; i-- > 0; )
+                if (s->items[i]->hold_job == r->job) {
+                        any = true;
+                        attachment_detach_done(m, s->items[i], reply->outcome);
                 }
-                request_end(r, REQUEST_OK, NULL);
-                return;
-        }
-
-        if (a) {
-                a->held = r->was_held;
-                a->changed |= ATTACHMENT_CHANGED_RECORD;
-        }
 
         switch (reply->outcome) {
 
+        case JOB_OK:
+                log_line(LOG_NOTICE, "%s: detached from /dev/%s as an administrator asked", r->filter, r->subject.device);
+                request_end(r, REQUEST_OK, NULL);
+                break;
+
         case JOB_NOT_ATTACHED:
-                (void) snprintf(message, sizeof(message), "filter %s is not on /dev/%s", r->filter, r->subject.device);
-                request_end(r, REQUEST_E_NOT_ATTACHED, message);
+                (void) snprintf(message, sizeof(message), "filter %s is not on /dev/%s, and nothing wants it there",
+                                r->filter, r->subject.device);
+                request_end(r, any ? REQUEST_OK : REQUEST_E_NOT_ATTACHED, any ? NULL : message);
                 break;
 
         case JOB_CONFLICT:
@@ -96,6 +133,11 @@ void detach_done(Manager *m, Request *r, const JobReply *reply) {
 
         case JOB_LOCKED:
                 request_end(r, REQUEST_E_LOCKED, "another program holds the lock of the disk; try again when it is done");
+                break;
+
+        case JOB_DIED:
+                request_end(r, REQUEST_E_TIMED_OUT, "the worker ended before it answered, so whether the filter is off is"
+                            " unknown; detach it again");
                 break;
 
         default:

@@ -6,6 +6,7 @@
  */
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +16,9 @@
 #include "daemon/text.h"
 
 #define REQUESTS_MAX 256
+
+/* D-Bus clients give up after 25 s as a rule; ours is the better answer. */
+#define REQUEST_WAIT_USEC UINT64_C(20000000)
 
 /**
  * request_free() - forget a request
@@ -118,6 +122,7 @@ Request *request_new(Manager *m, JobKind kind, const Subject *subject, const cha
         r->done = done;
         r->userdata = userdata;
         r->memfd = -EBADF;
+        r->give_up_at_usec = manager_now(m).monotonic_usec + REQUEST_WAIT_USEC;
         (void) str_copy(r->filter, sizeof(r->filter), filter);
 
         for (p = &m->requests; *p; p = &(*p)->next)
@@ -144,6 +149,15 @@ Partition *request_partition(Manager *m, Request *r) {
 
         if (m->world.interface == KERNEL_INTERFACE_NONE) {
                 request_finish(m, r, REQUEST_E_UNSUPPORTED, "this kernel has no block device filters; boot one that has");
+                return NULL;
+        }
+
+        if (p->ignored[0] || p->disk->ignored[0]) {
+                char message[256];
+
+                (void) snprintf(message, sizeof(message), "/dev/%s is left alone: %s; name the device that it is a part of",
+                                p->name, p->ignored[0] ? p->ignored : p->disk->ignored);
+                request_finish(m, r, REQUEST_E_INVALID, message);
                 return NULL;
         }
 
@@ -221,9 +235,6 @@ void requests_begin_jobs(Manager *m) {
                 if (m->world.interface == KERNEL_INTERFACE_UNKNOWN)
                         continue;
 
-                if (r->kind == JOB_DETACH)
-                        detach_begin(m, r, p);
-
                 world_fill_request(&m->world, p->disk, p, r->kind, &job);
                 job.cmd = r->cmd;
                 job.payload_size = (uint32_t) r->payload_size;
@@ -231,6 +242,8 @@ void requests_begin_jobs(Manager *m) {
                 (void) str_copy(job.filter, sizeof(job.filter), r->filter);
 
                 r->job = p->disk->job = job.id;
+                if (r->kind == JOB_DETACH)
+                        detach_begin(m, r, p);
                 p->disk->job_began_at = p->disk->n_events;
                 memfd = r->memfd;
                 r->memfd = -EBADF;
@@ -259,7 +272,7 @@ void requests_job_done(Manager *m, const JobRequest *request, const JobReply *re
                 if (r->kind == JOB_DETACH)
                         detach_done(m, r, reply);
                 else {
-                        ctl_done(r, reply, memfd);
+                        ctl_done(m, r, reply, memfd);
                         request_free(m, r);
                 }
                 return;
@@ -278,6 +291,11 @@ void requests_check(Manager *m, uint64_t *wake_at_usec) {
                         attach_check(m, r, wake_at_usec);
                 else if (r->ended)
                         request_finish(m, r, r->error, r->message);
+                else if (!r->job && manager_now(m).monotonic_usec >= r->give_up_at_usec)
+                        request_finish(m, r, REQUEST_E_TIMED_OUT, "nothing was done: the disk was busy all the time, or the"
+                                       " kernel has not said yet whether it has filters; try again");
+                else if (!r->job && (!*wake_at_usec || r->give_up_at_usec < *wake_at_usec))
+                        *wake_at_usec = r->give_up_at_usec;
         }
 }
 

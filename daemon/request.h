@@ -13,16 +13,16 @@ struct Request {
         RequestDone done;
         void *userdata;
 
-        char attachment[ATTACHMENT_ID_SIZE]; /* ATTACH, DETACH: the one it is about; "" none */
+        char attachment[ATTACHMENT_ID_SIZE]; /* ATTACH: the one it is about */
         bool created;                        /* ATTACH: it was made for this request */
-        uint64_t give_up_at_usec;            /* ATTACH: monotonic */
+        uint64_t give_up_at_usec;            /* monotonic: DETACH and CTL only until they are begun */
 
         uint64_t job;                        /* DETACH, CTL: id of the job under way; 0 not begun */
         bool ended;                          /* DETACH: its job; the answer follows the plan */
         RequestError error;                  /* DETACH, once ended */
         char *message;                       /* DETACH, once ended; NULL if REQUEST_OK */
         bool answered;                       /* the caller has an answer; the job goes on */
-        bool was_held;                       /* DETACH: before it was asked for */
+        bool was_held;                       /* ATTACH: before it was asked for */
         uint32_t cmd;
         size_t payload_size;
         size_t n_buffers;
@@ -43,4 +43,4 @@ Partition *request_partition(Manager *m, Request *r);
 void attach_check(Manager *m, Request *r, uint64_t *wake_at_usec);
 void detach_begin(Manager *m, Request *r, const Partition *p);
 void detach_done(Manager *m, Request *r, const JobReply *reply);
-void ctl_done(Request *r, const JobReply *reply, int memfd);
+void ctl_done(Manager *m, Request *r, const JobReply *reply, int memfd);

@@ -57,7 +57,7 @@ int main(void) {
         JobRequest request;
         int memfd = -EBADF, r;
 
-        /* Its end would leave the job to its own end: nothing is half done by a worker that stays. */
+        /* nobody but root's debugger looks into what parses disks */
         (void) prctl(PR_SET_DUMPABLE, 0);
         (void) signal(SIGPIPE, SIG_IGN);
 

@@ -70,6 +70,7 @@ static Worker *worker_free(Worker *w) {
 }
 
 static int on_reply(sd_event_source *s, int fd, uint32_t revents, void *userdata);
+static void pool_dispatch(WorkerPool *p);
 
 /* Starts a worker with its end of a socket pair as standard input and nothing else of ours. */
 static int worker_spawn(WorkerPool *p, Worker **ret) {
@@ -151,6 +152,9 @@ static int on_timeout(sd_event_source *s, uint64_t usec, void *userdata) {
 
         w->stuck = true;
         answer(w->pool, w->work, JOB_TIMED_OUT, "the device does not answer");
+
+        /* it no longer counts: another may be started for what is queued */
+        pool_dispatch(w->pool);
         return 0;
 }
 
@@ -216,11 +220,12 @@ static void pool_dispatch(WorkerPool *p) {
                 Worker *w = NULL;
                 unsigned n_busy = 0;
                 Work *work = p->queue;
+                bool throwaway = work->request.kind == JOB_CTL;
                 int r;
 
                 for (Worker *i = p->workers; i; i = i->next)
                         if (!i->work)
-                                w = i;
+                                w = throwaway ? w : i;
                         else if (!i->stuck)
                                 n_busy++;
 
@@ -282,6 +287,14 @@ static int on_reply(sd_event_source *s, int fd, uint32_t revents, void *userdata
                         answer(p, work, JOB_DIED, "its worker process ended without an answer");
         } else {
                 w->stuck = false;
+
+                /*
+                 * A command may carry pointers that we know nothing of: the kernel wrote where they led. It
+                 * was alone in its worker, and nothing is to be proven in there afterwards.
+                 */
+                if (work->request.kind == JOB_CTL)
+                        worker_free(w);
+
                 p->done(&work->request, &reply, work->memfd, p->userdata);
         }
 

@@ -4,7 +4,8 @@
 /*
  * The pool of worker processes: some wait warm, each does one job at a time, more are started
  * when there are more disks to serve. A worker that does not answer in time is left behind: a
- * call into the kernel that sleeps can be abandoned, not ended.
+ * call into the kernel that sleeps can be abandoned, not ended. A command (JOB_CTL) has a worker of its
+ * own, which ends with it.
  */
 
 #include <systemd/sd-event.h>

@@ -121,11 +121,13 @@ static JobOutcome do_ctl(const JobRequest *request, const Backend *backend, Hold
                 return JOB_FAILED;
         }
 
+        reply->sent = true;
         if (st.st_size == 0)
                 return take_result(backend->ctl(h->partition_fd, request->filter, request->cmd, NULL, 0), request, reply);
 
         map = mmap(NULL, (size_t) st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
         if (map == MAP_FAILED) {
+                reply->sent = false;
                 reply->error = errno;
                 (void) snprintf(reply->message, sizeof(reply->message), "mapping the command: %s", strerror(errno));
                 return JOB_FAILED;

@@ -85,6 +85,44 @@ static int attachment_take_policy(Attachment *a, const Policy *p, size_t rank) {
 }
 
 /**
+ * world_find_shadowed() - say which policies can have no effect
+ * @policies: the set; gets an error for each policy that wants what an earlier one wants already
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int world_find_shadowed(PolicySet *policies) {
+        for (size_t i = 0; i < policies->n_policies; i++) {
+                const Policy *p = policies->policies[i], *first;
+                char id[ATTACHMENT_ID_SIZE], *message;
+                Text t = TEXT_INIT;
+                size_t rank;
+                int r;
+
+                r = attachment_make_id(p->filter, &p->match, id);
+                if (r < 0)
+                        return r;
+
+                first = find_policy(policies, id, &rank);
+                if (!first || first == p)
+                        continue;
+
+                text_add(&t, first->path);
+                text_add(&t, " comes first and wants the same filter on the same partition, so this file has no effect;"
+                             " remove one of the two.");
+                r = text_steal(&t, &message);
+                if (r < 0)
+                        return r;
+
+                r = policy_set_add_error(policies, p->path, 0, message, false);
+                free(message);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+/**
  * attachment_leave_policy() - wanted at run time, and by no policy
  * @a: the attachment
  */

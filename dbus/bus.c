@@ -61,9 +61,11 @@ static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         (void) error;
 
         if (e) {
-                log_line(LOG_ERR, "the bus does not give the name %s: %s; its policy file org.blkfilter1.conf must be"
-                         " installed", BLKFILTER_BUS_NAME, e->message ?: e->name);
-                return 1;
+                if (!b->is_told)
+                        log_line(LOG_ERR, "the bus does not give the name %s: %s; its policy file org.blkfilter1.conf must be"
+                                 " installed, and the bus reloaded", BLKFILTER_BUS_NAME, e->message ?: e->name);
+                b->is_told = true;
+                return bus_set_timer(b, 0);
         }
 
         if (sd_bus_message_read(m, "u", &result) < 0)
