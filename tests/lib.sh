@@ -93,9 +93,9 @@ install_missing() {
 }
 
 # The three long steps. Each has its log in build/log, named like the last word; returns 1 if it failed.
-build_kernel() {        # plain | debug
+build_kernel() {        # plain | debug | stock
         local option=()
-        if [ "$1" = debug ]; then option=(--debug); fi
+        if [ "$1" != plain ]; then option=("--$1"); fi
         stage "kernel ($1)" "build/log/kernel-$1" tests/vm/build-kernel "${option[@]}"
 }
 

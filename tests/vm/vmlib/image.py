@@ -37,8 +37,8 @@ def _built(command):
 
 
 def kernel_dir(variant):
-    """Builds the kernel ("plain" or "debug") unless it is in the cache. Returns its folder."""
-    return _built([VM_DIR / 'build-kernel'] + (['--debug'] if variant == 'debug' else []))
+    """Builds the kernel ("plain", "debug" or "stock") unless it is in the cache. Returns its folder."""
+    return _built([VM_DIR / 'build-kernel'] + ([] if variant == 'plain' else [f'--{variant}']))
 
 
 def rootfs_dir():
