@@ -167,7 +167,7 @@ static const struct {
         bool changes;
 } properties[] = {
         { "Filter",      append_filter,       false },
-        { "Identity",    append_identity,     false },
+        { "Identity",    append_identity,     true },
         { "Source",      append_source,       true },
         { "Policy",      append_policy,       true },
         { "Device",      append_device,       true },
@@ -214,7 +214,7 @@ static const sd_bus_vtable attachment_vtable[] = {
                                 bus_method_attachment_ctl, SD_BUS_VTABLE_UNPRIVILEGED),
 
         CONST_PROPERTY("Filter", "s"),
-        CONST_PROPERTY("Identity", "s"),
+        LIVE_PROPERTY("Identity", "s"),
         LIVE_PROPERTY("Source", "s"),
         LIVE_PROPERTY("Policy", "s"),
         LIVE_PROPERTY("Device", "s"),
