@@ -22,7 +22,10 @@ static BackendResult call_name(int fd, unsigned long number, const char *filter)
         return (BackendResult) { JOB_OK, 0 };
 }
 
-/* blkfilter-1: ENOENT not registered, EALREADY on it already, EBUSY another filter is, ENODEV dead disk, else freezing's or the filter's own. */
+/*
+ * ENOENT not registered, EALREADY on it already, EBUSY another filter is, ENODEV dead disk, else the
+ * freeze's or the filter's own.
+ */
 static BackendResult attach(int fd, const char *filter) {
         BackendResult r = call_name(fd, BLKFILTER1_ATTACH, filter);
 
@@ -48,7 +51,7 @@ static BackendResult attach(int fd, const char *filter) {
         return r;
 }
 
-/* blkfilter-1: ENOENT nothing is attached, EINVAL another filter is. */
+/* ENOENT nothing is attached, EINVAL another filter is. */
 static BackendResult detach(int fd, const char *filter) {
         BackendResult r = call_name(fd, BLKFILTER1_DETACH, filter);
 
@@ -71,7 +74,7 @@ static BackendResult detach(int fd, const char *filter) {
         return r;
 }
 
-/* blkfilter-1: ENOENT not attached, ENOTTY the filter takes no commands, else the filter's own. */
+/* ENOENT not attached, ENOTTY the filter takes no commands, else the filter's own. */
 static BackendResult ctl(int fd, const char *filter, uint32_t cmd, void *payload, uint32_t payload_size) {
         struct blkfilter_abi_ctl arg = {
                 .cmd = cmd,

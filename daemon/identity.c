@@ -5,35 +5,6 @@
 #include "daemon/identity.h"
 #include "daemon/text.h"
 
-static const char *const match_key_names[_MATCH_KEY_MAX] = {
-        [MATCH_PART_UUID] = "PartUUID",
-        [MATCH_PART_LABEL] = "PartLabel",
-};
-
-/**
- * match_key_to_string() - the name of a key as it is written in policies and told everywhere
- * @key: a valid key
- *
- * Return: a static string.
- */
-const char *match_key_to_string(MatchKey key) {
-        return match_key_names[key];
-}
-
-/**
- * match_key_from_string() - the key of a name
- * @s: NUL-terminated; case does not count
- *
- * Return: the key, or _MATCH_KEY_INVALID if there is none of that name.
- */
-MatchKey match_key_from_string(const char *s) {
-        for (int i = 0; i < _MATCH_KEY_MAX; i++)
-                if (ascii_casecmp_equal(s, match_key_names[i]))
-                        return (MatchKey) i;
-
-        return _MATCH_KEY_INVALID;
-}
-
 /**
  * part_uuid_normalize() - check a partition UUID and bring it to lower case
  * @s: NUL-terminated, any content

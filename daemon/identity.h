@@ -27,21 +27,11 @@ typedef struct Entry {
         uint64_t size_sectors;        /* of 512 bytes; 0 if unknown */
 } Entry;
 
-typedef enum MatchKey {
-        MATCH_PART_UUID,
-        MATCH_PART_LABEL,
-        _MATCH_KEY_MAX,
-        _MATCH_KEY_INVALID = -1,
-} MatchKey;
-
 /* What a partition must be: every value that is set has to hold. Plain data, copied by value. */
 typedef struct Match {
         char part_uuid[PART_UUID_SIZE];   /* lower case; "" if not demanded */
         char part_label[PART_LABEL_SIZE]; /* exact; "" if not demanded */
 } Match;
-
-const char *match_key_to_string(MatchKey key);
-MatchKey match_key_from_string(const char *s);
 
 bool part_uuid_normalize(const char *s, char ret[static PART_UUID_SIZE]);
 bool filter_name_is_valid(const char *s);

@@ -86,7 +86,8 @@ RequestError manager_resolve(Manager *m, const char *device, Subject *ret, char 
 
 void manager_attach(Manager *m, const Subject *subject, const char *filter, RequestDone done, void *userdata);
 void manager_detach(Manager *m, const Subject *subject, const char *filter, RequestDone done, void *userdata);
-void manager_ctl(Manager *m, const Subject *subject, const char *filter, uint32_t cmd, const void *payload, size_t payload_size, const RequestBuffer *buffers, size_t n_buffers, RequestDone done, void *userdata);
+void manager_ctl(Manager *m, const Subject *subject, const char *filter, uint32_t cmd, const void *payload,
+                 size_t payload_size, const RequestBuffer *buffers, size_t n_buffers, RequestDone done, void *userdata);
 void manager_request_forget(Manager *m, void *userdata);
 int manager_reload(Manager *m);
 

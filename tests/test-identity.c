@@ -6,17 +6,6 @@
 
 #include "tests/test.h"
 
-static void test_keys(void) {
-        for (int i = 0; i < _MATCH_KEY_MAX; i++)
-                CHECK(match_key_from_string(match_key_to_string((MatchKey) i)) == (MatchKey) i);
-
-        CHECK(match_key_from_string("PARTUUID") == MATCH_PART_UUID);
-        CHECK(match_key_from_string("partlabel") == MATCH_PART_LABEL);
-        CHECK(match_key_from_string("PartUUID ") == _MATCH_KEY_INVALID);
-        CHECK(match_key_from_string("UUID") == _MATCH_KEY_INVALID);
-        CHECK(match_key_from_string("") == _MATCH_KEY_INVALID);
-}
-
 static void test_uuid_one(const char *s, const char *wanted) {
         char uuid[PART_UUID_SIZE] = "untouched";
 
@@ -139,7 +128,6 @@ static void test_to_string(void) {
 }
 
 int main(void) {
-        test_keys();
         test_uuid();
         test_filter_name();
         test_match();
