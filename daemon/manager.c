@@ -53,6 +53,9 @@ void manager_remove_attachment(Manager *m, Attachment *a) {
 
         m->counts_changed = true;
         attachment_set_remove(&m->world.attachments, a);
+
+        /* another one may have waited for it to go */
+        manager_schedule(m);
 }
 
 /**

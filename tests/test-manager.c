@@ -569,6 +569,27 @@ static void test_attach_conflict(void) {
         fake_deinit(&f);
 }
 
+/* What was wanted for a call only is taken back: a policy that stood behind it goes on at once. */
+static void test_attach_taken_back(void) {
+        Answer a;
+        Fake f;
+
+        fake_begin(&f);
+        fake_device(&f, "sdb", "", "");
+        fake_device(&f, "sdb1", UUID_X, "log");
+        fake_start(&f);
+        fake_policy(&f, "10.conf", "bftrack", "", "data");
+        ask(&f, JOB_ATTACH, "/dev/sda1", "bfcount", &a);
+        CHECK(a.n == 1 && a.error == REQUEST_E_AMBIGUOUS && f.n_jobs == 0);
+
+        /* both in one pass */
+        CHECK(manager_reload(f.manager) == 0);
+        ask(&f, JOB_ATTACH, "/dev/sda1", "bfcount", &a);
+        fake_settle(&f);
+        CHECK(a.n == 1 && get(&f, "bftrack", "", "data")->on_device);
+        fake_deinit(&f);
+}
+
 /* The caller hears in time, the job goes on, and what it does counts. */
 static void test_attach_deadline(void) {
         Answer a;
@@ -784,6 +805,7 @@ int main(void) {
         test_detach_timed_out_then_ok();
         test_detach_clone();
         test_attach_conflict();
+        test_attach_taken_back();
         test_attach_deadline();
         test_attach_refused();
         test_interface();
