@@ -311,7 +311,8 @@ static int plan_attachment(World *w, Attachment *a, const Now *now, Plan *p) {
                 return 0;
         }
 
-        first = find_first(w, a, h->entry);
+        /* where an earlier daemon noted that it is on, it is first proven that it still is */
+        first = a->recorded_since_usec ? NULL : find_first(w, a, h->entry);
         if (first) {
                 attachment_stands(a, ATTACHMENT_CONFLICT, reason_first_policy(first));
                 return 0;
