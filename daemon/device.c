@@ -356,7 +356,8 @@ static Partition *disk_add_partition(DeviceSet *s, Disk *d, const DeviceEvent *e
 static bool event_is_of_another(const DeviceEvent *e, uint32_t major, uint32_t minor, uint64_t diskseq,
                                 uint64_t object) {
         if (e->source == EVENT_KERNEL && e->action == EVENT_ADD && !e->synthetic)
-                return true;
+                /* a look may have found it before its event was read */
+                return !(e->diskseq && e->diskseq == diskseq) && !(e->object && e->object == object);
 
         /* A whole re-read may have been lost. An event, though, can be older than what sysfs shows by
          * the time it is read: what makes the difference follows then. */
@@ -382,8 +383,16 @@ static bool event_decides(DeviceSet *s, const DeviceEvent *e, bool of_another) {
         return e->source != EVENT_UDEV || !of_another;
 }
 
+/* An event of the kernel about a disk, or a medium, that a look has found another in the place of. */
+static bool event_is_of_the_past(const DeviceEvent *e, const Disk *d) {
+        return d && e->source == EVENT_KERNEL && e->diskseq && e->diskseq < d->diskseq;
+}
+
 static int apply_disk(DeviceSet *s, const DeviceEvent *e) {
         Disk *d = device_set_get_disk(s, e->name);
+
+        if (event_is_of_the_past(e, d))
+                return 0;
 
         /* udev speaks of the past: the kernel has told more since */
         if (e->source == EVENT_UDEV && e->seqnum && e->seqnum < (d ? d->kernel_seq : s->kernel_seq + 1))
@@ -451,6 +460,9 @@ static int partition_take_facts(Partition *p, const DeviceEvent *e) {
 static int apply_partition(DeviceSet *s, const DeviceEvent *e) {
         Disk *d = device_set_get_disk(s, e->disk);
         Partition *p = d ? disk_get_partition(d, e->partno) : NULL;
+
+        if (event_is_of_the_past(e, d))
+                return 0;
 
         if (e->source == EVENT_UDEV && e->seqnum && e->seqnum < (p ? p->kernel_seq : s->kernel_seq + 1))
                 return 0;
