@@ -235,7 +235,8 @@ int disk_set_table(Disk *d, const char *pt_uuid, const Entry *entries, size_t n_
         d->n_scan_failures = 0;
         d->scan_retry_at_usec = 0;
 
-        if (d->n_events == as_of)
+        d->overtaken = d->n_events != as_of;
+        if (!d->overtaken)
                 d->dirty = false;
 
         return 0;

@@ -94,6 +94,8 @@ struct Disk {
         size_t n_entries;
         char pt_uuid[PART_UUID_SIZE]; /* of the table; "" unknown */
         bool dirty;                /* something happened that the entries do not tell yet */
+        bool overtaken;            /* the entries were read by a job that events came after: they may
+                                    * be older than what udev has told since */
         uint64_t n_events;         /* counts what makes it dirty: a scan that began before is old */
 
         uint64_t job;              /* id of the job under way on it; 0 none: one at a time */

@@ -115,7 +115,7 @@ static int plan_disk(World *w, Disk *d, const Now *now, Plan *p) {
         if (!d->dirty || !d->known || d->ignored[0])
                 return 0;
 
-        if (!disk_matters(w, d)) {
+        if (!d->overtaken && !disk_matters(w, d)) {
                 if (disk_udev_caught_up(d))
                         disk_settle_by_udev(d);
                 return 0;
