@@ -336,6 +336,10 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
 
         attachment_set_delay(a, now);
 
+        /* where another filter is, or none of that name, it is not, whatever an earlier daemon noted */
+        if (reply->outcome == JOB_CONFLICT || reply->outcome == JOB_NOT_REGISTERED)
+                attachment_lost_unseen(a, now);
+
         switch (reply->outcome) {
 
         case JOB_CONFLICT:
