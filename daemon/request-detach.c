@@ -68,7 +68,7 @@ static void attachment_detach_done(Manager *m, Attachment *a, JobOutcome outcome
         case JOB_OK:
         case JOB_NOT_ATTACHED:
                 attachment_lost(a, outcome == JOB_OK ? "detached" : "foreign-detach", &now);
-                a->recorded_since_usec = 0;
+                attachment_lost_unseen(a, &now); /* on by an earlier daemon's word only */
                 a->asked = false;
                 if (a->orphaned)
                         a->held = false;
@@ -79,10 +79,12 @@ static void attachment_detach_done(Manager *m, Attachment *a, JobOutcome outcome
         case JOB_DIED:
                 /* it may be off or on: tracking is not known to be intact, and the hold stays */
                 attachment_lost(a, "unknown", &now);
+                attachment_lost_unseen(a, &now);
                 break;
 
         case JOB_CONFLICT:
                 attachment_lost(a, "foreign-detach", &now);
+                attachment_lost_unseen(a, &now);
                 a->held = a->was_held;
                 break;
 
