@@ -161,13 +161,14 @@ void attach_check(Manager *m, Request *r, uint64_t *wake_at_usec) {
                 error = a->last_outcome == JOB_LOCKED ? REQUEST_E_LOCKED : REQUEST_E_TIMED_OUT;
         }
 
-        request_answer(r, error, a->reason);
-
+        /* who is told that it failed relies on the hold: it is there again before, on disk too */
         if (r->was_held) {
                 a->held = true;
-                a->changed |= ATTACHMENT_CHANGED_RECORD;
+                manager_save(m, a);
                 manager_schedule(m);
         }
+
+        request_answer(r, error, a->reason);
 
         /* nobody wanted it before, and nobody has it now */
         if (r->created && a->source == ATTACHMENT_SOURCE_RUNTIME && !a->job)
