@@ -286,6 +286,7 @@ void attachment_lost(Attachment *a, const char *why, const Now *now) {
         a->device[0] = 0;
         a->device_uid = 0;
         a->intact_since_usec = 0;
+        a->recorded_since_usec = 0;
         a->changed |= ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_LOST | ATTACHMENT_CHANGED_RECORD;
 }
 

@@ -330,8 +330,9 @@ static int plan_attachment(World *w, Attachment *a, const Now *now, Plan *p) {
 
 /*
  * What an earlier daemon noted of an attachment, against what is there. An orphan is not proven again
- * by an attach: its filter is on the device as far as is known. Where the kernel's object is gone, so is
- * the filter.
+ * by an attach: its filter is on the device as far as is known, and the note stays, for the next daemon;
+ * but not while a detach of it that did not end may have taken the filter off. Where the kernel's object
+ * is gone, so is the filter.
  */
 static void check_record(const World *w, Attachment *a, const Now *now) {
         const Partition *p = device_set_get_partition_by_object(&w->devices, a->fingerprint.object);
@@ -341,11 +342,10 @@ static void check_record(const World *w, Attachment *a, const Now *now) {
                 return;
         }
 
-        if (a->orphaned) {
+        if (a->orphaned && !a->held) {
                 (void) str_copy(a->device, sizeof(a->device), p->name);
                 a->device_uid = p->uid;
                 a->on_device = true;
-                a->recorded_since_usec = 0;
         }
 }
 

@@ -62,6 +62,17 @@ static bool has_error(const PolicySet *policies, const char *path) {
         return false;
 }
 
+/* An orphan that is on its device by an earlier daemon's word only is proven, now that it is wanted. */
+static void attachment_adopt(Attachment *a) {
+        if (a->orphaned && a->on_device && a->recorded_since_usec) {
+                a->on_device = false;
+                a->device[0] = 0;
+                a->device_uid = 0;
+        }
+
+        a->orphaned = false;
+}
+
 static int attachment_take_policy(Attachment *a, const Policy *p, size_t rank) {
         char *path = strdup(p->path);
 
@@ -77,7 +88,7 @@ static int attachment_take_policy(Attachment *a, const Policy *p, size_t rank) {
         a->match = p->match;
         a->retry_usec = p->retry_usec;
         a->source = ATTACHMENT_SOURCE_POLICY;
-        a->orphaned = false;
+        attachment_adopt(a);
         a->rank = rank;
         a->retry_at_usec = 0;
         a->n_failures = 0;
@@ -131,7 +142,7 @@ void attachment_leave_policy(Attachment *a) {
         a->policy_path = NULL;
         a->source = ATTACHMENT_SOURCE_RUNTIME;
         a->asked = true;
-        a->orphaned = false;
+        attachment_adopt(a);
         a->rank = 0;
 }
 
