@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The manager's operations, its records and policy files, its journal; its beginnings and ends. */
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/text.h"
+#include "tests/sim/sim.h"
+
+void log_line(int priority, const char *format, ...) {
+        va_list ap;
+
+        (void) priority;
+
+        if (!sim.trace || sim.dead)
+                return;
+
+        printf("journal: ");
+        va_start(ap, format);
+        (void) vprintf(format, ap);
+        va_end(ap);
+        printf("\n");
+}
+
+void log_attachment(int priority, const char *message_id, const Attachment *a, const char *message) {
+        (void) message_id;
+        (void) a;
+
+        log_line(priority, "%s", message);
+}
+
+static Now op_now(void *outside) {
+        (void) outside;
+        return sim.now;
+}
+
+static void op_schedule(void *outside) {
+        (void) outside;
+        sim.scheduled = true;
+}
+
+static void op_wake(uint64_t at_usec, void *outside) {
+        (void) outside;
+        sim.wake_at_usec = at_usec;
+}
+
+static int op_submit(const JobRequest *request, int memfd, void *outside) {
+        (void) outside;
+
+        if (memfd >= 0)
+                close(memfd);
+        if (!sim.calm && sim_chance(1))
+                return -12;
+
+        return jobs_submit(request);
+}
+
+static int op_look(void *outside) {
+        (void) outside;
+        return udev_look();
+}
+
+static bool op_udev_is_busy(void *outside) {
+        (void) outside;
+        return sim.n_udevd > 0;
+}
+
+static Policy *make_policy(unsigned file) {
+        Policy *p = calloc(1, sizeof(*p));
+        char name[32], path[64];
+
+        if (!p)
+                abort();
+
+        (void) snprintf(name, sizeof(name), "%u0.conf", file + 1);
+        (void) snprintf(path, sizeof(path), "/etc/blkfilter.d/%s", name);
+        p->name = strdup(name);
+        p->path = strdup(path);
+        p->match = sim.files[file].match;
+        p->retry_usec = SECOND;
+        memcpy(p->filter, sim.files[file].filter, sizeof(p->filter));
+        return p;
+}
+
+static int op_load_policies(const PolicySet *last, PolicySet **ret, void *outside) {
+        PolicySet *s = policy_set_new();
+
+        (void) outside;
+
+        for (unsigned i = 0; i < FILES; i++) {
+                Policy *p = make_policy(i);
+
+                if (sim.files[i].exists && sim.files[i].broken) {
+                        const Policy *old = policy_set_get(last, p->name);
+
+                        (void) policy_set_add_error(s, p->path, 1, "it is broken", old != NULL);
+                        policy_free(p);
+                        p = NULL;
+                        if (old)
+                                (void) policy_copy(old, &p);
+                } else if (!sim.files[i].exists)
+                        p = policy_free(p);
+
+                if (p && policy_set_add(s, p) < 0)
+                        abort();
+        }
+
+        *ret = s;
+        return 0;
+}
+
+/* What a record keeps of an attachment: the same as state.c writes and reads. */
+static Attachment *make_record(const Attachment *a, uint64_t now_usec) {
+        Attachment *r;
+
+        if (attachment_new(a->filter, &a->match, a->source, &r) < 0)
+                abort();
+
+        r->policy_path = a->policy_path ? strdup(a->policy_path) : NULL;
+        r->asked = a->asked;
+        r->held = a->held && sim.mistake != MISTAKE_FORGET_HOLDS;
+        r->orphaned = a->orphaned;
+        r->n_attached = a->n_attached;
+        r->n_gaps = a->n_gaps;
+        r->n_gaps_kept = a->n_gaps_kept;
+        memcpy(r->gaps, a->gaps, sizeof(a->gaps));
+        r->has_fingerprint = a->has_fingerprint;
+        r->fingerprint = a->fingerprint;
+
+        if (a->intact_since_usec) {
+                r->recorded_since_usec = a->intact_since_usec;
+                r->recorded_at_usec = now_usec;
+        } else if (a->recorded_since_usec) {
+                r->recorded_since_usec = a->recorded_since_usec;
+                r->recorded_at_usec = a->recorded_at_usec;
+        }
+
+        return r;
+}
+
+static int op_load_records(StateFound found, void *userdata, void *outside) {
+        (void) outside;
+
+        for (size_t i = 0; i < RECORDS; i++)
+                if (sim.records[i]) {
+                        Attachment *a = make_record(sim.records[i], 0);
+
+                        a->recorded_since_usec = sim.records[i]->recorded_since_usec;
+                        a->recorded_at_usec = sim.records[i]->recorded_at_usec;
+                        if (sim.mistake == MISTAKE_CALL_GAP_INTACT && a->has_fingerprint) {
+                                const KPart *p = &sim.slots[kernel_slot_of(a->fingerprint.disk)].parts[a->fingerprint.entry.partno];
+
+                                a->fingerprint.object = p->object;
+                        }
+                        found(a, userdata);
+                }
+
+        return 0;
+}
+
+static Attachment **find_record(const char *id) {
+        Attachment **free_one = NULL;
+
+        for (size_t i = 0; i < RECORDS; i++)
+                if (!sim.records[i])
+                        free_one = &sim.records[i];
+                else if (str_equal(sim.records[i]->id, id))
+                        return &sim.records[i];
+
+        if (!free_one) {
+                sim_violation("I7: more than %u records", RECORDS);
+                free_one = &sim.records[0];
+        }
+        return free_one;
+}
+
+static int op_save_record(const Attachment *a, uint64_t now_realtime_usec, void *outside) {
+        Attachment **r;
+
+        (void) outside;
+
+        if (sim.dead || (sim.mistake == MISTAKE_SAVE_LATE && a->hold_job))
+                return 0;
+
+        r = find_record(a->id);
+        attachment_free(*r);
+        *r = make_record(a, now_realtime_usec);
+        return 0;
+}
+
+static int op_remove_record(const char *id, void *outside) {
+        (void) outside;
+
+        if (!sim.dead) {
+                Attachment **r = find_record(id);
+
+                *r = attachment_free(*r);
+        }
+        return 0;
+}
+
+static void op_status(bool ready, const char *line, void *outside) {
+        (void) ready;
+        (void) line;
+        (void) outside;
+}
+
+static void forget_sockets(void) {
+        sim.n_kernel = sim.n_udev = 0;
+        sim.lost = sim.scheduled = sim.has_subject = false;
+        sim.wake_at_usec = 0;
+}
+
+/* I10: what an administrator took off is taken off for the next daemon too. */
+static size_t list_holds(char ids[][ATTACHMENT_ID_SIZE]) {
+        const AttachmentSet *s = manager_get_attachments(sim.manager);
+        size_t n = 0;
+
+        for (size_t i = 0; i < s->n_items && n < RECORDS; i++)
+                if (s->items[i]->held)
+                        memcpy(ids[n++], s->items[i]->id, ATTACHMENT_ID_SIZE);
+
+        return n;
+}
+
+static void start(char holds[][ATTACHMENT_ID_SIZE], size_t n_holds) {
+        const ManagerOps ops = {
+                .now = op_now,
+                .schedule = op_schedule,
+                .wake = op_wake,
+                .submit = op_submit,
+                .look = op_look,
+                .udev_is_busy = op_udev_is_busy,
+                .load_policies = op_load_policies,
+                .load_records = op_load_records,
+                .save_record = op_save_record,
+                .remove_record = op_remove_record,
+                .status = op_status,
+        };
+
+        sim.life++;
+        forget_sockets();
+        if (manager_new(&ops, &sim.manager) < 0 || manager_start(sim.manager) < 0)
+                abort();
+
+        for (size_t i = 0; i < n_holds; i++) {
+                const Attachment *a = attachment_set_get(manager_get_attachments(sim.manager), holds[i]);
+
+                if (!a || !a->held)
+                        sim_violation("I10: the hold on %s is forgotten over a restart", holds[i]);
+        }
+}
+
+void daemon_start(void) {
+        start(NULL, 0);
+}
+
+static void restart(bool killed) {
+        static char holds[RECORDS][ATTACHMENT_ID_SIZE];
+        size_t n_holds = list_holds(holds);
+
+        sim_trace("daemon: %s", killed ? "killed" : "stopped");
+        sim.dead = killed;
+        sim.manager = manager_free(sim.manager);
+        sim.dead = false;
+        if (!killed)
+                admin_check_answers(true);
+        forget_sockets();
+
+        /* things happen while no daemon is there */
+        while (!sim.calm && sim_chance(50)) {
+                kernel_random_step();
+                while (sim_chance(60))
+                        (void) udev_process();
+                (void) jobs_step();
+                sim_pass(sim_below(1000000));
+        }
+
+        start(holds, n_holds);
+}
+
+void daemon_kill(void) {
+        restart(true);
+}
+
+void daemon_stop(void) {
+        restart(false);
+}
+
+/* The event loop has nothing else to do. */
+void daemon_run(void) {
+        if (sim.wake_at_usec && sim.wake_at_usec <= sim.now.monotonic_usec) {
+                sim.wake_at_usec = 0;
+                sim.scheduled = true;
+        }
+
+        if (!sim.scheduled)
+                return;
+
+        sim.scheduled = false;
+        udev_deliver_lost();
+        sim.scheduled = false;
+        manager_run(sim.manager);
+}
+
+void daemon_deinit(void) {
+        sim.dead = true;
+        if (sim.manager)
+                sim.manager = manager_free(sim.manager);
+        for (size_t i = 0; i < RECORDS; i++)
+                sim.records[i] = attachment_free(sim.records[i]);
+        sim.dead = false;
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Workers: each does what worker.c does, in the same order, one stage at a time, so that things
+ * happen in between. Some die, some hang, some answer when nobody waits any more.
+ */
+
+#include <string.h>
+
+#include "daemon/text.h"
+#include "tests/sim/sim.h"
+
+#define JOB_TIMEOUT_USEC (20 * SECOND)
+
+static bool mistaken(Mistake m) {
+        return sim.mistake == m;
+}
+
+int jobs_submit(const JobRequest *request) {
+        for (size_t i = 0; i < JOBS; i++) {
+                Job *j = &sim.jobs[i];
+
+                if (j->used)
+                        continue;
+
+                *j = (Job) {
+                        .used = true,
+                        .request = *request,
+                        .life = sim.life,
+                        .slot = kernel_slot_of(request->disk.name),
+                        .began_usec = sim.now.monotonic_usec,
+                };
+                sim_trace("daemon: job %llu kind %u on %s", (unsigned long long) request->id, request->kind,
+                          request->partno ? request->partition.name : request->disk.name);
+                check_submit(request);
+                return 0;
+        }
+
+        sim_violation("I7: more than %u jobs at once", JOBS);
+        return -12;
+}
+
+/* Whether the disk that is open is still there, and the same. */
+static bool disk_is_live(const Job *j) {
+        const Slot *s = &sim.slots[j->slot];
+
+        return s->present && s->diskseq == j->diskseq;
+}
+
+/* The partition that is open; NULL if it was removed under the worker. */
+static KPart *held_part(const Job *j) {
+        return j->open ? kernel_get_object(j->object) : NULL;
+}
+
+static void job_close(Job *j) {
+        KPart *p = held_part(j);
+
+        if (p)
+                p->openers--;
+        if (j->shared && disk_is_live(j) && sim.slots[j->slot].n_shared > 0)
+                sim.slots[j->slot].n_shared--;
+        j->open = j->shared = false;
+}
+
+static void job_end(Job *j, JobOutcome outcome) {
+        job_close(j);
+        j->outcome = outcome;
+        j->stage = STAGE_REPLY;
+}
+
+static void open_disk(Job *j) {
+        const JobDevice *d = &j->request.disk;
+        Slot *s = &sim.slots[j->slot];
+
+        if (!s->present) {
+                job_end(j, JOB_GONE);
+                return;
+        }
+
+        if (s->rereading) /* the open waits for it */
+                return;
+
+        if (d->diskseq && d->diskseq != s->diskseq && !mistaken(MISTAKE_TRUST_DEVNUM)) {
+                job_end(j, JOB_GONE);
+                return;
+        }
+
+        if (s->locked) {
+                job_end(j, JOB_LOCKED);
+                return;
+        }
+
+        j->diskseq = s->diskseq;
+        j->shared = true;
+        s->n_shared++;
+        j->stage = j->request.kind == JOB_PROBE || j->request.kind == JOB_SCAN ? STAGE_PROVE : STAGE_PARTITION;
+}
+
+static void open_partition(Job *j) {
+        KPart *p = &sim.slots[j->slot].parts[j->request.partno];
+
+        if (!p->exists || (j->request.partition.object && j->request.partition.object != p->object &&
+                           !mistaken(MISTAKE_TRUST_DEVNUM))) {
+                job_end(j, JOB_GONE);
+                return;
+        }
+
+        j->open = true;
+        j->object = p->object;
+        p->openers++;
+        j->stage = j->request.kind == JOB_ATTACH ? STAGE_PROVE : STAGE_CALL;
+}
+
+/* What the truth says of the partition that is held open. */
+static bool is_wanted(const Job *j, const KPart *p) {
+        const Entry *t = sim.slots[j->slot].medium ? sim.slots[j->slot].medium->table : NULL;
+        unsigned n_matches = 0;
+
+        for (unsigned n = 1; t && n <= PARTS; n++)
+                n_matches += t[n].partno && match_entry(&j->request.expect, &t[n]);
+
+        return t && n_matches == 1 && match_entry(&j->request.expect, &t[j->request.partno]) &&
+                t[j->request.partno].partno && p->start == t[j->request.partno].start_sectors &&
+                p->size == t[j->request.partno].size_sectors;
+}
+
+static JobOutcome prove(const Job *j) {
+        const Entry *e = &j->table[j->request.partno];
+        const KPart *p = held_part(j);
+
+        if (mistaken(MISTAKE_SKIP_PROOF))
+                return JOB_OK;
+
+        if (!e->partno || !match_entry(&j->request.expect, e))
+                return JOB_MISMATCH;
+
+        for (unsigned n = 1; n <= PARTS && !mistaken(MISTAKE_SKIP_DUPLICATE); n++)
+                if (n != j->request.partno && j->table[n].partno && match_entry(&j->request.expect, &j->table[n]))
+                        return JOB_DUPLICATE;
+
+        if (!p)
+                return JOB_GONE;
+
+        if ((p->start != e->start_sectors || p->size != e->size_sectors) && !mistaken(MISTAKE_SKIP_PLACE))
+                return JOB_MISMATCH;
+
+        return JOB_OK;
+}
+
+static void read_and_prove(Job *j) {
+        const KPart *p = held_part(j);
+        JobOutcome outcome;
+
+        if (j->request.kind == JOB_PROBE) {
+                job_end(j, JOB_OK);
+                return;
+        }
+
+        if (!disk_is_live(j) || (!sim.calm && sim_chance(2))) {
+                job_end(j, JOB_UNREADABLE);
+                return;
+        }
+
+        j->has_table = true;
+        if (sim.slots[j->slot].medium)
+                memcpy(j->table, sim.slots[j->slot].medium->table, sizeof(j->table));
+
+        if (j->request.kind == JOB_SCAN) {
+                job_end(j, JOB_OK);
+                return;
+        }
+
+        j->proof_is_true = p && is_wanted(j, p);
+        outcome = prove(j);
+        if (outcome != JOB_OK)
+                job_end(j, outcome);
+        else
+                j->stage = STAGE_CALL;
+}
+
+static JobOutcome call_attach(Job *j, KPart *p) {
+        if (!p || mistaken(MISTAKE_SAY_ATTACHED))
+                return JOB_OK; /* on the descriptor of a device that is gone it succeeds and means nothing */
+
+        if (!sim.calm && sim_chance(4))
+                return sim_chance(50) ? JOB_NOT_REGISTERED : JOB_FAILED;
+
+        if (str_equal(p->filter, j->request.filter))
+                return JOB_ALREADY;
+
+        j->proof_is_true |= is_wanted(j, p);
+        check_attach(j, p);
+
+        if (p->filter[0])
+                return JOB_CONFLICT;
+
+        (void) str_copy(p->filter, sizeof(p->filter), j->request.filter);
+        p->filter_since = sim.now.realtime_usec;
+        sim_trace("kernel: %s is on object %llu", p->filter, (unsigned long long) p->object);
+        return mistaken(MISTAKE_CALL_GAP_INTACT) ? JOB_ALREADY : JOB_OK;
+}
+
+static JobOutcome call_detach(Job *j, KPart *p) {
+        if (p && !admin_wants_detach(&j->request, p->object))
+                sim_violation("I6: a DETACH of %s from %s (object %llu), which nobody asked for", j->request.filter,
+                              j->request.partition.name, (unsigned long long) p->object);
+
+        if (!p || !p->filter[0])
+                return JOB_NOT_ATTACHED;
+
+        if (!str_equal(p->filter, j->request.filter)) {
+                if (!mistaken(MISTAKE_DETACH_ANY))
+                        return JOB_CONFLICT;
+                sim_violation("I6: a DETACH of %s took %s off", j->request.filter, p->filter);
+        }
+
+        p->filter[0] = 0;
+        if (j->life != sim.life)
+                p->meddled = true; /* the daemon that runs now cannot know */
+        sim_trace("kernel: %s is off object %llu", j->request.filter, (unsigned long long) p->object);
+        return JOB_OK;
+}
+
+static void call(Job *j) {
+        KPart *p = held_part(j);
+
+        switch (j->request.kind) {
+        case JOB_ATTACH:
+                j->outcome = call_attach(j, p);
+                if (j->outcome == JOB_OK || j->outcome == JOB_ALREADY)
+                        j->stage = STAGE_CHECK;
+                else
+                        job_end(j, j->outcome);
+                break;
+        case JOB_DETACH:
+                job_end(j, call_detach(j, p));
+                break;
+        default:
+                job_end(j, p && str_equal(p->filter, j->request.filter) ? JOB_OK : JOB_NOT_ATTACHED);
+        }
+}
+
+/* The device must still be the one in sysfs: the same name at that number, and the same disk. */
+static void check_sysfs(Job *j) {
+        const Slot *s = &sim.slots[j->slot];
+
+        job_end(j, s->parts[j->request.partno].exists && s->diskseq == j->diskseq ? j->outcome : JOB_GONE);
+}
+
+static void job_step(Job *j) {
+        if (!sim.calm && sim_chance(1)) {
+                sim_trace("worker: job %llu dies", (unsigned long long) j->request.id);
+                job_end(j, JOB_DIED);
+                return;
+        }
+        if (!sim.calm && sim_chance(1)) {
+                sim_trace("worker: job %llu hangs", (unsigned long long) j->request.id);
+                j->hung = true;
+                return;
+        }
+
+        switch (j->stage) {
+        case STAGE_DISK:
+                open_disk(j);
+                break;
+        case STAGE_PARTITION:
+                open_partition(j);
+                break;
+        case STAGE_PROVE:
+                read_and_prove(j);
+                break;
+        case STAGE_CALL:
+                call(j);
+                break;
+        case STAGE_CHECK:
+                check_sysfs(j);
+                break;
+        case STAGE_REPLY:
+                break;
+        }
+}
+
+static Job *random_job(bool replying) {
+        unsigned first = sim_below(JOBS);
+
+        for (unsigned i = 0; i < JOBS; i++) {
+                Job *j = &sim.jobs[(first + i) % JOBS];
+
+                if (j->used && !j->hung && (j->stage == STAGE_REPLY) == replying)
+                        return j;
+        }
+
+        return NULL;
+}
+
+/* One worker goes one stage on; false if none can. */
+bool jobs_step(void) {
+        Job *j = random_job(false);
+
+        if (j)
+                job_step(j);
+
+        return j != NULL;
+}
+
+static JobReply *make_reply(const Job *j, JobOutcome outcome) {
+        static JobReply r;
+
+        memset(&r, 0, offsetof(JobReply, entries));
+        r.protocol = JOB_PROTOCOL;
+        r.id = j->request.id;
+        r.outcome = outcome;
+        r.interface = j->request.kind == JOB_PROBE ? KERNEL_INTERFACE_BLKFILTER_1 : KERNEL_INTERFACE_UNKNOWN;
+        r.has_table = j->has_table && outcome != JOB_DIED && outcome != JOB_TIMED_OUT;
+        for (unsigned n = 1; r.has_table && n <= PARTS; n++)
+                if (j->table[n].partno)
+                        r.entries[r.n_entries++] = j->table[n];
+
+        return &r;
+}
+
+/* One answer reaches the daemon, if it is still the one that asked; false if there is none. */
+bool jobs_deliver(void) {
+        Job *j = random_job(true), job;
+
+        if (!j)
+                return false;
+
+        job = *j;
+        j->used = false;
+        if (job.life != sim.life || !sim.manager || (job.timed_out && mistaken(MISTAKE_DROP_LATE_REPLY)))
+                return true;
+
+        sim_trace("daemon: job %llu outcome %u", (unsigned long long) job.request.id, job.outcome);
+        manager_job_done(sim.manager, &job.request, make_reply(&job, job.outcome), -1);
+        return true;
+}
+
+/* What the pool says of workers that do not answer in time. */
+void jobs_check_timeouts(void) {
+        for (size_t i = 0; i < JOBS && sim.manager; i++) {
+                Job *j = &sim.jobs[i];
+
+                if (!j->used || j->timed_out || j->life != sim.life ||
+                    sim.now.monotonic_usec < j->began_usec + JOB_TIMEOUT_USEC)
+                        continue;
+
+                j->timed_out = true;
+                sim_trace("daemon: job %llu has not answered", (unsigned long long) j->request.id);
+                manager_job_done(sim.manager, &j->request, make_reply(j, JOB_TIMED_OUT), -1);
+        }
+}
+
+void jobs_wake_hung(void) {
+        for (size_t i = 0; i < JOBS; i++)
+                sim.jobs[i].hung = false;
+}

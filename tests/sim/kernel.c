@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What is true: disks, tables on them, the kernel's objects, and what filters are on those. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/text.h"
+#include "tests/sim/sim.h"
+
+const char *const sim_filters[3] = { "bftrack", "bfcount", "foreign" }; /* no policy wants the last */
+
+static const char *const uuids[] = {
+        "0fc63daf-8483-4772-8e79-3d69d8477de4", "b921b045-1df0-41c3-af44-4c6f280d3fae",
+        "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "1234abcd-01", "933ac7e1-2eb4-4f13-b844-0e14e2aef915",
+        "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", "e6d6d379-f507-44c2-a23c-238f2a3df928",
+};
+static const char *const labels[] = { "data", "log", "swap", "root", "" };
+
+#define N_UUIDS (sizeof(uuids) / sizeof(uuids[0]))
+#define N_LABELS (sizeof(labels) / sizeof(labels[0]))
+
+/* The partition with that very object; NULL if it is gone. */
+KPart *kernel_get_object(uint64_t object) {
+        for (unsigned i = 0; i < SLOTS; i++)
+                for (unsigned n = 1; n <= PARTS; n++)
+                        if (object && sim.slots[i].parts[n].exists && sim.slots[i].parts[n].object == object)
+                                return &sim.slots[i].parts[n];
+
+        return NULL;
+}
+
+unsigned kernel_slot_of(const char *disk) {
+        return (unsigned) (disk[2] - 'a');
+}
+
+void kernel_device_name(unsigned slot, unsigned partno, char ret[static JOB_NODE_SIZE]) {
+        if (partno)
+                (void) snprintf(ret, JOB_NODE_SIZE, "sd%c%u", 'a' + slot, partno);
+        else
+                (void) snprintf(ret, JOB_NODE_SIZE, "sd%c", 'a' + slot);
+}
+
+/* Whether the kernel's partitions are those that the table has. */
+bool kernel_fits_table(const Slot *s) {
+        for (unsigned n = 1; n <= PARTS; n++) {
+                const Entry *e = s->medium ? &s->medium->table[n] : NULL;
+                const KPart *p = &s->parts[n];
+
+                if (p->exists != (e && e->partno))
+                        return false;
+                if (p->exists && (p->start != e->start_sectors || p->size != e->size_sectors ||
+                                  !str_equal(p->made_from.uuid, e->uuid) || !str_equal(p->made_from.label, e->label)))
+                        return false;
+        }
+
+        return true;
+}
+
+/* Something that a policy may demand: a UUID, a label, or both. */
+Match kernel_random_match(void) {
+        unsigned how = sim_below(10);
+        Match m = { 0 };
+
+        if (how < 8)
+                (void) str_copy(m.part_uuid, sizeof(m.part_uuid), uuids[sim_below(4)]);
+        if (how >= 6)
+                (void) str_copy(m.part_label, sizeof(m.part_label), labels[sim_below(3)]);
+
+        return m;
+}
+
+static void random_entry(Entry *e, unsigned partno) {
+        *e = (Entry) { .partno = partno, .start_sectors = 2048 * (partno + PARTS * sim_below(2)), .size_sectors = 2048 };
+        (void) str_copy(e->uuid, sizeof(e->uuid), uuids[sim_below(N_UUIDS)]);
+        (void) str_copy(e->label, sizeof(e->label), labels[sim_below(N_LABELS)]);
+}
+
+static void part_make(unsigned slot, unsigned partno) {
+        const Entry *e = &sim.slots[slot].medium->table[partno];
+
+        sim.slots[slot].parts[partno] = (KPart) { .exists = true, .object = ++sim.last_object, .start = e->start_sectors,
+                                                  .size = e->size_sectors, .made_from = *e };
+        udev_emit(slot, partno, EVENT_ADD, false);
+}
+
+static void part_drop(unsigned slot, unsigned partno) {
+        sim.slots[slot].parts[partno].exists = false;
+        udev_emit(slot, partno, EVENT_REMOVE, false);
+}
+
+static bool has_openers(const Slot *s) {
+        for (unsigned n = 1; n <= PARTS; n++)
+                if (s->parts[n].exists && s->parts[n].openers)
+                        return true;
+
+        return false;
+}
+
+/* BLKRRPART, first half. EBUSY if somebody has a partition open. */
+void kernel_reread_begin(unsigned slot) {
+        Slot *s = &sim.slots[slot];
+
+        if (!s->present || s->rereading || has_openers(s))
+                return;
+
+        for (unsigned n = 1; n <= PARTS; n++)
+                if (s->parts[n].exists)
+                        part_drop(slot, n);
+
+        s->rereading = true;
+}
+
+void kernel_reread_end(unsigned slot) {
+        Slot *s = &sim.slots[slot];
+
+        if (!s->rereading)
+                return;
+
+        s->rereading = s->written = false;
+        udev_emit(slot, 0, EVENT_CHANGE, false);
+        for (unsigned n = 1; s->medium && n <= PARTS; n++)
+                if (s->medium->table[n].partno)
+                        part_make(slot, n);
+}
+
+/* BLKPG: only what changed its place is made again. */
+static void blkpg(unsigned slot) {
+        Slot *s = &sim.slots[slot];
+        bool left = false;
+
+        for (unsigned n = 1; n <= PARTS; n++) {
+                const Entry *e = &s->medium->table[n];
+                KPart *p = &s->parts[n];
+
+                if (p->exists && e->partno && p->start == e->start_sectors && p->size == e->size_sectors)
+                        continue;
+
+                if (p->exists && p->openers) {
+                        left = true;
+                        continue;
+                }
+
+                if (p->exists)
+                        part_drop(slot, n);
+                if (e->partno)
+                        part_make(slot, n);
+        }
+
+        s->written = left;
+}
+
+/* Somebody closed the disk after writing: udevd tells of it and all of its partitions. */
+static void told_by_close(unsigned slot) {
+        Slot *s = &sim.slots[slot];
+
+        udev_emit(slot, 0, EVENT_CHANGE, true);
+        for (unsigned n = 1; n <= PARTS; n++)
+                if (s->parts[n].exists)
+                        udev_emit(slot, n, EVENT_CHANGE, true);
+
+        s->written = false;
+}
+
+static void disk_insert(unsigned slot, Medium *medium) {
+        Slot *s = &sim.slots[slot];
+
+        *s = (Slot) { .present = true, .medium = medium, .diskseq = ++sim.last_diskseq };
+        sim_trace("kernel: medium %u comes as sd%c", (unsigned) (medium - sim.media), 'a' + slot);
+        udev_emit(slot, 0, EVENT_ADD, false);
+        for (unsigned n = 1; n <= PARTS; n++)
+                if (medium->table[n].partno)
+                        part_make(slot, n);
+}
+
+static void disk_remove(unsigned slot) {
+        Slot *s = &sim.slots[slot];
+
+        for (unsigned n = PARTS; n > 0; n--)
+                if (s->parts[n].exists)
+                        part_drop(slot, n);
+
+        udev_emit(slot, 0, EVENT_REMOVE, false);
+        *s = (Slot) { 0 };
+}
+
+/* As a loop device: the last event of the disk comes before its new sequence number. */
+static void medium_eject(unsigned slot) {
+        Slot *s = &sim.slots[slot];
+
+        udev_emit(slot, 0, EVENT_CHANGE, false);
+        for (unsigned n = PARTS; n > 0; n--)
+                if (s->parts[n].exists)
+                        part_drop(slot, n);
+
+        s->diskseq = ++sim.last_diskseq;
+        s->medium = NULL;
+        s->rereading = s->written = s->locked = false;
+        s->n_shared = 0;
+}
+
+static void medium_insert(unsigned slot, Medium *medium) {
+        Slot *s = &sim.slots[slot];
+
+        s->medium = medium;
+        s->diskseq = ++sim.last_diskseq;
+        s->n_shared = 0;
+        udev_emit(slot, 0, EVENT_CHANGE, false);
+        for (unsigned n = 1; n <= PARTS; n++)
+                if (medium->table[n].partno)
+                        part_make(slot, n);
+}
+
+static Medium *random_free_medium(void) {
+        Medium *m = &sim.media[sim_below(MEDIA)];
+
+        for (unsigned i = 0; i < SLOTS; i++)
+                if (sim.slots[i].medium == m)
+                        return NULL;
+
+        return m;
+}
+
+static void rewrite(Slot *s) {
+        Entry *t = s->medium->table;
+        unsigned a = 1 + sim_below(PARTS), b = 1 + sim_below(PARTS);
+        Entry other;
+
+        switch (sim_below(8)) {
+        case 0: /* two partitions change places */
+                if (t[a].partno && t[b].partno) {
+                        other = t[a];
+                        t[a] = t[b];
+                        t[b] = other;
+                        t[a].partno = a;
+                        t[b].partno = b;
+                }
+                break;
+        case 1: /* a clone of another disk's */
+                other = sim.media[sim_below(MEDIA)].table[b];
+                if (t[a].partno && other.partno)
+                        memcpy(t[a].uuid, other.uuid, sizeof(other.uuid));
+                break;
+        case 2:
+                t[a].start_sectors = 2048 * (a + PARTS * sim_below(3));
+                break;
+        case 3:
+                t[a].size_sectors = 1024 * (1 + sim_below(2));
+                break;
+        case 4:
+                t[a].partno = 0;
+                break;
+        case 5: /* numbers change */
+                if (t[a].partno && !t[b].partno) {
+                        t[b] = t[a];
+                        t[b].partno = b;
+                        t[a].partno = 0;
+                }
+                break;
+        default:
+                random_entry(&t[a], a);
+        }
+
+        s->written = true;
+}
+
+static void partitioner_ends(unsigned slot) {
+        Slot *s = &sim.slots[slot];
+
+        switch (sim_below(4)) {
+        case 0:
+                blkpg(slot);
+                break;
+        case 1:
+                told_by_close(slot);
+                break;
+        default:
+                kernel_reread_begin(slot);
+        }
+        if (sim_chance(70))
+                s->locked = false;
+}
+
+static void partitioner_step(unsigned slot) {
+        Slot *s = &sim.slots[slot];
+
+        sim_trace("kernel: a partitioner at sd%c", 'a' + slot);
+        if (!s->locked && !s->n_shared && sim_chance(50))
+                s->locked = true;
+
+        /* one that keeps to no lock writes whenever it likes */
+        if (s->locked || sim_chance(30))
+                rewrite(s);
+
+        if (sim_chance(60))
+                partitioner_ends(slot);
+}
+
+static void meddle(Slot *s) {
+        KPart *p = &s->parts[1 + sim_below(PARTS)];
+        const char *filter = sim_filters[sim_below(3)];
+
+        if (!p->exists)
+                return;
+
+        if (!p->filter[0]) {
+                (void) str_copy(p->filter, sizeof(p->filter), filter);
+                p->filter_since = sim.now.realtime_usec;
+                sim_trace("kernel: others put %s on object %llu", filter, (unsigned long long) p->object);
+        } else if (sim.meddlers || str_equal(p->filter, "foreign")) {
+                sim_trace("kernel: others take %s off object %llu", p->filter, (unsigned long long) p->object);
+                p->meddled = true;
+                p->filter[0] = 0;
+        }
+}
+
+/* One thing happens to one disk. */
+void kernel_random_step(void) {
+        unsigned slot = sim_below(SLOTS), what = sim_below(100);
+        Slot *s = &sim.slots[slot];
+        Medium *m;
+
+        if (s->rereading) {
+                kernel_reread_end(slot);
+                return;
+        }
+
+        if (!s->present) {
+                m = random_free_medium();
+                if (m)
+                        disk_insert(slot, m);
+                return;
+        }
+
+        if (!s->medium) {
+                m = random_free_medium();
+                if (m && sim_chance(70))
+                        medium_insert(slot, m);
+                else if (sim_chance(30))
+                        disk_remove(slot);
+                return;
+        }
+
+        if (what < 8) {
+                sim_trace("kernel: sd%c goes", 'a' + slot);
+                disk_remove(slot);
+        } else if (what < 12) {
+                sim_trace("kernel: the medium of sd%c goes", 'a' + slot);
+                medium_eject(slot);
+        } else if (what < 30) {
+                sim_trace("kernel: re-read of sd%c", 'a' + slot);
+                kernel_reread_begin(slot);
+        } else if (what < 36)
+                told_by_close(slot);
+        else if (what < 38)
+                udev_emit(slot, s->parts[1].exists ? sim_below(2) : 0, EVENT_ADD, true);
+        else if (what < 46)
+                meddle(s);
+        else
+                partitioner_step(slot);
+}
+
+/* Everybody ends what they have begun, and the kernel knows the tables. */
+void kernel_calm(void) {
+        for (unsigned i = 0; i < SLOTS; i++) {
+                Slot *s = &sim.slots[i];
+
+                s->locked = false;
+                kernel_reread_end(i);
+                if (s->present && s->medium && !kernel_fits_table(s)) {
+                        kernel_reread_begin(i);
+                        kernel_reread_end(i);
+                } else if (s->present && s->medium && s->written)
+                        told_by_close(i);
+        }
+}
+
+void kernel_init(void) {
+        for (unsigned i = 0; i < MEDIA; i++) {
+                sim.media[i] = (Medium) { .ignored = sim_chance(4) };
+                for (unsigned n = 1; n <= PARTS; n++)
+                        if (sim_chance(60))
+                                random_entry(&sim.media[i].table[n], n);
+        }
+
+        for (unsigned i = 0; i < SLOTS; i++)
+                if (sim_chance(70))
+                        disk_insert(i, &sim.media[i]);
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A simulated world: the real manager and core, and everything outside of them made up and driven
+ * by a seed. The same seed gives the same run. What is true is kept here (kernel.c), what the
+ * daemon is told of it comes late, twice, out of order or not at all (udev.c), and check.c compares
+ * what it does and claims with what is true.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/manager-internal.h"
+
+#define SLOTS 3      /* names of disks: sda, sdb, sdc */
+#define MEDIA 4      /* disks that may be in them */
+#define PARTS 3      /* partitions of a disk, numbered from 1 */
+#define QUEUE 256
+#define JOBS 64
+#define CALLS 128
+#define FILES 4      /* of policies */
+#define RECORDS 32
+#define SECOND UINT64_C(1000000)
+
+/* A disk as a thing with a table on it, wherever it is plugged in. */
+typedef struct Medium {
+        Entry table[PARTS + 1]; /* [partno]; partno 0 in it: no such entry */
+        bool ignored;           /* udev says that nobody may touch it */
+} Medium;
+
+/* A partition as the kernel has it: a device object. */
+typedef struct KPart {
+        bool exists;
+        uint64_t object;        /* never used again */
+        uint64_t start, size;
+        Entry made_from;
+        unsigned openers;
+        char filter[FILTER_NAME_SIZE];
+        uint64_t filter_since;  /* realtime */
+        bool meddled;           /* others took a filter off, or a worker without a daemon may */
+} KPart;
+
+typedef struct Slot {
+        bool present;
+        Medium *medium;         /* NULL: a drive without a medium */
+        uint64_t diskseq;
+        KPart parts[PARTS + 1];
+        bool rereading;         /* the partitions are gone and not back yet */
+        bool locked;            /* a partitioner holds LOCK_EX */
+        unsigned n_shared;      /* workers that hold LOCK_SH */
+        bool written;           /* the table was, and nobody has told yet */
+} Slot;
+
+typedef struct RawEvent {
+        EventAction action;
+        bool synthetic;
+        uint64_t seqnum;
+        unsigned slot, partno;
+        uint64_t diskseq;
+} RawEvent;
+
+typedef struct Message { /* of the udev group, and udev's database */
+        RawEvent raw;
+        bool exists;
+        bool has_entry;
+        Entry entry;
+        bool ignored;
+} Message;
+
+typedef enum JobStage { STAGE_DISK, STAGE_PARTITION, STAGE_PROVE, STAGE_CALL, STAGE_CHECK, STAGE_REPLY } JobStage;
+
+typedef struct Job { /* one worker process at its work */
+        bool used;
+        JobRequest request;
+        unsigned life;          /* of the daemon that asked */
+        JobStage stage;
+        bool hung, timed_out, shared, open;
+        uint64_t began_usec;
+        unsigned slot;
+        uint64_t diskseq, object; /* of what it holds open */
+        bool proof_is_true;     /* by the truth, not by the worker's word */
+        bool has_table;
+        Entry table[PARTS + 1];
+        JobOutcome outcome;
+} Job;
+
+typedef struct Call { /* of an administrator */
+        bool used, forgotten, carried_out;
+        unsigned life, n_answers;
+        RequestError error;
+        JobKind kind;
+        char device[JOB_NODE_SIZE], filter[FILTER_NAME_SIZE];
+        uint64_t object;        /* of the partition that was meant; 0 not known */
+} Call;
+
+typedef struct File { /* a policy's */
+        bool exists, broken;
+        char filter[FILTER_NAME_SIZE];
+        Match match;
+} File;
+
+typedef enum Mistake {
+        MISTAKE_NONE,
+        MISTAKE_SKIP_PROOF,
+        MISTAKE_SKIP_PLACE,
+        MISTAKE_SKIP_DUPLICATE,
+        MISTAKE_TRUST_DEVNUM,
+        MISTAKE_SAY_ATTACHED,
+        MISTAKE_CALL_GAP_INTACT,
+        MISTAKE_FORGET_HOLDS,
+        MISTAKE_SAVE_LATE,
+        MISTAKE_DROP_LOST,
+        MISTAKE_DROP_REMOVES,
+        MISTAKE_DETACH_ANY,
+        MISTAKE_DROP_LATE_REPLY,
+        _MISTAKE_MAX,
+} Mistake;
+
+typedef struct Sim {
+        uint64_t random, seed;
+        Mistake mistake;
+        bool trace;
+        unsigned step;
+        unsigned quiet_every;   /* steps */
+        bool calm;              /* nothing goes wrong any more */
+        bool meddlers;          /* in this run others take filters off, too */
+        Now now;
+
+        Slot slots[SLOTS];
+        Medium media[MEDIA];
+        uint64_t last_object, last_diskseq, last_seqnum;
+
+        RawEvent kernel_queue[QUEUE]; /* in the daemon's socket */
+        size_t n_kernel;
+        RawEvent udevd_queue[QUEUE];  /* at udevd */
+        size_t n_udevd;
+        Message udev_queue[QUEUE];    /* in the daemon's other socket */
+        size_t n_udev;
+        bool lost;                    /* a socket was full: the next read says so */
+        Message db[SLOTS][PARTS + 1]; /* udev's database */
+        unsigned looking;             /* depth: a look is under way */
+
+        Manager *manager;             /* NULL: the daemon does not run */
+        unsigned life;
+        bool dead;                    /* it was killed: nothing of it comes out any more */
+        bool scheduled;
+        uint64_t wake_at_usec;
+        Job jobs[JOBS];
+        Call calls[CALLS];
+        Subject subject;              /* named some time ago, and not acted upon yet */
+        bool has_subject;
+        File files[FILES];
+        Attachment *records[RECORDS];
+
+        char violation[512];          /* the first of the run; "" none */
+} Sim;
+
+extern Sim sim; /* one at a time */
+
+/* main.c */
+uint64_t sim_random(void);
+bool sim_chance(unsigned percent);
+unsigned sim_below(unsigned n);
+void sim_pass(uint64_t usec);
+void sim_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void sim_violation(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* kernel.c */
+extern const char *const sim_filters[3];
+KPart *kernel_get_object(uint64_t object);
+unsigned kernel_slot_of(const char *disk);
+void kernel_device_name(unsigned slot, unsigned partno, char ret[static JOB_NODE_SIZE]);
+bool kernel_fits_table(const Slot *s);
+Match kernel_random_match(void);
+void kernel_init(void);
+void kernel_reread_begin(unsigned slot);
+void kernel_reread_end(unsigned slot);
+void kernel_random_step(void);
+void kernel_calm(void);
+
+/* udev.c */
+void udev_emit(unsigned slot, unsigned partno, EventAction action, bool synthetic);
+bool udev_process(void);
+bool udev_deliver_kernel(void);
+bool udev_deliver_udev(void);
+void udev_deliver_lost(void);
+void udev_lose(void);
+int udev_look(void);
+
+/* jobs.c */
+int jobs_submit(const JobRequest *request);
+bool jobs_step(void);
+bool jobs_deliver(void);
+void jobs_check_timeouts(void);
+void jobs_wake_hung(void);
+
+/* daemon.c */
+void daemon_start(void);
+void daemon_kill(void);
+void daemon_stop(void);
+void daemon_run(void);
+void daemon_deinit(void);
+
+/* admin.c */
+void admin_init(void);
+void admin_random_step(void);
+bool admin_wants_detach(const JobRequest *request, uint64_t object);
+void admin_check_answers(bool all);
+
+/* check.c */
+void check_submit(const JobRequest *request);
+void check_attach(const Job *j, const KPart *p);
+void check_step(void);
+void check_quiet(void);
