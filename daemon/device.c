@@ -235,9 +235,8 @@ int disk_set_table(Disk *d, const char *pt_uuid, const Entry *entries, size_t n_
         d->n_scan_failures = 0;
         d->scan_retry_at_usec = 0;
 
-        d->overtaken = d->n_events != as_of;
-        if (!d->overtaken)
-                d->dirty = false;
+        /* what udev told since may have settled it already, and is overwritten now */
+        d->dirty = d->overtaken = d->n_events != as_of;
 
         return 0;
 }
