@@ -368,19 +368,20 @@ static bool event_is_of_another(const DeviceEvent *e, uint32_t major, uint32_t m
 }
 
 /*
- * Whether an event may do what it says. What goes, and what takes another's place, the kernel and
+ * Whether an event may do what it says. What comes, what goes, and what takes another's place, the kernel and
  * looks decide: an event of udev can be older than the look that found the device, and a removal that
  * somebody wrote to "uevent" removes nothing. But where udev knows more than the kernel has told, a look
  * has to.
  */
-static bool event_decides(DeviceSet *s, const DeviceEvent *e, bool of_another) {
-        if (e->source == EVENT_UDEV && e->seqnum > s->kernel_seq && (e->action == EVENT_REMOVE || of_another))
+static bool event_decides(DeviceSet *s, const DeviceEvent *e, bool known, bool of_another) {
+        if (e->source == EVENT_UDEV && e->seqnum > s->kernel_seq &&
+            (e->action == EVENT_REMOVE ? known : !known || of_another))
                 s->incomplete = true;
 
         if (e->action == EVENT_REMOVE)
                 return e->source == EVENT_KERNEL && !e->synthetic;
 
-        return e->source != EVENT_UDEV || !of_another;
+        return e->source != EVENT_UDEV || (known && !of_another);
 }
 
 /* An event of the kernel about a disk, or a medium, that a look has found another in the place of. */
@@ -398,7 +399,7 @@ static int apply_disk(DeviceSet *s, const DeviceEvent *e) {
         if (e->source == EVENT_UDEV && e->seqnum && e->seqnum < (d ? d->kernel_seq : s->kernel_seq + 1))
                 return 0;
 
-        if (!event_decides(s, e, d && event_is_of_another(e, d->major, d->minor, d->diskseq, 0)))
+        if (!event_decides(s, e, d != NULL, d && event_is_of_another(e, d->major, d->minor, d->diskseq, 0)))
                 return 0;
 
         if (e->action == EVENT_REMOVE) {
@@ -467,7 +468,7 @@ static int apply_partition(DeviceSet *s, const DeviceEvent *e) {
         if (e->source == EVENT_UDEV && e->seqnum && e->seqnum < (p ? p->kernel_seq : s->kernel_seq + 1))
                 return 0;
 
-        if (!event_decides(s, e, p && event_is_of_another(e, p->major, p->minor, 0, p->object)))
+        if (!event_decides(s, e, p != NULL, p && event_is_of_another(e, p->major, p->minor, 0, p->object)))
                 return 0;
 
         if (!d) {
