@@ -236,6 +236,11 @@ int manager_reload(Manager *m) {
 
 static void on_record(Attachment *a, void *userdata) {
         Manager *m = userdata;
+        Now now = manager_now(m);
+
+        /* held, and on by what was noted: a detach did not end before the daemon did. Nobody knows what it did */
+        if (a->held)
+                attachment_lost_unseen(a, &now);
 
         if (attachment_set_add(&m->world.attachments, a) < 0)
                 attachment_free(a);

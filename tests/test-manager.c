@@ -796,6 +796,33 @@ static void test_detach_of_recorded(void) {
         fake_deinit(&f);
 }
 
+/* The daemon ends before the detach does: whether the filter was off in between, nobody can say. */
+static void test_detach_unended(void) {
+        Attachment *x;
+        Answer a;
+        Fake f;
+
+        fake_begin(&f);
+        fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
+        fake_start(&f);
+        ask(&f, JOB_DETACH, "/dev/sda1", "bftrack", &a);
+        manager_free(f.manager);
+        CHECK(a.n == 1 && a.error == REQUEST_E_FAILED);
+        fake_pass(&f, 10 * SECOND);
+        fake_start(&f);
+        x = get(&f, "bftrack", UUID_X, "");
+        CHECK(x->held && !x->on_device && x->n_gaps == 1);
+
+        ask(&f, JOB_ATTACH, "/dev/sda1", "bftrack", &a);
+        manager_free(f.manager);
+        fake_begin_manager(&f);
+        while (fake_run(&f), f.n_jobs > 0)
+                fake_answer(&f, f.jobs[0].kind == JOB_ATTACH ? JOB_ALREADY : JOB_OK);
+        x = get(&f, "bftrack", UUID_X, "");
+        CHECK(x->on_device && x->intact_since_usec == f.now.realtime_usec && x->n_gaps == 1);
+        fake_deinit(&f);
+}
+
 /* Another filter is where an earlier daemon noted ours: that is the end of what it noted. */
 static void test_conflict_on_recorded(void) {
         Attachment *x;
@@ -952,6 +979,7 @@ int main(void) {
         test_submit_fails();
         test_restart();
         test_detach_of_recorded();
+        test_detach_unended();
         test_conflict_on_recorded();
         test_orphan_over_restarts();
         test_told_after_look();
