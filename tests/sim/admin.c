@@ -20,6 +20,7 @@ static void on_answer(const RequestAnswer *answer, void *userdata) {
                 sim_violation("I5: an answer without a sentence, or one with a needless one");
 
         c->error = answer->error;
+        sim.counts.n_done += answer->error == REQUEST_OK;
         sim_trace("admin: answer %u %s", answer->error, answer->message ?: "");
 }
 
@@ -57,6 +58,7 @@ static void act(void) {
                 return;
 
         sim.has_subject = false;
+        sim.counts.n_calls++;
         *c = (Call) { .used = true, .life = sim.life, .kind = kinds[sim_below(4)], .object = p ? p->object : 0 };
         (void) str_copy(c->device, sizeof(c->device), sim.subject.device);
         (void) str_copy(c->filter, sizeof(c->filter), sim_filters[sim_below(2)]);

@@ -206,6 +206,22 @@ static void check_settled(const Attachment *a) {
                               (unsigned long long) t.part->object, a->reason);
 }
 
+/* Whether an attachment says that its filter is on that object, or notes that it was before a restart. */
+static bool is_known(const KPart *p) {
+        const AttachmentSet *s = manager_get_attachments(sim.manager);
+
+        for (size_t i = 0; i < s->n_items; i++) {
+                const Attachment *a = s->items[i];
+
+                if (str_equal(a->filter, p->filter) &&
+                    (a->on_device ? object_of(a) == p->object :
+                     a->held || (a->recorded_since_usec && a->fingerprint.object == p->object)))
+                        return true;
+        }
+
+        return false;
+}
+
 /* Everything has been told, answered and tried again: wanted equals actual. */
 void check_quiet(void) {
         const AttachmentSet *s = manager_get_attachments(sim.manager);
@@ -214,4 +230,13 @@ void check_quiet(void) {
         admin_check_answers(true);
         for (size_t i = 0; i < s->n_items; i++)
                 check_settled(s->items[i]);
+
+        for (unsigned i = 0; i < SLOTS; i++)
+                for (unsigned n = 1; n <= PARTS; n++) {
+                        const KPart *p = &sim.slots[i].parts[n];
+
+                        if (p->exists && p->ours && !p->meddled && p->filter[0] && !is_known(p))
+                                sim_violation("quiet: %s is on sd%c%u (object %llu), and no attachment knows of it", p->filter,
+                                              'a' + i, n, (unsigned long long) p->object);
+                }
 }

@@ -266,6 +266,7 @@ static void restart(bool killed) {
 
         sim_trace("daemon: %s", killed ? "killed" : "stopped");
         sim.dead = killed;
+        sim.counts.n_killed += killed;
         sim.manager = manager_free(sim.manager);
         sim.dead = false;
         if (!killed)

@@ -152,7 +152,7 @@ static void read_and_prove(Job *j) {
         JobOutcome outcome;
 
         if (j->request.kind == JOB_PROBE) {
-                job_end(j, JOB_OK);
+                job_end(j, !sim.calm && sim_chance(20) ? JOB_FAILED : JOB_OK);
                 return;
         }
 
@@ -196,6 +196,7 @@ static JobOutcome call_attach(Job *j, KPart *p) {
 
         (void) str_copy(p->filter, sizeof(p->filter), j->request.filter);
         p->filter_since = sim.now.realtime_usec;
+        sim.counts.n_attached++;
         sim_trace("kernel: %s is on object %llu", p->filter, (unsigned long long) p->object);
         return mistaken(MISTAKE_CALL_GAP_INTACT) ? JOB_ALREADY : JOB_OK;
 }
@@ -215,6 +216,8 @@ static JobOutcome call_detach(Job *j, KPart *p) {
         }
 
         p->filter[0] = 0;
+        p->ours = false;
+        sim.counts.n_detached++;
         if (j->life != sim.life)
                 p->meddled = true; /* the daemon that runs now cannot know */
         sim_trace("kernel: %s is off object %llu", j->request.filter, (unsigned long long) p->object);
@@ -328,8 +331,18 @@ bool jobs_deliver(void) {
 
         job = *j;
         j->used = false;
+        sim.counts.n_died += job.outcome == JOB_DIED;
+        sim.counts.n_gone += job.outcome == JOB_GONE;
+        sim.counts.n_conflicts += job.outcome == JOB_CONFLICT;
         if (job.life != sim.life || !sim.manager || (job.timed_out && mistaken(MISTAKE_DROP_LATE_REPLY)))
                 return true;
+
+        if (job.request.kind == JOB_ATTACH && (job.outcome == JOB_OK || job.outcome == JOB_ALREADY)) {
+                KPart *p = kernel_get_object(job.object);
+
+                if (p)
+                        p->ours = true;
+        }
 
         sim_trace("daemon: job %llu outcome %u", (unsigned long long) job.request.id, job.outcome);
         manager_job_done(sim.manager, &job.request, make_reply(&job, job.outcome), -1);
@@ -346,6 +359,7 @@ void jobs_check_timeouts(void) {
                         continue;
 
                 j->timed_out = true;
+                sim.counts.n_timed_out++;
                 sim_trace("daemon: job %llu has not answered", (unsigned long long) j->request.id);
                 manager_job_done(sim.manager, &j->request, make_reply(j, JOB_TIMED_OUT), -1);
         }

@@ -310,6 +310,7 @@ static void meddle(Slot *s) {
         } else if (sim.meddlers || str_equal(p->filter, "foreign")) {
                 sim_trace("kernel: others take %s off object %llu", p->filter, (unsigned long long) p->object);
                 p->meddled = true;
+                p->ours = false;
                 p->filter[0] = 0;
         }
 }

@@ -189,9 +189,10 @@ static void quiet(void) {
 }
 
 /* False if something was violated, which is printed. */
-static bool run_seed(uint64_t seed, unsigned n_steps, Mistake mistake, bool trace, uint64_t *n_done) {
+static bool run_seed(uint64_t seed, unsigned n_steps, Mistake mistake, bool trace, uint64_t *n_done, Counts *counts) {
         memset(&sim, 0, sizeof(sim));
         sim.random = sim.seed = seed;
+        sim.counts = *counts;
         sim.mistake = mistake;
         sim.trace = trace;
         sim.now = (Now) { .monotonic_usec = 1000 * SECOND, .realtime_usec = 1700000000 * SECOND };
@@ -214,6 +215,7 @@ static bool run_seed(uint64_t seed, unsigned n_steps, Mistake mistake, bool trac
                 printf("seed %" PRIu64 ", step %u: %s\n", seed, sim.step, sim.violation);
 
         *n_done += sim.step;
+        *counts = sim.counts;
         daemon_deinit();
         return !sim.violation[0];
 }
@@ -241,6 +243,7 @@ int main(int argc, char *argv[]) {
         unsigned n_steps = STEPS_DEFAULT;
         Mistake mistake = MISTAKE_NONE;
         struct timespec began, ended;
+        Counts counts = { 0 };
         bool trace = false;
         double seconds;
         int c;
@@ -286,7 +289,7 @@ int main(int argc, char *argv[]) {
 
         for (uint64_t seed = first; seed < first + n_seeds; seed++) {
                 n_run++;
-                if (run_seed(seed, n_steps, mistake, trace, &n_done))
+                if (run_seed(seed, n_steps, mistake, trace, &n_done, &counts))
                         continue;
 
                 n_violations++;
@@ -299,6 +302,11 @@ int main(int argc, char *argv[]) {
 
         (void) clock_gettime(CLOCK_MONOTONIC, &ended);
         seconds = (double) (ended.tv_sec - began.tv_sec) + (double) (ended.tv_nsec - began.tv_nsec) / 1e9;
+        printf("attached %" PRIu64 ", detached %" PRIu64 ", conflicts %" PRIu64 ", jobs on what was gone %" PRIu64
+               ", timed out %" PRIu64 ", died %" PRIu64 ", calls %" PRIu64 " (done %" PRIu64 "), events lost %" PRIu64
+               " times, daemon killed %" PRIu64 " times\n", counts.n_attached, counts.n_detached, counts.n_conflicts,
+               counts.n_gone, counts.n_timed_out, counts.n_died, counts.n_calls, counts.n_done, counts.n_lost,
+               counts.n_killed);
         printf("sim: %" PRIu64 " seeds, %" PRIu64 " steps, %.0f steps/s, %" PRIu64 " violations\n", n_run, n_done,
                (double) n_done / (seconds > 0 ? seconds : 1), n_violations);
 

@@ -39,6 +39,7 @@ typedef struct KPart {
         unsigned openers;
         char filter[FILTER_NAME_SIZE];
         uint64_t filter_since;  /* realtime */
+        bool ours;              /* the daemon heard that it has its filter */
         bool meddled;           /* others took a filter off, or a worker without a daemon may */
 } KPart;
 
@@ -118,6 +119,11 @@ typedef enum Mistake {
         _MISTAKE_MAX,
 } Mistake;
 
+/* How much happened: a world in which nothing does would violate nothing. */
+typedef struct Counts {
+        uint64_t n_attached, n_detached, n_conflicts, n_gone, n_timed_out, n_died, n_calls, n_done, n_lost, n_killed;
+} Counts;
+
 typedef struct Sim {
         uint64_t random, seed;
         Mistake mistake;
@@ -154,6 +160,7 @@ typedef struct Sim {
         File files[FILES];
         Attachment *records[RECORDS];
 
+        Counts counts;
         char violation[512];          /* the first of the run; "" none */
 } Sim;
 

@@ -118,6 +118,7 @@ void udev_deliver_lost(void) {
                 return;
 
         sim.lost = false;
+        sim.counts.n_lost++;
         sim_trace("daemon: events were lost");
         if (sim.mistake != MISTAKE_DROP_LOST)
                 manager_lost(sim.manager);
