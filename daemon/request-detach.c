@@ -33,7 +33,14 @@ static bool is_about(const Attachment *a, const Request *r, const Partition *p) 
         if (!str_equal(a->filter, r->filter))
                 return false;
 
-        return a->on_device ? a->device_uid == p->uid : e && match_entry(&a->match, e);
+        if (a->on_device)
+                return a->device_uid == p->uid;
+
+        /* on another partition, as an earlier daemon noted */
+        if (a->recorded_since_usec && a->fingerprint.object && a->fingerprint.object != p->object)
+                return false;
+
+        return e && match_entry(&a->match, e);
 }
 
 /**
