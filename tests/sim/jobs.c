@@ -182,11 +182,11 @@ static JobOutcome call_attach(Job *j, KPart *p) {
         if (!p || mistaken(MISTAKE_SAY_ATTACHED))
                 return JOB_OK; /* on the descriptor of a device that is gone it succeeds and means nothing */
 
-        if (!sim.calm && sim_chance(4))
-                return sim_chance(50) ? JOB_NOT_REGISTERED : JOB_FAILED;
-
         if (str_equal(p->filter, j->request.filter))
                 return JOB_ALREADY;
+
+        if (!sim.calm && sim_chance(4))
+                return sim_chance(50) && !p->filter[0] ? JOB_NOT_REGISTERED : JOB_FAILED;
 
         j->proof_is_true |= is_wanted(j, p);
         check_attach(j, p);
