@@ -327,6 +327,15 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
         a->job = 0;
         a->last_outcome = reply->outcome;
 
+        /* registered anew since, and still the same object of the kernel */
+        if (!p) {
+                p = device_set_get_partition_by_object(&w->devices, request->partition.object);
+                if (p) {
+                        (void) str_copy(a->device, sizeof(a->device), p->name);
+                        a->device_uid = p->uid;
+                }
+        }
+
         if (reply->outcome == JOB_OK || reply->outcome == JOB_ALREADY) {
                 if (!p) {
                         /* it went right after, and the filter with it */
