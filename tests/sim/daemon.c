@@ -187,6 +187,9 @@ static int op_save_record(const Attachment *a, uint64_t now_realtime_usec, void 
         if (sim.dead || (sim.mistake == MISTAKE_SAVE_LATE && a->hold_job))
                 return 0;
 
+        if (a->on_device && kernel_get_object(a->fingerprint.object))
+                kernel_get_object(a->fingerprint.object)->ours = true;
+
         r = find_record(a->id);
         attachment_free(*r);
         *r = make_record(a, now_realtime_usec);

@@ -337,13 +337,6 @@ bool jobs_deliver(void) {
         if (job.life != sim.life || !sim.manager || (job.timed_out && mistaken(MISTAKE_DROP_LATE_REPLY)))
                 return true;
 
-        if (job.request.kind == JOB_ATTACH && (job.outcome == JOB_OK || job.outcome == JOB_ALREADY)) {
-                KPart *p = kernel_get_object(job.object);
-
-                if (p)
-                        p->ours = true;
-        }
-
         sim_trace("daemon: job %llu outcome %u", (unsigned long long) job.request.id, job.outcome);
         manager_job_done(sim.manager, &job.request, make_reply(&job, job.outcome), -1);
         return true;

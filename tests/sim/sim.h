@@ -39,7 +39,7 @@ typedef struct KPart {
         unsigned openers;
         char filter[FILTER_NAME_SIZE];
         uint64_t filter_since;  /* realtime */
-        bool ours;              /* the daemon heard that it has its filter */
+        bool ours;              /* the daemon has noted that its filter is on */
         bool meddled;           /* others took a filter off, or a worker without a daemon may */
 } KPart;
 
