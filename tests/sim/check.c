@@ -206,6 +206,11 @@ static void check_settled(const Attachment *a) {
                               (unsigned long long) t.part->object, a->reason);
 }
 
+/* A policy that was edited to demand a label too has the same attachment, which may go elsewhere then. */
+static bool demands_more(const Attachment *a, const KPart *p) {
+        return str_equal(a->match.part_uuid, p->made_from.uuid) && !match_entry(&a->match, &p->made_from);
+}
+
 /* Whether an attachment says that its filter is on that object, or notes that it was before a restart. */
 static bool is_known(const KPart *p) {
         const AttachmentSet *s = manager_get_attachments(sim.manager);
@@ -214,8 +219,8 @@ static bool is_known(const KPart *p) {
                 const Attachment *a = s->items[i];
 
                 if (str_equal(a->filter, p->filter) &&
-                    (a->on_device ? object_of(a) == p->object :
-                     a->held || (a->recorded_since_usec && a->fingerprint.object == p->object)))
+                    (a->on_device && !demands_more(a, p) ? object_of(a) == p->object :
+                     a->held || demands_more(a, p) || (a->recorded_since_usec && a->fingerprint.object == p->object)))
                         return true;
         }
 
