@@ -43,8 +43,9 @@ static Call *call_new(void) {
 /* Somebody names a device; what is to be done with it may come later, as after a password. */
 static void name_device(void) {
         char name[sizeof("/dev/") + JOB_NODE_SIZE] = "/dev/", *message = NULL;
+        unsigned slot = sim_below(SLOTS), partno = 1 + sim_below(PARTS);
 
-        kernel_device_name(sim_below(SLOTS), 1 + sim_below(PARTS), name + 5);
+        kernel_device_name(slot, partno, name + 5);
         sim.has_subject = manager_resolve(sim.manager, name, &sim.subject, &message) == REQUEST_OK;
         free(message);
 }
