@@ -181,14 +181,16 @@ static Attachment **find_record(const char *id) {
 
 static int op_save_record(const Attachment *a, uint64_t now_realtime_usec, void *outside) {
         Attachment **r;
+        KPart *p;
 
         (void) outside;
 
         if (sim.dead || (sim.mistake == MISTAKE_SAVE_LATE && a->hold_job))
                 return 0;
 
-        if (a->on_device && kernel_get_object(a->fingerprint.object))
-                kernel_get_object(a->fingerprint.object)->ours = true;
+        p = a->on_device ? kernel_get_object(a->fingerprint.object) : NULL;
+        if (p && str_equal(p->filter, a->filter))
+                p->ours = true;
 
         r = find_record(a->id);
         attachment_free(*r);

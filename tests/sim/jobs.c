@@ -360,5 +360,15 @@ void jobs_check_timeouts(void) {
 
 void jobs_wake_hung(void) {
         for (size_t i = 0; i < JOBS; i++)
-                sim.jobs[i].hung = false;
+                if (!sim.sick || sim.jobs[i].slot != sim.sick - 1)
+                        sim.jobs[i].hung = false;
+}
+
+/* Whether a worker hangs on that disk. */
+bool jobs_hang_on(unsigned slot) {
+        for (size_t i = 0; i < JOBS; i++)
+                if (sim.jobs[i].used && sim.jobs[i].hung && sim.jobs[i].slot == slot)
+                        return true;
+
+        return false;
 }

@@ -127,7 +127,6 @@ void kernel_reread_end(unsigned slot) {
 /* BLKPG: only what changed its place is made again. */
 static void blkpg(unsigned slot) {
         Slot *s = &sim.slots[slot];
-        bool left = false;
 
         for (unsigned n = 1; n <= PARTS; n++) {
                 const Entry *e = &s->medium->table[n];
@@ -136,18 +135,14 @@ static void blkpg(unsigned slot) {
                 if (p->exists && e->partno && p->start == e->start_sectors && p->size == e->size_sectors)
                         continue;
 
-                if (p->exists && p->openers) {
-                        left = true;
+                if (p->exists && p->openers) /* EBUSY */
                         continue;
-                }
 
                 if (p->exists)
                         part_drop(slot, n);
                 if (e->partno)
                         part_make(slot, n);
         }
-
-        s->written = left;
 }
 
 /* Somebody closed the disk after writing: udevd tells of it and all of its partitions. */
@@ -270,6 +265,7 @@ static void partitioner_ends(unsigned slot) {
         switch (sim_below(4)) {
         case 0:
                 blkpg(slot);
+                told_by_close(slot);
                 break;
         case 1:
                 told_by_close(slot);

@@ -162,11 +162,27 @@ static void drain(void) {
         } while (more);
 }
 
-static void quiet(void) {
-        uint64_t until;
+/* Whatever is to be tried again is, until nothing changes any more. */
+static void wait_long(void) {
+        uint64_t until = sim.now.monotonic_usec + QUIET_USEC;
 
+        while (sim.wake_at_usec && sim.now.monotonic_usec < until) {
+                if (sim.wake_at_usec > sim.now.monotonic_usec)
+                        sim_pass(sim.wake_at_usec - sim.now.monotonic_usec);
+                daemon_run();
+                drain();
+        }
+}
+
+static void quiet(void) {
         sim_trace("quiet");
         sim.calm = true;
+        sim.sick = 0;
+        if (sim_chance(50)) {
+                sim.sick = 1 + sim_below(SLOTS);
+                if (!jobs_hang_on(sim.sick - 1))
+                        sim.sick = 0;
+        }
         jobs_wake_hung();
         for (unsigned i = 0; i < SLOTS; i++)
                 sim.slots[i].locked = false;
@@ -176,12 +192,16 @@ static void quiet(void) {
         kernel_calm();
         drain();
 
-        until = sim.now.monotonic_usec + QUIET_USEC;
-        while (sim.wake_at_usec && sim.now.monotonic_usec < until) {
-                if (sim.wake_at_usec > sim.now.monotonic_usec)
-                        sim_pass(sim.wake_at_usec - sim.now.monotonic_usec);
-                daemon_run();
+        wait_long();
+
+        /* who waits for a disk that hangs is answered in time all the same */
+        if (sim.sick) {
+                sim_trace("quiet: sd%c still hangs", 'a' + sim.sick - 1);
+                sim_pass(30 * SECOND);
+                jobs_check_timeouts();
+                sim.scheduled = true;
                 drain();
+                wait_long();
         }
 
         check_quiet();

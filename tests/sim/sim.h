@@ -131,6 +131,7 @@ typedef struct Sim {
         unsigned step;
         unsigned quiet_every;   /* steps */
         bool calm;              /* nothing goes wrong any more */
+        unsigned sick;          /* 1 + slot whose workers hang on while all else is quiet; 0 none */
         bool meddlers;          /* in this run others take filters off, too */
         Now now;
 
@@ -202,6 +203,7 @@ bool jobs_step(void);
 bool jobs_deliver(void);
 void jobs_check_timeouts(void);
 void jobs_wake_hung(void);
+bool jobs_hang_on(unsigned slot);
 
 /* daemon.c */
 void daemon_start(void);
