@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A small made-up outside for the real manager and core: what is written down, submitted and told is
+ * traced in order.
+ */
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "daemon/manager.h"
+#include "daemon/state.h"
+#include "tests/test.h"
+
+#define JOBS 16
+#define DEVICES 16
+
+typedef struct Answer {
+        unsigned n;
+        RequestError error;
+        int32_t result;
+        char message[512];
+        char attachment[ATTACHMENT_ID_SIZE];
+        struct Fake *fake;
+} Answer;
+
+typedef struct Fake {
+        Manager *manager;
+        Now now;
+        bool scheduled, busy, ready;
+        uint64_t wake_at_usec;
+        int submit_error;
+        JobRequest jobs[JOBS];
+        size_t n_jobs;
+        DeviceEvent devices[DEVICES]; /* disks before their partitions */
+        size_t n_devices;
+        PolicySet *policies;          /* the files; each load gets a copy */
+        char folder[32];
+        StateDir records;
+        uint64_t last_object, last_seq;
+        char trace[16384];            /* what happened, in order */
+} Fake;
+
+__attribute__((unused)) static void trace(Fake *f, const char *what, const char *whom) {
+        size_t n = strlen(f->trace);
+
+        (void) snprintf(f->trace + n, sizeof(f->trace) - n, "%s %s\n", what, whom);
+}
+
+/* Whether the trace has @first and, after it, @second. */
+__attribute__((unused)) static bool in_order(const Fake *f, const char *first, const char *second) {
+        const char *p = strstr(f->trace, first);
+
+        return p && strstr(p + strlen(first), second);
+}
+
+__attribute__((unused)) static Now op_now(void *outside) {
+        return ((Fake *) outside)->now;
+}
+
+__attribute__((unused)) static void op_schedule(void *outside) {
+        ((Fake *) outside)->scheduled = true;
+}
+
+__attribute__((unused)) static void op_wake(uint64_t at_usec, void *outside) {
+        ((Fake *) outside)->wake_at_usec = at_usec;
+}
+
+__attribute__((unused)) static int op_submit(const JobRequest *request, int memfd, void *outside) {
+        static const char *const kinds[] = { "scan", "attach", "detach", "ctl", "probe" };
+        Fake *f = outside;
+
+        if (memfd >= 0)
+                close(memfd);
+        if (f->submit_error)
+                return f->submit_error;
+
+        CHECK(f->n_jobs < JOBS);
+        for (size_t i = 0; i < f->n_jobs; i++)
+                CHECK(!str_equal(f->jobs[i].disk.name, request->disk.name));
+
+        f->jobs[f->n_jobs++] = *request;
+        trace(f, kinds[request->kind], request->partno ? request->partition.name : request->disk.name);
+        return 0;
+}
+
+__attribute__((unused)) static int op_look(void *outside) {
+        Fake *f = outside;
+
+        for (size_t i = 0; i < f->n_devices; i++)
+                manager_device(f->manager, &f->devices[i]);
+
+        return 0;
+}
+
+__attribute__((unused)) static bool op_udev_is_busy(void *outside) {
+        return ((Fake *) outside)->busy;
+}
+
+__attribute__((unused)) static int op_load_policies(const PolicySet *last, PolicySet **ret, void *outside) {
+        Fake *f = outside;
+        PolicySet *s = policy_set_new();
+
+        (void) last;
+
+        CHECK(s);
+        for (size_t i = 0; i < f->policies->n_policies; i++) {
+                Policy *p;
+
+                CHECK(policy_copy(f->policies->policies[i], &p) == 0 && policy_set_add(s, p) == 0);
+        }
+
+        *ret = s;
+        return 0;
+}
+
+__attribute__((unused)) static int op_load_records(StateFound found, void *userdata, void *outside) {
+        return state_load(&((Fake *) outside)->records, found, userdata);
+}
+
+__attribute__((unused)) static int op_save_record(const Attachment *a, uint64_t now_realtime_usec, void *outside) {
+        Fake *f = outside;
+
+        trace(f, a->held ? "save held" : "save", a->id);
+        return state_save(&f->records, a, now_realtime_usec);
+}
+
+__attribute__((unused)) static int op_remove_record(const char *id, void *outside) {
+        Fake *f = outside;
+
+        trace(f, "forget", id);
+        return state_remove(&f->records, id);
+}
+
+__attribute__((unused)) static void op_status(bool ready, const char *line, void *outside) {
+        (void) line;
+
+        ((Fake *) outside)->ready |= ready;
+}
+
+__attribute__((unused)) static void on_changed(const Attachment *a, uint32_t changed, void *userdata) {
+        trace(userdata, changed & ATTACHMENT_CHANGED_LOST ? "told lost" : "told", a->id);
+}
+
+__attribute__((unused)) static void on_removed(const Attachment *a, void *userdata) {
+        trace(userdata, "told removed", a->id);
+}
+
+__attribute__((unused)) static void on_answer(const RequestAnswer *answer, void *userdata) {
+        Answer *a = userdata;
+
+        a->n++;
+        a->error = answer->error;
+        a->result = answer->result;
+        CHECK((answer->message != NULL) == (answer->error != REQUEST_OK));
+        (void) snprintf(a->message, sizeof(a->message), "%s", answer->message ?: "");
+        (void) snprintf(a->attachment, sizeof(a->attachment), "%s", answer->attachment ? answer->attachment->id : "");
+        trace(a->fake, "answer", a->message);
+}
+
+__attribute__((unused)) static void fake_run(Fake *f) {
+        for (int i = 0; f->scheduled; i++) {
+                CHECK(i < 50);
+                f->scheduled = false;
+                manager_run(f->manager);
+        }
+}
+
+/* Time passes; the manager is woken when it asked for it. */
+__attribute__((unused)) static void fake_pass(Fake *f, uint64_t usec) {
+        uint64_t until = f->now.monotonic_usec + usec;
+
+        while (f->wake_at_usec && f->wake_at_usec <= until) {
+                uint64_t step = f->wake_at_usec > f->now.monotonic_usec ? f->wake_at_usec - f->now.monotonic_usec : 0;
+
+                f->now.monotonic_usec += step;
+                f->now.realtime_usec += step;
+                f->scheduled = true;
+                fake_run(f);
+                CHECK(f->wake_at_usec != f->now.monotonic_usec);
+        }
+
+        f->now.realtime_usec += until - f->now.monotonic_usec;
+        f->now.monotonic_usec = until;
+}
+
+__attribute__((unused)) static void fake_begin_manager(Fake *f) {
+        const ManagerOps ops = {
+                .outside = f,
+                .now = op_now,
+                .schedule = op_schedule,
+                .wake = op_wake,
+                .submit = op_submit,
+                .look = op_look,
+                .udev_is_busy = op_udev_is_busy,
+                .load_policies = op_load_policies,
+                .load_records = op_load_records,
+                .save_record = op_save_record,
+                .remove_record = op_remove_record,
+                .status = op_status,
+        };
+        const ManagerListener listener = { .attachment_changed = on_changed, .attachment_removed = on_removed, .userdata = f };
+
+        f->n_jobs = 0;
+        f->ready = false;
+        CHECK(manager_new(&ops, &f->manager) == 0);
+        manager_set_listener(f->manager, &listener);
+        CHECK(manager_start(f->manager) == 0);
+}
+
+__attribute__((unused)) static void fake_init(Fake *f) {
+        memset(f, 0, sizeof(*f));
+        f->now = (Now) { .monotonic_usec = 1000 * SECOND, .realtime_usec = 1700000000 * SECOND };
+        f->policies = policy_set_new();
+        (void) snprintf(f->folder, sizeof(f->folder), "/tmp/test-manager-XXXXXX");
+        CHECK(f->policies && mkdtemp(f->folder) && state_open(f->folder, &f->records) == 0);
+}
+
+__attribute__((unused)) static void fake_deinit(Fake *f) {
+        char command[64];
+
+        manager_free(f->manager);
+        policy_set_free(f->policies);
+        state_close(&f->records);
+        (void) snprintf(command, sizeof(command), "rm -r %s", f->folder);
+        CHECK(system(command) == 0);
+}
+
+/* A device that is there: found by a look, or told by told(). */
+__attribute__((unused)) static DeviceEvent *fake_device(Fake *f, const char *name, const char *uuid, const char *label) {
+        DeviceEvent *e = &f->devices[f->n_devices++];
+
+        CHECK(f->n_devices <= DEVICES);
+        *e = (DeviceEvent) {
+                .source = EVENT_ENUMERATION,
+                .partno = (unsigned) strtoul(name + 3, NULL, 10),
+                .major = 8,
+                .processed = true,
+                .settled = true,
+        };
+        e->minor = (uint32_t) (name[2] - 'a') * 16 + e->partno;
+        (void) str_copy(e->name, sizeof(e->name), name);
+        memcpy(e->disk, name, 3);
+        if (e->partno == 0) {
+                e->diskseq = ++f->last_object;
+                return e;
+        }
+
+        e->object = ++f->last_object;
+        e->has_entry = true;
+        e->entry = entry_of(e->partno, uuid, label);
+        return e;
+}
+
+/* A re-read of the table: sda1 goes and comes back as another object. */
+__attribute__((unused)) static void fake_reread(Fake *f, const char *name) {
+        for (size_t i = 0; i < f->n_devices; i++) {
+                DeviceEvent e = f->devices[i];
+
+                if (!str_equal(e.name, name))
+                        continue;
+
+                f->devices[i].object = ++f->last_object;
+                e.source = EVENT_KERNEL;
+                e.has_entry = e.processed = e.settled = false;
+                e.object = 0;
+                e.action = EVENT_REMOVE;
+                e.seqnum = ++f->last_seq;
+                manager_device(f->manager, &e);
+                e.object = f->devices[i].object;
+                e.action = EVENT_ADD;
+                e.seqnum = ++f->last_seq;
+                manager_device(f->manager, &e);
+        }
+        manager_told(f->manager);
+        fake_run(f);
+}
+
+__attribute__((unused)) static void fake_policy(Fake *f, const char *name, const char *filter, const char *uuid, const char *label) {
+        Policy *p = calloc(1, sizeof(*p));
+        char path[128];
+
+        CHECK(p);
+        (void) snprintf(path, sizeof(path), "/etc/blkfilter.d/%s", name);
+        p->name = strdup(name);
+        p->path = strdup(path);
+        p->match = match_of(uuid, label);
+        p->retry_usec = POLICY_RETRY_USEC_DEFAULT;
+        CHECK(p->name && p->path && str_copy(p->filter, sizeof(p->filter), filter) && policy_set_add(f->policies, p) == 0);
+}
+
+/* Answers the oldest job with an outcome, and with the table where there is one. */
+__attribute__((unused)) static void fake_answer(Fake *f, JobOutcome outcome) {
+        JobRequest request = f->jobs[0];
+        static JobReply r;
+
+        CHECK(f->n_jobs > 0);
+        r = (JobReply) { .protocol = JOB_PROTOCOL, .id = request.id, .outcome = outcome, .interface = KERNEL_INTERFACE_BLKFILTER_1 };
+        if (request.kind == JOB_SCAN || request.kind == JOB_ATTACH) {
+                r.has_table = true;
+                for (size_t i = 0; i < f->n_devices; i++)
+                        if (f->devices[i].partno && str_equal(f->devices[i].disk, request.disk.name))
+                                r.entries[r.n_entries++] = f->devices[i].entry;
+        }
+        if (outcome != JOB_TIMED_OUT)
+                memmove(f->jobs, f->jobs + 1, --f->n_jobs * sizeof(f->jobs[0]));
+        manager_job_done(f->manager, &request, &r, -EBADF);
+        fake_run(f);
+}
+
+__attribute__((unused)) static void fake_settle(Fake *f) {
+        for (int i = 0; fake_run(f), f->n_jobs > 0; i++) {
+                CHECK(i < 50);
+                fake_answer(f, JOB_OK);
+        }
+}
+
+/* sda1 has UUID_X and label "data"; nothing is wanted yet. */
+__attribute__((unused)) static void fake_begin(Fake *f) {
+        fake_init(f);
+        fake_device(f, "sda", "", "");
+        fake_device(f, "sda1", UUID_X, "data");
+        fake_device(f, "sda2", UUID_Y, "other");
+}
+
+__attribute__((unused)) static void fake_start(Fake *f) {
+        fake_begin_manager(f);
+        fake_settle(f);
+        CHECK(manager_get_interface(f->manager) == KERNEL_INTERFACE_BLKFILTER_1 && f->ready);
+}
+
+__attribute__((unused)) static Subject subject_of(Fake *f, const char *device) {
+        Subject s;
+        char *message;
+
+        CHECK(manager_resolve(f->manager, device, &s, &message) == REQUEST_OK);
+        return s;
+}
+
+__attribute__((unused)) static void ask(Fake *f, JobKind kind, const char *device, const char *filter, Answer *a) {
+        Subject s = subject_of(f, device);
+
+        *a = (Answer) { .fake = f };
+        f->trace[0] = 0;
+        if (kind == JOB_ATTACH)
+                manager_attach(f->manager, &s, filter, on_answer, a);
+        else if (kind == JOB_DETACH)
+                manager_detach(f->manager, &s, filter, on_answer, a);
+        else
+                manager_ctl(f->manager, &s, filter, 0, NULL, 0, NULL, 0, on_answer, a);
+        fake_run(f);
+}
+
+__attribute__((unused)) static Attachment *get(Fake *f, const char *filter, const char *uuid, const char *label) {
+        char id[ATTACHMENT_ID_SIZE];
+        Match m = match_of(uuid, label);
+
+        CHECK(attachment_make_id(filter, &m, id) == 0);
+        return attachment_set_get(manager_get_attachments(f->manager), id);
+}

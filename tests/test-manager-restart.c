@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The manager over restarts and against what it knew before: records, orphans, looks and tables that were
+ * overtaken.
+ */
+
+#undef NDEBUG
+
+#include "tests/fake-outside.h"
+
+/* A daemon that stops leaves a record of since when tracking is intact; the next one goes on from it. */
+static void test_restart(void) {
+        uint64_t since;
+        Attachment *x;
+        Answer a;
+        Fake f;
+
+        fake_begin(&f);
+        fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
+        fake_start(&f);
+        ask(&f, JOB_ATTACH, "/dev/sda2", "bfcount", &a);
+        fake_settle(&f);
+        x = get(&f, "bftrack", UUID_X, "");
+        since = x->intact_since_usec;
+        CHECK(since);
+
+        fake_pass(&f, 100 * SECOND);
+        f.trace[0] = 0;
+        manager_free(f.manager);
+        CHECK(strstr(f.trace, "save bftrack_0fc63daf") && strstr(f.trace, "save bfcount_b921b045"));
+
+        fake_begin_manager(&f);
+        x = get(&f, "bftrack", UUID_X, "");
+        CHECK(x->recorded_since_usec == since && x->recorded_at_usec == f.now.realtime_usec);
+        while (fake_run(&f), f.n_jobs > 0)
+                fake_answer(&f, f.jobs[0].kind == JOB_ATTACH ? JOB_ALREADY : JOB_OK);
+        CHECK(x->on_device && x->intact_since_usec == since && x->n_gaps == 0);
+        CHECK(get(&f, "bfcount", UUID_Y, "")->on_device);
+
+        /* the partition was read again while no daemon was there: the gap begins when that was last known */
+        fake_pass(&f, 50 * SECOND);
+        manager_free(f.manager);
+        for (size_t i = 0; i < f.n_devices; i++)
+                if (f.devices[i].partno)
+                        f.devices[i].object = ++f.last_object;
+        since = f.now.realtime_usec;
+        fake_pass(&f, 10 * SECOND);
+        fake_start(&f);
+        x = get(&f, "bftrack", UUID_X, "");
+        CHECK(x->on_device && x->n_gaps == 1 && x->gaps[0].begin_usec == since && x->gaps[0].end_usec == f.now.realtime_usec);
+        CHECK_STR(x->gaps[0].reason, "daemon-not-running");
+        fake_deinit(&f);
+}
+
+/* The device is detached before it was taken up again: there was a filter, so there is a gap. */
+static void test_detach_of_recorded(void) {
+        Attachment *x;
+        Answer a;
+        Fake f;
+
+        fake_begin(&f);
+        fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
+        fake_start(&f);
+        manager_free(f.manager);
+        fake_begin_manager(&f);
+        fake_run(&f);
+        CHECK(f.n_jobs == 1 && f.jobs[0].kind == JOB_PROBE);
+        ask(&f, JOB_DETACH, "/dev/sda1", "bftrack", &a);
+        fake_settle(&f);
+        x = get(&f, "bftrack", UUID_X, "");
+        CHECK(a.n == 1 && a.error == REQUEST_OK && x->held && !x->on_device);
+        CHECK(x->n_gaps == 1 && x->gaps[0].end_usec == 0 && !x->recorded_since_usec);
+        fake_deinit(&f);
+}
+
+/* The daemon ends before the detach does: whether the filter was off in between, nobody can say. */
+static void test_detach_unended(void) {
+        Attachment *x;
+        Answer a;
+        Fake f;
+
+        fake_begin(&f);
+        fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
+        fake_start(&f);
+        ask(&f, JOB_DETACH, "/dev/sda1", "bftrack", &a);
+        manager_free(f.manager);
+        CHECK(a.n == 1 && a.error == REQUEST_E_FAILED);
+        fake_pass(&f, 10 * SECOND);
+        fake_start(&f);
+        x = get(&f, "bftrack", UUID_X, "");
+        CHECK(x->held && !x->on_device && x->n_gaps == 1);
+
+        ask(&f, JOB_ATTACH, "/dev/sda1", "bftrack", &a);
+        manager_free(f.manager);
+        fake_begin_manager(&f);
+        while (fake_run(&f), f.n_jobs > 0)
+                fake_answer(&f, f.jobs[0].kind == JOB_ATTACH ? JOB_ALREADY : JOB_OK);
+        x = get(&f, "bftrack", UUID_X, "");
+        CHECK(x->on_device && x->intact_since_usec == f.now.realtime_usec && x->n_gaps == 1);
+        fake_deinit(&f);
+}
+
+/* Another filter is where an earlier daemon noted ours: that is the end of what it noted. */
+static void test_conflict_on_recorded(void) {
+        Attachment *x;
+        Fake f;
+
+        fake_begin(&f);
+        fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
+        fake_start(&f);
+        manager_free(f.manager);
+        fake_begin_manager(&f);
+        fake_run(&f);
+        fake_answer(&f, JOB_OK);
+        fake_answer(&f, JOB_CONFLICT);
+        x = get(&f, "bftrack", UUID_X, "");
+        CHECK(x->state == ATTACHMENT_CONFLICT && x->n_gaps == 1 && !x->recorded_since_usec);
+        fake_deinit(&f);
+}
+
+/* An orphan stays known over any number of daemons; who wants it again has it proven first. */
+static void test_orphan_over_restarts(void) {
+        Attachment *x;
+        Answer a;
+        Fake f;
+
+        fake_begin(&f);
+        fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
+        fake_start(&f);
+        policy_set_free(f.policies);
+        f.policies = policy_set_new();
+        for (int i = 0; i < 3; i++) {
+                fake_pass(&f, 100 * SECOND);
+                manager_free(f.manager);
+                fake_start(&f);
+                x = get(&f, "bftrack", UUID_X, "");
+                CHECK(x && x->orphaned && x->on_device && x->n_gaps == 0 && x->intact_since_usec == 0);
+        }
+
+        ask(&f, JOB_ATTACH, "/dev/sda1", "bftrack", &a);
+        CHECK(a.n == 0 && f.n_jobs == 1 && f.jobs[0].kind == JOB_ATTACH && !x->orphaned);
+        fake_answer(&f, JOB_ALREADY);
+        CHECK(a.n == 1 && a.error == REQUEST_OK && x->on_device && x->n_gaps == 0);
+        CHECK(x->intact_since_usec == 1700000000 * SECOND);
+        fake_deinit(&f);
+}
+
+/* A disk comes during the first look: what the kernel tells of it afterwards is no other disk. */
+static void test_told_after_look(void) {
+        DeviceEvent e;
+        Fake f;
+
+        fake_begin(&f);
+        fake_begin_manager(&f);
+        fake_run(&f);
+        CHECK(f.n_jobs == 1 && f.jobs[0].kind == JOB_PROBE);
+        for (size_t i = 0; i < f.n_devices; i++) {
+                e = f.devices[i];
+                e.source = EVENT_KERNEL;
+                e.seqnum = ++f.last_seq;
+                e.processed = e.settled = e.has_entry = false;
+                manager_device(f.manager, &e);
+        }
+        manager_told(f.manager);
+        fake_run(&f);
+        CHECK(f.n_jobs == 1); /* and none beside it on the same disk: op_submit() looks */
+
+        /* nor does the end of what was in its place before make it go */
+        e = f.devices[0];
+        e.source = EVENT_KERNEL;
+        e.action = EVENT_REMOVE;
+        e.seqnum = ++f.last_seq;
+        e.diskseq = f.devices[0].diskseq;
+        f.devices[0].diskseq += 10;
+        for (size_t i = 0; i < f.n_devices; i++)
+                f.devices[i].object += f.devices[i].partno ? 10 : 0;
+        manager_lost(f.manager);
+        manager_told(f.manager);
+        fake_run(&f);
+        manager_device(f.manager, &e);
+        manager_told(f.manager);
+        fake_run(&f);
+        (void) subject_of(&f, "/dev/sda1");
+        fake_deinit(&f);
+}
+
+/* A worker read the table before it was written, and answers after udev has told of the new one. */
+static void test_table_overtaken(void) {
+        DeviceEvent e;
+        Entry old;
+        Fake f;
+
+        fake_begin(&f);
+        fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
+        fake_policy(&f, "20.conf", "bftrack", UUID_Z, "");
+        fake_begin_manager(&f);
+        fake_run(&f);
+        fake_answer(&f, JOB_OK);
+        CHECK(f.n_jobs == 1 && f.jobs[0].kind == JOB_ATTACH);
+
+        old = f.devices[2].entry;
+        f.devices[2].entry = entry_of(2, UUID_Z, "new");
+        fake_reread(&f, "sda2");
+        e = f.devices[2];
+        e.source = EVENT_UDEV;
+        e.seqnum = f.last_seq;
+        manager_device(f.manager, &e);
+        manager_told(f.manager);
+        fake_run(&f);
+
+        f.devices[2].entry = old;
+        fake_answer(&f, JOB_OK);
+        f.devices[2].entry = e.entry;
+        fake_settle(&f);
+        CHECK(get(&f, "bftrack", UUID_X, "")->on_device && get(&f, "bftrack", UUID_Z, "")->on_device);
+        fake_deinit(&f);
+}
+
+int main(void) {
+        test_restart();
+        test_detach_of_recorded();
+        test_detach_unended();
+        test_conflict_on_recorded();
+        test_orphan_over_restarts();
+        test_told_after_look();
+        test_table_overtaken();
+        return EXIT_SUCCESS;
+}
