@@ -170,8 +170,8 @@ void attach_check(Manager *m, Request *r, uint64_t *wake_at_usec) {
 
         request_answer(r, error, a->reason);
 
-        /* nobody wanted it before, and nobody has it now */
-        if (r->created && a->source == ATTACHMENT_SOURCE_RUNTIME && !a->job)
+        /* nobody wanted it before, and it was never on: what a detach that went wrong left is not forgotten */
+        if (r->created && a->source == ATTACHMENT_SOURCE_RUNTIME && !a->job && !a->has_fingerprint)
                 manager_remove_attachment(m, a);
         request_free(m, r);
 }
