@@ -236,11 +236,6 @@ static void check_settled(const Attachment *a) {
                               (unsigned long long) t.part->object, a->reason);
 }
 
-/* A policy that was edited to demand a label too has the same attachment, which may go elsewhere then. */
-static bool demands_more(const Attachment *a, const KPart *p) {
-        return str_equal(a->match.part_uuid, p->made_from.uuid) && !match_entry(&a->match, &p->made_from);
-}
-
 /* Whether an attachment says that its filter is on that object, or notes that it was before a restart. */
 static bool is_known(const KPart *p) {
         const AttachmentSet *s = manager_get_attachments(sim.manager);
@@ -249,8 +244,8 @@ static bool is_known(const KPart *p) {
                 const Attachment *a = s->items[i];
 
                 if (str_equal(a->filter, p->filter) &&
-                    (a->on_device && !demands_more(a, p) ? object_of(a) == p->object :
-                     a->held || demands_more(a, p) || (a->recorded_since_usec && a->fingerprint.object == p->object)))
+                    (a->on_device ? object_of(a) == p->object :
+                     a->held || (a->recorded_since_usec && a->fingerprint.object == p->object)))
                         return true;
         }
 
@@ -270,7 +265,7 @@ void check_quiet(void) {
                 for (unsigned n = 1; n <= PARTS; n++) {
                         const KPart *p = &sim.slots[i].parts[n];
 
-                        if (p->exists && i + 1 != sim.sick && p->ours && !p->meddled && p->filter[0] && !is_known(p))
+                        if (p->exists && i + 1 != sim.sick && p->ours && !p->edited && !p->meddled && p->filter[0] && !is_known(p))
                                 sim_violation("quiet: %s is on sd%c%u (object %llu), and no attachment knows of it", p->filter,
                                               'a' + i, n, (unsigned long long) p->object);
                 }

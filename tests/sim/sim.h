@@ -40,6 +40,7 @@ typedef struct KPart {
         char filter[FILTER_NAME_SIZE];
         uint64_t filter_since;  /* realtime */
         bool ours;              /* the daemon has noted that its filter is on */
+        bool edited;            /* a policy for its UUID was: its attachment may go elsewhere then */
         bool meddled;           /* others took a filter off, or a worker without a daemon may */
 } KPart;
 
