@@ -96,11 +96,6 @@ static void edit_policies(void) {
                 (void) str_copy(f->filter, sizeof(f->filter), sim_filters[sim_below(10) == 0]);
         }
 
-        for (unsigned i = 0; i < SLOTS; i++)
-                for (unsigned n = 1; n <= PARTS; n++)
-                        if (str_equal(sim.slots[i].parts[n].made_from.uuid, f->match.part_uuid))
-                                sim.slots[i].parts[n].edited = true;
-
         sim_trace("admin: policies are edited");
         if (sim_chance(80) && manager_reload(sim.manager) < 0)
                 abort();

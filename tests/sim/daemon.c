@@ -87,6 +87,21 @@ static Policy *make_policy(unsigned file) {
         return p;
 }
 
+/* The id of an attachment has its UUID only: a policy that demands another label now is the same. */
+static void note_edited(const Policy *p) {
+        char id[ATTACHMENT_ID_SIZE];
+
+        if (attachment_make_id(p->filter, &p->match, id) < 0)
+                return;
+
+        for (size_t i = 0; i < RECORDS; i++)
+                for (unsigned slot = 0; sim.records[i] && slot < SLOTS; slot++)
+                        for (unsigned n = 1; n <= PARTS; n++)
+                                if (str_equal(sim.records[i]->id, id) && !match_equal(&sim.records[i]->match, &p->match) &&
+                                    str_equal(sim.slots[slot].parts[n].made_from.uuid, p->match.part_uuid))
+                                        sim.slots[slot].parts[n].edited = true;
+}
+
 static int op_load_policies(const PolicySet *last, PolicySet **ret, void *outside) {
         PolicySet *s = policy_set_new();
 
@@ -106,6 +121,8 @@ static int op_load_policies(const PolicySet *last, PolicySet **ret, void *outsid
                 } else if (!sim.files[i].exists)
                         p = policy_free(p);
 
+                if (p)
+                        note_edited(p);
                 if (p && policy_set_add(s, p) < 0)
                         abort();
         }
