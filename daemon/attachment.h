@@ -11,8 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/identity.h"
+#include "daemon/index.h"
 #include "daemon/job.h"
+#include "daemon/match.h"
+#include "daemon/policy.h"
 
 #define ATTACHMENT_ID_SIZE 96
 #define ATTACHMENT_GAPS_MAX 16 /* the most recent ones are kept; n_gaps counts all */
@@ -46,50 +48,68 @@ typedef enum AttachmentSource {
 
 /* A stretch of time in which the filter was not on its device, though it was wanted there. */
 typedef struct Gap {
-        uint64_t begin_usec; /* realtime; the filter was certainly gone from here on */
-        uint64_t end_usec;   /* realtime; 0 while it lasts */
-        char reason[32];     /* "removed", "detached", ...: a word of the journal and of the bus */
+        uint64_t begin_usec;  /* realtime; the filter was on until then for certain */
+        uint64_t latest_usec; /* realtime; the filter was gone from then on for certain: it went not later.
+                               * The same as begin_usec if it was seen to go */
+        uint64_t end_usec;    /* realtime; 0 while it lasts */
+        char reason[32];      /* "removed", "detached", ...: a word of the journal and of the bus */
 } Gap;
 
 /* What was proven when the filter was attached. */
 typedef struct Fingerprint {
-        Entry entry;                  /* of the partition table */
+        Entry entry;                  /* of the partition table; partno 0: a whole device */
         char pt_uuid[PART_UUID_SIZE]; /* of the table, "" if it has none */
         char disk[JOB_NODE_SIZE];     /* the disk's kernel name at that time */
+        char wwn[64], serial[64];     /* of the disk; "" if it has none */
         uint64_t diskseq;             /* 0: the driver has none */
-        uint64_t object;              /* inode of the partition's folder in sysfs; 0: not known */
+        uint64_t object;              /* inode of the device's folder in sysfs; 0: not known */
+        char generation[GENERATION_SIZE]; /* of the filter, if it tells one; else "" */
 } Fingerprint;
 
 typedef struct Attachment {
         char id[ATTACHMENT_ID_SIZE]; /* last part of its object path; stable, [A-Za-z0-9_] */
         char filter[FILTER_NAME_SIZE];
-        Match match;
+        Match *match;        /* has a primary term */
+        Settings *settings;
         AttachmentSource source;
         char *policy_path;   /* of its policy; NULL for a run-time attachment */
-        size_t rank;         /* the lower one wins a partition that two want; 0 made at run time */
-        uint64_t retry_usec; /* first delay after a failure */
+        size_t rank;         /* the lower one wins a device that two want; 0 made at run time */
+        bool is_instance;    /* made for one device that a policy's pattern fits */
+        MatchKey pin;        /* is_instance: the key by which that device is meant, besides the policy's */
+        bool wanted;         /* while policies are put in force: one of them wants it */
+        bool absent;         /* nothing present has its identity, for all that is known */
 
         AttachmentState state;
         char *reason;        /* the state in words, with the next step; never NULL once in a set */
 
-        char device[JOB_NODE_SIZE]; /* kernel name of the partition it is on or going to; "" none */
-        uint64_t device_uid;        /* of that Partition; 0 none */
-        char lost_device[JOB_NODE_SIZE]; /* kernel name of the partition that it was on last; "" none */
+        char device[JOB_NODE_SIZE]; /* kernel name of the device it is on or going to; "" none */
+        uint64_t device_uid;        /* of that Device; 0 none */
+        char lost_device[JOB_NODE_SIZE]; /* kernel name of the device that it was on last; "" none */
         bool on_device;             /* the filter is on the device, as far as is known */
+        uint64_t seen_usec;         /* realtime: when that was last known for certain; 0: never */
+        bool check_due;             /* somebody has to ask the kernel whether it still is */
+        uint64_t checked_usec;      /* monotonic: when that was done last; 0 never */
 
         bool has_fingerprint;
         Fingerprint fingerprint;    /* of the last time it was attached */
 
         uint64_t intact_since_usec; /* realtime: has seen every write since; 0: it has not */
-        Gap gaps[ATTACHMENT_GAPS_MAX]; /* oldest first */
-        size_t n_gaps_kept;         /* elements of gaps */
+        Gap *gaps;                  /* n_gaps_kept elements, oldest first, at most ATTACHMENT_GAPS_MAX; owned */
+        size_t n_gaps_kept;
         uint64_t n_gaps;            /* ever */
         uint64_t n_attached;        /* how often it was attached */
         uint64_t n_failures;        /* in a row */
 
-        uint64_t recorded_since_usec; /* realtime: intact since, as an earlier daemon noted; 0 none */
+        uint64_t noted_object;        /* the filter is on that device, or may be, by an earlier daemon's or an
+                                       * unfinished job's word: to be checked before anything else; 0 none */
+        uint64_t recorded_since_usec; /* realtime: intact since, as an earlier daemon noted; 0: it noted only
+                                       * that it was about to attach */
         uint64_t recorded_at_usec;    /* realtime: when it noted that */
+        uint64_t left_object;         /* a whole device, whose medium changed under the filter: it is on still,
+                                       * and has to be taken off or proven again; 0 none */
+        uint64_t left_usec;           /* monotonic: since when that is known; 0: not yet */
 
+        bool module_due;     /* its module is to be loaded */
         JobOutcome last_outcome;      /* of the last attach that did not succeed */
 
         bool asked;    /* made at run time: stays wanted when a policy for it comes and goes */
@@ -97,10 +117,18 @@ typedef struct Attachment {
         bool was_held; /* before the detach that is under way */
         uint64_t hold_job; /* of that detach; 0 none */
         bool orphaned; /* its policy is gone; what it attached was left in place */
+        bool asked_now; /* an administrator has just asked for it: neither On= nor OnChange= counts */
+        uint64_t chosen_uid; /* of the device that an administrator chose among several; 0 none */
         uint64_t job;  /* id of the job under way for it; 0 none */
-        uint64_t retry_at_usec; /* monotonic; 0: no delay */
+        uint64_t job_since_usec; /* realtime: when it began */
+        bool job_is_stuck; /* it was not answered in time */
+        uint64_t retry_at_usec; /* monotonic; 0: no delay; UINT64_MAX: not until the device changes */
 
         uint32_t changed; /* ATTACHMENT_CHANGED_*: what the manager has not told yet */
+        bool touched;     /* it is in AttachmentSet.touched */
+        bool untold;      /* it is in AttachmentSet.untold */
+        struct AttachmentSet *set; /* borrowed: that it is in; NULL none */
+        char home[JOB_NODE_SIZE]; /* kernel name of the disk that it is on, going to, or was on last; "" none */
 } Attachment;
 
 enum {
@@ -114,23 +142,36 @@ enum {
 typedef struct AttachmentSet {
         Attachment **items; /* sorted by id */
         size_t n_items;
+        Index by_claim;     /* by the value of their primary terms: claim_hash() */
+        Index by_home;      /* by their home */
+        Attachment **touched; /* the plan has to look at them; may hold NULL */
+        size_t n_touched;
+        Attachment **untold;  /* changed is not 0; may hold NULL */
+        size_t n_untold;
+        size_t n_in_state[_ATTACHMENT_STATE_MAX];
 } AttachmentSet;
 
 const char *attachment_state_to_string(AttachmentState s);
 const char *attachment_source_to_string(AttachmentSource s);
 
+/* attachment-set.c */
 int attachment_make_id(const char *filter, const Match *match, char ret[static ATTACHMENT_ID_SIZE]);
 int attachment_new(const char *filter, const Match *match, AttachmentSource source, Attachment **ret);
 Attachment *attachment_free(Attachment *a);
-
 int attachment_set_add(AttachmentSet *s, Attachment *a);
 Attachment *attachment_set_get(const AttachmentSet *s, const char *id);
 void attachment_set_remove(AttachmentSet *s, Attachment *a);
 void attachment_set_deinit(AttachmentSet *s);
+void attachment_touch(Attachment *a);
+void attachment_changed(Attachment *a, uint32_t changed);
+int attachment_set_home(Attachment *a, const char *disk);
+const IndexItem *attachment_set_first_at(const AttachmentSet *s, const char *disk);
 
+/* attachment.c */
 void attachment_set_state(Attachment *a, AttachmentState state, char *reason);
-void attachment_lost(Attachment *a, const char *why, const Now *now);
-void attachment_lost_unseen(Attachment *a, const Now *now);
+void attachment_lost(Attachment *a, const char *why, uint64_t begin_usec, const Now *now);
+void attachment_lost_unseen(Attachment *a, const char *why, const Now *now);
+Gap *attachment_get_open_gap(const Attachment *a);
 void attachment_attached(Attachment *a, const Fingerprint *f, bool already, const Now *now);
 void attachment_set_delay(Attachment *a, const Now *now);
 uint64_t retry_delay_usec(uint64_t first_usec, uint64_t n_failures);

@@ -4,26 +4,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/device.h"
+#include "daemon/device-internal.h"
 #include "daemon/text.h"
 
 static void partition_free(Partition *p) {
+        for (size_t i = 0; i < 3; i++)
+                free(p->fs[i]);
+
         free(p->links);
         free(p);
 }
 
-static void disk_drop_partition(Disk *d, size_t i) {
-        partition_free(d->partitions[i]);
-        memmove(d->partitions + i, d->partitions + i + 1, (d->n_partitions - i - 1) * sizeof(*d->partitions));
-        d->n_partitions--;
-}
-
 static void disk_free(Disk *d) {
-        while (d->n_partitions > 0)
-                disk_drop_partition(d, d->n_partitions - 1);
+        for (size_t i = 0; i < d->n_partitions; i++)
+                partition_free(d->partitions[i]);
+        for (size_t i = 0; i < _MATCH_KEY_MAX; i++)
+                free(d->values[i]);
 
+        free(d->links);
         free(d->partitions);
         free(d->entries);
+        free(d->claims);
         free(d);
 }
 
@@ -32,9 +33,15 @@ static void disk_free(Disk *d) {
  * @s: the set; empty and usable again afterwards
  */
 void device_set_deinit(DeviceSet *s) {
+        for (size_t i = 0; i < s->n_changed; i++)
+                if (s->changed[i]->gone)
+                        disk_free(s->changed[i]);
         for (size_t i = 0; i < s->n_disks; i++)
                 disk_free(s->disks[i]);
 
+        index_deinit(&s->claims);
+        index_deinit(&s->by_uid);
+        free(s->changed);
         free(s->disks);
         *s = (DeviceSet) { 0 };
 }
@@ -56,7 +63,7 @@ static size_t device_set_find(const DeviceSet *s, const char *name) {
 }
 
 /**
- * device_set_get_disk() - look a whole disk up by its kernel name
+ * device_set_get_disk() - look a whole device up by its kernel name
  * @s: the set
  * @name: NUL-terminated
  *
@@ -69,73 +76,63 @@ Disk *device_set_get_disk(const DeviceSet *s, const char *name) {
 }
 
 /**
- * device_set_get_disk_by_job() - the disk that a job is under way on
- * @s: the set
- * @job: the job's id, not 0
- *
- * Return: the disk, borrowed until the next event; NULL if it went while the job ran.
- */
-Disk *device_set_get_disk_by_job(const DeviceSet *s, uint64_t job) {
-        for (size_t i = 0; i < s->n_disks; i++)
-                if (s->disks[i]->job == job)
-                        return s->disks[i];
-
-        return NULL;
-}
-
-/* Calls for every partition until one fits; keeps the look-ups below alike. */
-static Partition *device_set_search(const DeviceSet *s, bool (*fits)(const Partition *p, const void *key), const void *key) {
-        for (size_t i = 0; i < s->n_disks; i++)
-                for (size_t j = 0; j < s->disks[i]->n_partitions; j++)
-                        if (fits(s->disks[i]->partitions[j], key))
-                                return s->disks[i]->partitions[j];
-
-        return NULL;
-}
-
-static bool partition_has_name(const Partition *p, const void *key) {
-        return str_equal(p->name, key);
-}
-
-static bool partition_has_uid(const Partition *p, const void *key) {
-        return p->uid == *(const uint64_t *) key;
-}
-
-/**
- * device_set_get_partition() - look a partition up by its kernel name
+ * device_set_get() - look a device up by its kernel name
  * @s: the set
  * @name: NUL-terminated
  *
- * Return: the partition, borrowed until the next event; NULL if it is not there.
+ * Return: the device, borrowed until the next event; its disk is NULL if it is not there.
  */
-Partition *device_set_get_partition(const DeviceSet *s, const char *name) {
-        return device_set_search(s, partition_has_name, name);
+Device device_set_get(const DeviceSet *s, const char *name) {
+        Device found = { .disk = device_set_get_disk(s, name) };
+
+        for (size_t i = 0; !found.disk && i < s->n_disks; i++)
+                for (size_t j = 0; j < s->disks[i]->n_partitions; j++)
+                        if (str_equal(s->disks[i]->partitions[j]->name, name))
+                                return (Device) { s->disks[i], s->disks[i]->partitions[j] };
+
+        return found;
 }
 
 /**
- * device_set_get_partition_by_uid() - look a partition up by its uid
+ * device_set_get_by_uid() - look a device up by its uid
  * @s: the set
- * @uid: as in Partition; 0 is nobody's
+ * @uid: as in Disk and Partition; 0 is nobody's
  *
- * Return: the partition, borrowed until the next event; NULL if that very object is gone.
+ * Return: the device, borrowed until the next event; its disk is NULL if that very object is gone.
  */
-Partition *device_set_get_partition_by_uid(const DeviceSet *s, uint64_t uid) {
-        return uid ? device_set_search(s, partition_has_uid, &uid) : NULL;
-}
+Device device_set_get_by_uid(const DeviceSet *s, uint64_t uid) {
+        const IndexItem *i = uid ? index_first(&s->by_uid, index_hash_u64(0, uid)) : NULL;
 
-static bool partition_has_object(const Partition *p, const void *key) {
-        return p->object == *(const uint64_t *) key;
+        for (; i; i = index_next(i)) {
+                Device d = { .disk = i->owner, .partition = i->detail ? disk_get_partition(i->owner, i->detail) : NULL };
+
+                if (device_uid(d) == uid)
+                        return d;
+        }
+
+        return (Device) { 0 };
 }
 
 /**
- * device_set_get_partition_by_object() - look a partition up by the kernel's object
+ * device_set_get_by_object() - look a device up by the kernel's object
  * @s: the set
- * @object: as in Partition; 0 is nobody's
+ * @object: as in Disk and Partition; 0 is nobody's
  *
- * Return: the partition, borrowed until the next event; NULL if that very object is gone.
+ * Return: the device, borrowed until the next event; its disk is NULL if that very object is gone.
  */
-Partition *device_set_get_partition_by_object(const DeviceSet *s, uint64_t object) {
-        return object ? device_set_search(s, partition_has_object, &object) : NULL;
+Device device_set_get_by_object(const DeviceSet *s, uint64_t object) {
+        for (size_t i = 0; object && i < s->n_disks; i++) {
+                Disk *d = s->disks[i];
+
+                if (d->object == object)
+                        return (Device) { d, NULL };
+
+                for (size_t j = 0; j < d->n_partitions; j++)
+                        if (d->partitions[j]->object == object)
+                                return (Device) { d, d->partitions[j] };
+        }
+
+        return (Device) { 0 };
 }
 
 /* Index of the first partition with that number or a greater one. */
@@ -176,14 +173,166 @@ const Entry *disk_get_entry(const Disk *d, unsigned partno) {
         return NULL;
 }
 
-static void disk_touch(Disk *d) {
+/**
+ * device_name() - the kernel name of a device
+ * @d: a device that is there
+ */
+const char *device_name(Device d) {
+        return d.partition ? d.partition->name : d.disk->name;
+}
+
+/**
+ * device_uid() - the uid of a device
+ * @d: a device, or none
+ *
+ * Return: 0 if it is none.
+ */
+uint64_t device_uid(Device d) {
+        return d.partition ? d.partition->uid : d.disk ? d.disk->uid : 0;
+}
+
+/**
+ * device_object() - the kernel's object of a device
+ * @d: a device, or none
+ *
+ * Return: 0 if it is none, or not known.
+ */
+uint64_t device_object(Device d) {
+        return d.partition ? d.partition->object : d.disk ? d.disk->object : 0;
+}
+
+/**
+ * device_entry() - what is known of a partition's entry
+ * @d: a device that is there
+ *
+ * Return: borrowed until the next event; NULL if nothing is known, or it is a whole device.
+ */
+const Entry *device_entry(Device d) {
+        return d.partition ? disk_get_entry(d.disk, d.partition->partno) : NULL;
+}
+
+/**
+ * device_ignored() - why nobody may touch a device
+ * @d: a device that is there
+ *
+ * Return: a few words; "" if one may.
+ */
+const char *device_ignored(Device d) {
+        return d.partition && d.partition->ignored[0] ? d.partition->ignored : d.disk->ignored;
+}
+
+/**
+ * device_links() - the links that udev made to a device
+ * @d: a device that is there
+ *
+ * Return: with spaces between; NULL if there are none.
+ */
+const char *device_links(Device d) {
+        return d.partition ? d.partition->links : d.disk->links;
+}
+
+static void set_disk_facts(const Disk *d, Facts *f) {
+        *f = (Facts) { 0 };
+        memcpy(f->values, d->values, sizeof(f->values));
+        f->values[MATCH_PT_UUID] = d->pt_uuid;
+
+        /* these the whole device has on itself, and its partitions have not */
+        f->values[MATCH_FS_UUID] = f->values[MATCH_FS_LABEL] = f->values[MATCH_FS_TYPE] = NULL;
+}
+
+static void set_fs_facts(char *const *fs, const char *name, Facts *f) {
+        f->values[MATCH_FS_UUID] = fs[0];
+        f->values[MATCH_FS_LABEL] = fs[1];
+        f->values[MATCH_FS_TYPE] = fs[2];
+        f->values[MATCH_KERNEL_NAME] = name;
+}
+
+/**
+ * disk_entry_facts() - what is known of an entry of a disk's table, and of its partition
+ * @d: the disk
+ * @e: the entry, one of @d's; the kernel may have no partition for it
+ * @ret: written whole; borrowed strings
+ */
+void disk_entry_facts(const Disk *d, const Entry *e, Facts *ret) {
+        const Partition *p = disk_get_partition(d, e->partno);
+
+        set_disk_facts(d, ret);
+        facts_set_entry(ret, e);
+        if (p)
+                set_fs_facts(p->fs, p->name, ret);
+}
+
+/**
+ * device_facts() - what is known of a device
+ * @d: a device that is there
+ * @ret: written whole; borrowed strings
+ */
+void device_facts(Device d, Facts *ret) {
+        const Entry *e = device_entry(d);
+
+        if (e) {
+                disk_entry_facts(d.disk, e, ret);
+                return;
+        }
+
+        set_disk_facts(d.disk, ret);
+        ret->is_partition = d.partition != NULL;
+        set_fs_facts(d.partition ? d.partition->fs : d.disk->values + MATCH_FS_UUID, device_name(d), ret);
+}
+
+/**
+ * device_set_touch() - something happened to a disk: the plan has to look at it
+ * @s: the set
+ * @d: a disk of it
+ *
+ * The list has room for every disk: see device_set_add_disk().
+ */
+void device_set_touch(DeviceSet *s, Disk *d) {
+        if (d->changed)
+                return;
+
+        d->changed = true;
+        s->changed[s->n_changed++] = d;
+}
+
+/**
+ * device_set_take_changed() - take a disk off the list of those that changed
+ * @s: the set
+ *
+ * Return: the disk; if it is gone, to be released by device_set_forget(). NULL if there is none left.
+ */
+Disk *device_set_take_changed(DeviceSet *s) {
+        Disk *d;
+
+        if (s->n_changed == 0)
+                return NULL;
+
+        d = s->changed[--s->n_changed];
+        d->changed = false;
+        return d;
+}
+
+/**
+ * device_set_forget() - release a disk that is gone
+ * @s: the set
+ * @d: from device_set_take_changed(), with d->gone set; consumed
+ */
+void device_set_forget(DeviceSet *s, Disk *d) {
+        disk_drop_claims(s, d);
+        disk_free(d);
+        s->n_gone--;
+}
+
+/* Something happened that the entries do not tell. */
+void disk_make_dirty(DeviceSet *s, Disk *d) {
         d->dirty = true;
         d->n_events++;
         d->scan_retry_at_usec = 0;
         d->n_scan_failures = 0;
+        device_set_touch(s, d);
 }
 
-static int disk_put_entry(Disk *d, const Entry *e) {
+int disk_put_entry(DeviceSet *s, Disk *d, const Entry *e) {
         Entry *entries;
         size_t i = 0;
 
@@ -191,23 +340,27 @@ static int disk_put_entry(Disk *d, const Entry *e) {
                 i++;
 
         if (i < d->n_entries && d->entries[i].partno == e->partno) {
-                d->entries[i] = *e;
-                return 0;
+                if (memcmp(&d->entries[i], e, sizeof(*e)) == 0)
+                        return 0;
+        } else {
+                entries = realloc(d->entries, (d->n_entries + 1) * sizeof(*entries));
+                if (!entries)
+                        return -ENOMEM;
+
+                memmove(entries + i + 1, entries + i, (d->n_entries - i) * sizeof(*entries));
+                d->entries = entries;
+                d->n_entries++;
         }
 
-        entries = realloc(d->entries, (d->n_entries + 1) * sizeof(*entries));
-        if (!entries)
-                return -ENOMEM;
-
-        memmove(entries + i + 1, entries + i, (d->n_entries - i) * sizeof(*entries));
-        entries[i] = *e;
-        d->entries = entries;
-        d->n_entries++;
+        d->entries[i] = *e;
+        d->reclaim = true;
+        device_set_touch(s, d);
         return 0;
 }
 
 /**
  * disk_set_table() - take over a table that a worker has read
+ * @s: the set
  * @d: the disk
  * @pt_uuid: the table's own id, "" if none
  * @entries: @n_entries entries, sorted by partno; borrowed
@@ -216,7 +369,7 @@ static int disk_put_entry(Disk *d, const Entry *e) {
  *
  * Return: 0, or -ENOMEM: the old table stays.
  */
-int disk_set_table(Disk *d, const char *pt_uuid, const Entry *entries, size_t n_entries, uint64_t as_of) {
+int disk_set_table(DeviceSet *s, Disk *d, const char *pt_uuid, const Entry *entries, size_t n_entries, uint64_t as_of) {
         Entry *copy = NULL;
 
         if (n_entries > 0) {
@@ -226,6 +379,10 @@ int disk_set_table(Disk *d, const char *pt_uuid, const Entry *entries, size_t n_
 
                 memcpy(copy, entries, n_entries * sizeof(*copy));
         }
+
+        if (n_entries != d->n_entries || !str_equal(pt_uuid, d->pt_uuid) ||
+            (n_entries > 0 && memcmp(copy, d->entries, n_entries * sizeof(*copy)) != 0))
+                d->reclaim = true;
 
         free(d->entries);
         d->entries = copy;
@@ -238,6 +395,7 @@ int disk_set_table(Disk *d, const char *pt_uuid, const Entry *entries, size_t n_
         /* what udev told since may have settled it already, and is overwritten now */
         d->dirty = d->overtaken = d->n_events != as_of;
 
+        device_set_touch(s, d);
         return 0;
 }
 
@@ -291,43 +449,97 @@ void disk_settle_by_udev(Disk *d) {
                 if (disk_get_partition(d, d->entries[i].partno))
                         d->entries[n++] = d->entries[i];
 
+        if (n != d->n_entries)
+                d->reclaim = true;
+
         d->n_entries = n;
         d->dirty = false;
 }
 
-static void device_set_remove_disk(DeviceSet *s, Disk *d) {
-        size_t i = device_set_find(s, d->name);
+/**
+ * device_set_count_names() - kernel names are claims from now on
+ * @s: the set
+ *
+ * A name is the weakest of identities, and comes and goes with each re-read: the index has names
+ * only if somebody asks for them.
+ */
+void device_set_count_names(DeviceSet *s) {
+        if (s->names_count)
+                return;
 
-        disk_free(d);
-        memmove(s->disks + i, s->disks + i + 1, (s->n_disks - i - 1) * sizeof(*s->disks));
-        s->n_disks--;
+        s->names_count = true;
+        for (size_t i = 0; i < s->n_disks; i++) {
+                s->disks[i]->reclaim = true;
+                device_set_touch(s, s->disks[i]);
+        }
 }
 
-static Disk *device_set_add_disk(DeviceSet *s, const DeviceEvent *e) {
-        size_t i = device_set_find(s, e->name);
-        Disk **disks = realloc(s->disks, (s->n_disks + 1) * sizeof(*disks)), *d;
+/* Takes a disk out of the set; the list of those that changed owns it then. */
+void device_set_remove_disk(DeviceSet *s, Disk *d) {
+        size_t i = device_set_find(s, d->name);
 
+        index_remove(&s->by_uid, index_hash_u64(0, d->uid), d, 0);
+        for (size_t k = 0; k < d->n_partitions; k++)
+                index_remove(&s->by_uid, index_hash_u64(0, d->partitions[k]->uid), d, d->partitions[k]->partno);
+
+        memmove(s->disks + i, s->disks + i + 1, (s->n_disks - i - 1) * sizeof(*s->disks));
+        s->n_disks--;
+        d->gone = true;
+        s->n_gone++;
+        device_set_touch(s, d);
+}
+
+Disk *device_set_add_disk(DeviceSet *s, const DeviceEvent *e) {
+        size_t i = device_set_find(s, e->name);
+        Disk **disks, *d;
+
+        disks = realloc(s->disks, (s->n_disks + 1) * sizeof(*disks));
         if (!disks)
                 return NULL;
-
         s->disks = disks;
+
+        /* room in the list of changes for all of them, and for those that are gone and still in it */
+        disks = realloc(s->changed, (s->n_disks + 1 + s->n_gone) * sizeof(*disks));
+        if (!disks)
+                return NULL;
+        s->changed = disks;
+
         d = calloc(1, sizeof(*d));
         if (!d)
                 return NULL;
 
         d->uid = ++s->last_uid;
+        if (index_add(&s->by_uid, index_hash_u64(0, d->uid), d, 0) < 0) {
+                free(d);
+                return NULL;
+        }
+
         memcpy(d->name, e->name, sizeof(d->name));
         d->major = e->major;
         d->minor = e->minor;
         d->diskseq = e->diskseq;
-        d->dirty = true;
-        memmove(disks + i + 1, disks + i, (s->n_disks - i) * sizeof(*disks));
-        disks[i] = d;
+        d->object = e->object;
+        d->dirty = d->reclaim = true;
+        memmove(s->disks + i + 1, s->disks + i, (s->n_disks - i) * sizeof(*s->disks));
+        s->disks[i] = d;
         s->n_disks++;
+        device_set_touch(s, d);
         return d;
 }
 
-static Partition *disk_add_partition(DeviceSet *s, Disk *d, const DeviceEvent *e) {
+/* Takes a partition out of its disk and releases it. */
+void disk_drop_partition(DeviceSet *s, Disk *d, size_t i) {
+        Partition *p = d->partitions[i];
+
+        index_remove(&s->by_uid, index_hash_u64(0, p->uid), d, p->partno);
+        d->reclaim |= p->fs[0] || p->fs[1] || s->names_count;
+        partition_free(p);
+        memmove(d->partitions + i, d->partitions + i + 1, (d->n_partitions - i - 1) * sizeof(*d->partitions));
+        d->n_partitions--;
+        disk_make_dirty(s, d);
+}
+
+Partition *disk_add_partition(DeviceSet *s, Disk *d, const DeviceEvent *e) {
         size_t i = disk_find_partition(d, e->partno);
         Partition **partitions = realloc(d->partitions, (d->n_partitions + 1) * sizeof(*partitions)), *p;
 
@@ -340,6 +552,11 @@ static Partition *disk_add_partition(DeviceSet *s, Disk *d, const DeviceEvent *e
                 return NULL;
 
         p->uid = ++s->last_uid;
+        if (index_add(&s->by_uid, index_hash_u64(0, p->uid), d, e->partno) < 0) {
+                free(p);
+                return NULL;
+        }
+
         p->disk = d;
         memcpy(p->name, e->name, sizeof(p->name));
         p->partno = e->partno;
@@ -349,222 +566,7 @@ static Partition *disk_add_partition(DeviceSet *s, Disk *d, const DeviceEvent *e
         memmove(partitions + i + 1, partitions + i, (d->n_partitions - i) * sizeof(*partitions));
         partitions[i] = p;
         d->n_partitions++;
+        d->reclaim |= s->names_count;
+        disk_make_dirty(s, d);
         return p;
-}
-
-/* Whether an event speaks of another object than the one that is registered under its name. */
-static bool event_is_of_another(const DeviceEvent *e, uint32_t major, uint32_t minor, uint64_t diskseq,
-                                uint64_t object) {
-        if (e->source == EVENT_KERNEL && e->action == EVENT_ADD && !e->synthetic)
-                /* a look may have found it before its event was read */
-                return !(e->diskseq && e->diskseq == diskseq) && !(e->object && e->object == object);
-
-        /* A whole re-read may have been lost. An event, though, can be older than what sysfs shows by
-         * the time it is read: what makes the difference follows then. */
-        if (e->source == EVENT_ENUMERATION && e->object && object && e->object != object)
-                return true;
-
-        return e->major != major || e->minor != minor || (e->diskseq && diskseq && e->diskseq != diskseq);
-}
-
-/*
- * Whether an event may do what it says. What comes, what goes, and what takes another's place, the kernel and
- * looks decide: an event of udev can be older than the look that found the device, and a removal that
- * somebody wrote to "uevent" removes nothing. But where udev knows more than the kernel has told, a look
- * has to.
- */
-static bool event_decides(DeviceSet *s, const DeviceEvent *e, bool known, bool of_another) {
-        if (e->source == EVENT_UDEV && e->seqnum > s->kernel_seq &&
-            (e->action == EVENT_REMOVE ? known : !known || of_another))
-                s->incomplete = true;
-
-        if (e->action == EVENT_REMOVE)
-                return e->source == EVENT_KERNEL && !e->synthetic;
-
-        return e->source != EVENT_UDEV || (known && !of_another);
-}
-
-/* An event of the kernel about a disk, or a medium, that a look has found another in the place of. */
-static bool event_is_of_the_past(const DeviceEvent *e, const Disk *d) {
-        return d && e->source == EVENT_KERNEL && e->diskseq && e->diskseq < d->diskseq;
-}
-
-static int apply_disk(DeviceSet *s, const DeviceEvent *e) {
-        Disk *d = device_set_get_disk(s, e->name);
-
-        if (event_is_of_the_past(e, d))
-                return 0;
-
-        /* udev speaks of the past: the kernel has told more since */
-        if (e->source == EVENT_UDEV && e->seqnum && e->seqnum < (d ? d->kernel_seq : s->kernel_seq + 1))
-                return 0;
-
-        if (!event_decides(s, e, d != NULL, d && event_is_of_another(e, d->major, d->minor, d->diskseq, 0)))
-                return 0;
-
-        if (e->action == EVENT_REMOVE) {
-                if (d)
-                        device_set_remove_disk(s, d);
-                return 0;
-        }
-
-        if (d && event_is_of_another(e, d->major, d->minor, d->diskseq, 0)) {
-                device_set_remove_disk(s, d);
-                d = NULL;
-        }
-
-        if (!d) {
-                d = device_set_add_disk(s, e);
-                if (!d)
-                        return -ENOMEM;
-        }
-
-        if (!d->diskseq)
-                d->diskseq = e->diskseq;
-
-        d->seen = true;
-
-        if (e->source == EVENT_KERNEL) {
-                d->kernel_seq = e->seqnum;
-                d->processed = d->settled = false;
-                disk_touch(d);
-                return 0;
-        }
-
-        d->processed = e->processed;
-        d->settled = e->settled;
-        if (e->settled)
-                d->known = true;
-
-        memcpy(d->ignored, e->ignored, sizeof(d->ignored));
-        return 0;
-}
-
-static int partition_take_facts(Partition *p, const DeviceEvent *e) {
-        char *links = NULL;
-
-        if (e->links) {
-                links = strdup(e->links);
-                if (!links)
-                        return -ENOMEM;
-        }
-
-        free(p->links);
-        p->links = links;
-        p->processed = e->processed;
-        p->settled = e->settled;
-        memcpy(p->ignored, e->ignored, sizeof(p->ignored));
-
-        return e->has_entry ? disk_put_entry(p->disk, &e->entry) : 0;
-}
-
-static int apply_partition(DeviceSet *s, const DeviceEvent *e) {
-        Disk *d = device_set_get_disk(s, e->disk);
-        Partition *p = d ? disk_get_partition(d, e->partno) : NULL;
-
-        if (event_is_of_the_past(e, d))
-                return 0;
-
-        if (e->source == EVENT_UDEV && e->seqnum && e->seqnum < (p ? p->kernel_seq : s->kernel_seq + 1))
-                return 0;
-
-        if (!event_decides(s, e, p != NULL, p && event_is_of_another(e, p->major, p->minor, 0, p->object)))
-                return 0;
-
-        if (!d) {
-                if (e->action != EVENT_REMOVE)
-                        s->incomplete = true;
-                return 0;
-        }
-
-        if (p && (e->action == EVENT_REMOVE || event_is_of_another(e, p->major, p->minor, 0, p->object))) {
-                disk_drop_partition(d, disk_find_partition(d, e->partno));
-                disk_touch(d);
-                p = NULL;
-        }
-
-        if (e->action == EVENT_REMOVE)
-                return 0;
-
-        if (!p) {
-                p = disk_add_partition(s, d, e);
-                if (!p)
-                        return -ENOMEM;
-
-                disk_touch(d);
-        }
-
-        p->seen = true;
-        if (!p->object)
-                p->object = e->object;
-
-        if (e->source == EVENT_KERNEL) {
-                p->kernel_seq = e->seqnum;
-                p->processed = p->settled = false;
-                disk_touch(d);
-                return 0;
-        }
-
-        return partition_take_facts(p, e);
-}
-
-/**
- * device_set_apply() - take in one event or one finding
- * @s: the set
- * @e: the event; borrowed
- *
- * The one door for the kernel's events, udev's and enumeration. Pointers to disks and partitions
- * taken before are invalid afterwards.
- *
- * Return: 0, or -ENOMEM: look at everything again.
- */
-int device_set_apply(DeviceSet *s, const DeviceEvent *e) {
-        if (e->source == EVENT_KERNEL && e->seqnum > s->kernel_seq)
-                s->kernel_seq = e->seqnum;
-
-        return e->partno == 0 ? apply_disk(s, e) : apply_partition(s, e);
-}
-
-/**
- * device_set_look_begin() - before all devices are told again, one by one
- * @s: the set
- */
-void device_set_look_begin(DeviceSet *s) {
-        s->incomplete = false;
-
-        for (size_t i = 0; i < s->n_disks; i++) {
-                s->disks[i]->seen = false;
-
-                for (size_t j = 0; j < s->disks[i]->n_partitions; j++)
-                        s->disks[i]->partitions[j]->seen = false;
-        }
-}
-
-/**
- * device_set_look_end() - after all devices were told: what was not among them is gone
- * @s: the set
- *
- * At the first look what udev says is all there is to know. A later one may fall between the two
- * halves of a re-read, and what a table said must not be forgotten for it.
- */
-void device_set_look_end(DeviceSet *s) {
-        for (size_t i = s->n_disks; i-- > 0; ) {
-                Disk *d = s->disks[i];
-
-                if (!d->seen) {
-                        device_set_remove_disk(s, d);
-                        continue;
-                }
-
-                for (size_t j = d->n_partitions; j-- > 0; )
-                        if (!d->partitions[j]->seen) {
-                                disk_drop_partition(d, j);
-                                disk_touch(d);
-                        }
-
-                if (!s->looked && disk_udev_caught_up(d))
-                        disk_settle_by_udev(d);
-        }
-
-        s->looked = true;
 }

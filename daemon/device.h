@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * The registry of what is there: whole disks, their partitions, and the last that is known of
- * their partition tables. Pure: it is told by events and by what workers read.
+ * The registry of what is there: whole devices, their partitions, and the last that is known of
+ * their partition tables. Pure: it is told by events and by what workers read. A "disk" is any whole
+ * block device: a disk, a loop device, one of the device-mapper or of md.
  *
  * Two streams of events come in. The kernel's own (fast, says that a device exists and little
  * more) are strictly ordered by their sequence number. Udev's carry the number of the kernel
@@ -24,6 +25,7 @@
 #include <stdint.h>
 
 #include "daemon/identity.h"
+#include "daemon/index.h"
 #include "daemon/job.h"
 
 typedef enum EventSource {
@@ -49,13 +51,18 @@ typedef struct DeviceEvent {
         unsigned partno;           /* 0 for a whole disk */
         uint32_t major, minor;
         uint64_t diskseq;          /* 0 if not known */
-        uint64_t object;           /* of a partition: see Partition; 0 if not known */
+        uint64_t object;           /* see Partition; 0 if not known */
+        bool in_doubt;             /* enumeration, while udev was busy: what it says may be of a
+                                    * predecessor */
         bool processed;            /* udev is done with it */
         bool settled;              /* and calls it ready */
         char ignored[64];          /* why nobody may touch it, in a few words; "" if one may */
         bool has_entry;            /* udev knows the table's entry of this partition */
         Entry entry;
         const char *links;         /* /dev/disk/by-... with spaces between; borrowed, may be NULL */
+        const char *values[_MATCH_KEY_MAX]; /* what udev found, normalized: MATCH_FS_*; of a whole device
+                                    * MATCH_PT_UUID, MATCH_DISK_*, MATCH_DM_* too; borrowed, NULL if none.
+                                    * Those of the entry are in entry */
 } DeviceEvent;
 
 typedef struct Disk Disk;
@@ -69,24 +76,42 @@ typedef struct Partition {
         uint64_t object;           /* inode of its folder in sysfs, which no other device object of
                                     * this boot has (kernfs); 0 if not known */
         uint64_t kernel_seq;       /* newest kernel event about it; 0 if found by looking */
+        uint64_t udev_seq;         /* and newest of udev; it may be read before the kernel's of that number */
         bool processed;            /* udev is done with the newest event */
         bool settled;              /* and called it ready */
         char ignored[64];
         char *links;               /* as in the event; NULL if none */
+        char *fs[3];               /* MATCH_FS_UUID, MATCH_FS_LABEL, MATCH_FS_TYPE; owned, NULL if none */
         bool seen;                 /* found again by the look that is going on */
 } Partition;
+
+/* One block device as it is there right now. */
+typedef struct Device {
+        Disk *disk;                /* NULL: none */
+        Partition *partition;      /* NULL: the whole device */
+} Device;
+
+/* Where a device stands in the index of claims: see DeviceSet. */
+typedef struct Claim {
+        uint64_t hash;
+        unsigned partno;           /* 0: the whole device; its partitions have the value too */
+} Claim;
 
 struct Disk {
         uint64_t uid;              /* as a partition's, from the same counter */
         char name[JOB_NODE_SIZE];
         uint32_t major, minor;
         uint64_t diskseq;          /* 0 if the driver has none */
+        uint64_t object;           /* as a partition's */
         uint64_t kernel_seq;       /* newest kernel event about the disk itself */
+        uint64_t udev_seq;         /* as a partition's */
         uint64_t awaited_usec;     /* monotonic: since when udev has not said all of it; 0: it has */
         bool known;                /* udev called it ready at least once since it came */
         bool processed;            /* udev is done with the newest event */
         bool settled;              /* and called it ready */
         char ignored[64];
+        char *links;               /* as in the event; NULL if none */
+        char *values[_MATCH_KEY_MAX]; /* as in the event, but of the table; owned, NULL if none */
         bool seen;
 
         Entry *entries;            /* last known table, sorted by partno; may hold entries that
@@ -107,31 +132,75 @@ struct Disk {
 
         Partition **partitions;    /* sorted by partno */
         size_t n_partitions;
+
+        bool heard;                /* the kernel told of it, or of a partition of it, since the plan last ran */
+        bool todo;                 /* the plan that is running is going to look at it */
+        bool changed;              /* it is in DeviceSet.changed */
+        bool reclaim;              /* its claims are to be made again */
+        bool gone;                 /* it is not there any more, and has not been taken from changed yet */
+        Claim *claims;             /* what the index of claims has of it */
+        size_t n_claims;
 };
+
+/* An event of udev about a device that was not known yet. */
+typedef struct Missed {
+        char name[JOB_NODE_SIZE];
+        uint64_t seqnum;
+} Missed;
+
+#define MISSED_MAX 8
 
 typedef struct DeviceSet {
         Disk **disks; /* sorted by name */
         size_t n_disks;
+        Disk **changed; /* something happened to them since the plan last ran; those that are gone
+                         * too, which are owned by this list then */
+        size_t n_changed;
+        size_t n_gone;
+        Index claims;   /* of Disk, by value of the keys that identify; as of device_set_reclaim() */
+        Index by_uid;   /* of Disk; detail is the partno, 0 for the disk's own */
         uint64_t kernel_seq; /* newest kernel event of all */
+        Missed missed[MISSED_MAX]; /* the last ones: what a look finds of them is as new as these events */
+        size_t n_missed; /* ever */
         uint64_t last_uid;
         bool looked;     /* at all that is there, at least once */
         bool incomplete; /* what is known does not fit what was met: look again */
+        bool names_count; /* kernel names are in the index of claims too */
+        bool believing;  /* the look that is going on takes all that udev says */
+        bool in_doubt;   /* what the last look found may be of predecessors: look again when udev is idle */
 } DeviceSet;
 
+/* device.c: what is there, and what is known of it */
 void device_set_deinit(DeviceSet *s);
-int device_set_apply(DeviceSet *s, const DeviceEvent *e);
-void device_set_look_begin(DeviceSet *s);
-void device_set_look_end(DeviceSet *s);
-
 Disk *device_set_get_disk(const DeviceSet *s, const char *name);
-Disk *device_set_get_disk_by_job(const DeviceSet *s, uint64_t job);
-Partition *device_set_get_partition(const DeviceSet *s, const char *name);
-Partition *device_set_get_partition_by_uid(const DeviceSet *s, uint64_t uid);
-Partition *device_set_get_partition_by_object(const DeviceSet *s, uint64_t object);
-
+Device device_set_get(const DeviceSet *s, const char *name);
+Device device_set_get_by_uid(const DeviceSet *s, uint64_t uid);
+Device device_set_get_by_object(const DeviceSet *s, uint64_t object);
 Partition *disk_get_partition(const Disk *d, unsigned partno);
 const Entry *disk_get_entry(const Disk *d, unsigned partno);
-int disk_set_table(Disk *d, const char *pt_uuid, const Entry *entries, size_t n_entries, uint64_t as_of);
+const char *device_name(Device d);
+uint64_t device_uid(Device d);
+uint64_t device_object(Device d);
+const Entry *device_entry(Device d);
+const char *device_ignored(Device d);
+const char *device_links(Device d);
+void device_facts(Device d, Facts *ret);
+void disk_entry_facts(const Disk *d, const Entry *e, Facts *ret);
+
+int disk_set_table(DeviceSet *s, Disk *d, const char *pt_uuid, const Entry *entries, size_t n_entries, uint64_t as_of);
 bool disk_udev_caught_up(const Disk *d);
 bool disk_is_unclear(const Disk *d);
 void disk_settle_by_udev(Disk *d);
+void device_set_count_names(DeviceSet *s);
+void device_set_touch(DeviceSet *s, Disk *d);
+Disk *device_set_take_changed(DeviceSet *s);
+void device_set_forget(DeviceSet *s, Disk *d);
+
+/* device-event.c: how it comes to be known */
+int device_set_apply(DeviceSet *s, const DeviceEvent *e);
+void device_set_look_begin(DeviceSet *s, bool believe);
+void device_set_look_end(DeviceSet *s);
+
+/* device-claim.c: who has a value */
+int device_set_reclaim(DeviceSet *s, Disk *d);
+uint64_t claim_hash(MatchKey key, const char *value);

@@ -49,7 +49,7 @@ static JobOutcome open_node(const JobDevice *device, int *ret_fd, JobReply *repl
 
         (void) snprintf(path, sizeof(path), "/dev/%s", device->name);
 
-        /* in sysfs "!" stands for the "/" of names like cciss/c0d0 */
+        /* see is_name_in_sysfs() */
         for (char *p = path; *p; p++)
                 if (*p == '!')
                         *p = '/';
@@ -78,6 +78,16 @@ static JobOutcome open_node(const JobDevice *device, int *ret_fd, JobReply *repl
 }
 
 /**
+ * hold_fd() - the descriptor of the device that the job is about
+ * @h: a hold with that device open
+ *
+ * Return: borrowed from @h: the partition's, or the disk's if no partition is open.
+ */
+int hold_fd(const Hold *h) {
+        return h->partition_fd >= 0 ? h->partition_fd : h->disk_fd;
+}
+
+/**
  * hold_open_disk() - open a whole disk and take a shared lock on it
  * @h: a hold with nothing open; to be closed by the caller, on failure too
  * @disk: the disk that is meant
@@ -93,6 +103,9 @@ JobOutcome hold_open_disk(Hold *h, const JobDevice *disk, JobReply *reply) {
 
         if (outcome != JOB_OK)
                 return outcome;
+
+        if (!device_is_same_object(disk))
+                return fail(reply, JOB_GONE, 0, "another device has its name and number now");
 
         if (flock(h->disk_fd, LOCK_SH | LOCK_NB) < 0)
                 return errno == EWOULDBLOCK ? fail(reply, JOB_LOCKED, 0, "another program holds its lock") :
@@ -118,8 +131,16 @@ JobOutcome hold_open_partition(Hold *h, const JobDevice *partition, JobReply *re
         return outcome;
 }
 
-/* Reads a small attribute of a device; a NUL is put behind it and its newline dropped. */
-static int read_sysfs(const JobDevice *device, const char *attribute, char *buf, size_t size) {
+/**
+ * device_read_sysfs() - a line that the kernel tells of a device
+ * @device: the device, by its number
+ * @attribute: file name in its folder of sysfs
+ * @ret: written only on success: NUL-terminated, without the newline
+ * @size: bytes at @ret, at least 2; what does not fit is cut off
+ *
+ * Return: 0, or a negative errno of open or read.
+ */
+int device_read_sysfs(const JobDevice *device, const char *attribute, char *ret, size_t size) {
         char path[128];
         ssize_t n;
         int fd;
@@ -131,15 +152,15 @@ static int read_sysfs(const JobDevice *device, const char *attribute, char *buf,
         if (fd < 0)
                 return -errno;
 
-        n = read(fd, buf, size - 1);
+        n = read(fd, ret, size - 1);
         if (n < 0)
                 n = -errno;
         close(fd);
         if (n < 0)
                 return (int) n;
 
-        buf[n] = 0;
-        buf[strcspn(buf, "\n")] = 0;
+        ret[n] = 0;
+        ret[strcspn(ret, "\n")] = 0;
         return 0;
 }
 
@@ -156,7 +177,7 @@ int device_read_sysfs_u64(const JobDevice *device, const char *attribute, uint64
         unsigned long long v;
         int r;
 
-        r = read_sysfs(device, attribute, buf, sizeof(buf));
+        r = device_read_sysfs(device, attribute, buf, sizeof(buf));
         if (r < 0)
                 return r;
 
@@ -170,8 +191,8 @@ int device_read_sysfs_u64(const JobDevice *device, const char *attribute, uint64
 }
 
 /**
- * device_is_same_object() - whether a partition is the kernel's object that was meant
- * @device: the partition, open: so it stays what it is
+ * device_is_same_object() - whether a device is the kernel's object that was meant
+ * @device: the device; if it is open it stays what it is
  *
  * A re-read makes another object of the same name and number, on which nothing is attached yet.
  */
@@ -186,8 +207,17 @@ bool device_is_same_object(const JobDevice *device) {
         return stat(path, &st) >= 0 && st.st_ino == device->object;
 }
 
+/* In sysfs "!" stands for the "/" of names like cciss/c0d0. */
+static bool is_name_in_sysfs(const char *folder, const char *name) {
+        for (; *folder && *name; folder++, name++)
+                if (*folder != *name && !(strchr("!/", *folder) && strchr("!/", *name)))
+                        return false;
+
+        return *folder == *name;
+}
+
 /**
- * device_is_in_sysfs() - whether a device that is open is still the one that the system has
+ * device_is_in_sysfs() - whether a device is the one that the system has under its name and number
  * @device: the device
  * @disk: its whole disk; the same for a whole disk
  *
@@ -205,23 +235,36 @@ bool device_is_in_sysfs(const JobDevice *device, const JobDevice *disk) {
 
         target[n] = 0;
         base = strrchr(target, '/');
-        if (!base || strcmp(base + 1, device->name) != 0)
+        if (!base || !is_name_in_sysfs(base + 1, device->name))
                 return false;
 
-        return !disk->diskseq || device_read_sysfs_u64(disk, "diskseq", &diskseq) < 0 || diskseq == disk->diskseq;
+        if (disk->diskseq && device_read_sysfs_u64(disk, "diskseq", &diskseq) >= 0 && diskseq != disk->diskseq)
+                return false;
+
+        return device_is_same_object(device) && device_is_same_object(disk);
 }
 
 /**
  * device_read_filter() - the name of the filter that is on a device
  * @device: the device
- * @ret: "" if there is none or the kernel does not tell
+ * @ret: "" if there is none, or the kernel does not tell
  *
  * Some kernels freeze the device's queue for this: it is read after an event, never in a loop.
+ *
+ * Return: 0, or a negative errno: -ENOENT if there is no such attribute, or no such device;
+ * -EINVAL if what stands there cannot be a filter's name.
  */
-void device_read_filter(const JobDevice *device, char ret[static FILTER_NAME_SIZE]) {
+int device_read_filter(const JobDevice *device, char ret[static FILTER_NAME_SIZE]) {
         char buf[64];
+        int r;
 
-        if (read_sysfs(device, "filter", buf, sizeof(buf)) < 0 || !filter_name_is_valid(buf) ||
-            !str_copy(ret, FILTER_NAME_SIZE, buf))
-                ret[0] = 0;
+        ret[0] = 0;
+        r = device_read_sysfs(device, "filter", buf, sizeof(buf));
+        if (r < 0)
+                return r;
+
+        if (buf[0] && !filter_name_is_valid(buf))
+                return -EINVAL;
+
+        return str_copy(ret, FILTER_NAME_SIZE, buf) ? 0 : -EINVAL;
 }

@@ -9,34 +9,11 @@
 #include "daemon/identify.h"
 #include "daemon/text.h"
 
+/* Whose values are taken: what udev asks for too, without what it only shows. */
+#define SUPERBLOCK_FLAGS (BLKID_SUBLKS_LABEL | BLKID_SUBLKS_UUID | BLKID_SUBLKS_TYPE)
+
 static void free_probe(blkid_probe *pr) {
         blkid_free_probe(*pr);
-}
-
-/* A name with control bytes or half a character could not be told on the bus: not a name for us. */
-static bool utf8_is_printable(const char *s) {
-        const unsigned char *p = (const unsigned char *) s;
-
-        while (*p) {
-                unsigned n = *p < 0x80 ? 0 : *p >= 0xc2 && *p < 0xe0 ? 1 : (*p & 0xf0) == 0xe0 ? 2 :
-                             *p >= 0xf0 && *p < 0xf5 ? 3 : 9;
-                unsigned c = n == 0 ? *p : n == 1 ? *p & 0x1f : n == 2 ? *p & 0x0f : *p & 0x07;
-
-                if (n == 9 || *p < 0x20 || *p == 0x7f)
-                        return false;
-
-                p++;
-                for (unsigned i = 0; i < n; i++, p++) {
-                        if ((*p & 0xc0) != 0x80)
-                                return false;
-                        c = c << 6 | (*p & 0x3f);
-                }
-
-                if ((n == 2 && (c < 0x800 || (c >= 0xd800 && c < 0xe000))) || (n == 3 && (c < 0x10000 || c > 0x10ffff)))
-                        return false;
-        }
-
-        return true;
 }
 
 static void read_entry(blkid_partition par, Entry *ret) {
@@ -52,12 +29,16 @@ static void read_entry(blkid_partition par, Entry *ret) {
         if (uuid)
                 (void) part_uuid_normalize(uuid, ret->uuid);
 
+        /* A name with control bytes or half a character could not be told on the bus: not a name for us. */
         if (name && utf8_is_printable(name))
                 (void) str_copy(ret->label, sizeof(ret->label), name);
 
-        if (type)
-                (void) str_copy(ret->type, sizeof(ret->type), type);
-        else
+        if (type) {
+                char value[FACT_SIZE];
+
+                if (fact_normalize(MATCH_PART_TYPE, type, value))
+                        (void) str_copy(ret->type, sizeof(ret->type), value);
+        } else
                 (void) snprintf(ret->type, sizeof(ret->type), "0x%02x", (unsigned) blkid_partition_get_type(par));
 }
 
@@ -73,7 +54,8 @@ static int compare_entries(const void *a, const void *b) {
  * @reply: has_table, n_entries, entries (sorted by partno) and pt_uuid are written on success,
  *         message on failure
  *
- * Only GPT and MBR are looked for. A disk without a table has no entries; that is a success.
+ * Only GPT and MBR are looked for. A disk without a table has no entries; that is a success. So is any
+ * other whole device, as of the device-mapper, whatever else it contains.
  *
  * Return: 0, -EIO if the disk cannot be read or has two tables that contradict each other,
  * -E2BIG if the table has more entries than a reply takes, or -ENOMEM.
@@ -123,8 +105,12 @@ int identify_table(int disk_fd, JobReply *reply) {
         }
 
         table = blkid_partlist_get_table(list);
-        if (table && blkid_parttable_get_id(table))
-                (void) str_copy(reply->pt_uuid, sizeof(reply->pt_uuid), blkid_parttable_get_id(table));
+        if (table && blkid_parttable_get_id(table)) {
+                char value[FACT_SIZE];
+
+                if (fact_normalize(MATCH_PT_UUID, blkid_parttable_get_id(table), value))
+                        (void) str_copy(reply->pt_uuid, sizeof(reply->pt_uuid), value);
+        }
 
         n = blkid_partlist_numof_partitions(list);
         if (n > JOB_ENTRIES_MAX) {
@@ -138,5 +124,62 @@ int identify_table(int disk_fd, JobReply *reply) {
                 read_entry(blkid_partlist_get_partition(list, i), &reply->entries[reply->n_entries++]);
 
         qsort(reply->entries, reply->n_entries, sizeof(reply->entries[0]), compare_entries);
+        return 0;
+}
+
+static void read_value(blkid_probe pr, const char *name, MatchKey key, char ret[static FACT_SIZE]) {
+        const char *value;
+
+        if (blkid_probe_lookup_value(pr, name, &value, NULL) < 0 || !utf8_is_printable(value) ||
+            !fact_normalize(key, value, ret))
+                ret[0] = 0;
+}
+
+/**
+ * identify_fs() - read what a superblock says
+ * @fd: the device, open for reading; its position is not kept
+ * @offset_bytes: where on it to begin; 0 as a rule
+ * @size_bytes: how much of it is looked at; 0: to its end
+ * @ret: written whole on success; all "" if there is no superblock that is known
+ * @message: JOB_MESSAGE_SIZE bytes; written on failure
+ *
+ * Whatever libblkid calls a file system counts, as it does for udev: encrypted volumes and members of
+ * arrays are among them.
+ *
+ * Return: 0, -EIO if the device cannot be read or has two superblocks that contradict each other, or -ENOMEM.
+ */
+int identify_fs(int fd, uint64_t offset_bytes, uint64_t size_bytes, Superblock *ret, char message[static JOB_MESSAGE_SIZE]) {
+        __attribute__((cleanup(free_probe))) blkid_probe pr = blkid_new_probe();
+        int r;
+
+        if (!pr)
+                return -ENOMEM;
+
+        if (blkid_probe_set_device(pr, fd, (blkid_loff_t) offset_bytes, (blkid_loff_t) size_bytes) < 0) {
+                (void) snprintf(message, JOB_MESSAGE_SIZE, "its size cannot be read");
+                return -EIO;
+        }
+
+        blkid_probe_enable_partitions(pr, 0);
+        blkid_probe_enable_superblocks(pr, 1);
+        blkid_probe_set_superblocks_flags(pr, SUPERBLOCK_FLAGS);
+
+        /* as in identify_table() */
+        errno = 0;
+        r = blkid_do_safeprobe(pr);
+        if (r < 0) {
+                (void) snprintf(message, JOB_MESSAGE_SIZE, "%s",
+                                r == -2 ? "it has signatures of two file systems; wipefs shows them" :
+                                errno ? strerror(errno) : "reading the superblock failed");
+                return -EIO;
+        }
+
+        *ret = (Superblock) { 0 };
+        if (r == 1)
+                return 0;
+
+        read_value(pr, "UUID", MATCH_FS_UUID, ret->uuid);
+        read_value(pr, "LABEL", MATCH_FS_LABEL, ret->label);
+        read_value(pr, "TYPE", MATCH_FS_TYPE, ret->type);
         return 0;
 }

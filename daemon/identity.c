@@ -5,6 +5,73 @@
 #include "daemon/identity.h"
 #include "daemon/text.h"
 
+#define IS_OF_PARTITION (1 << 0)
+#define IS_OF_FS        (1 << 1)
+#define IDENTIFIES      (1 << 2) /* a value of it stands for one device */
+#define ALLOWS_GLOB     (1 << 3)
+#define IGNORES_CASE    (1 << 4)
+
+static const struct {
+        const char *name;
+        unsigned flags;
+} keys[_MATCH_KEY_MAX] = {
+        [MATCH_PART_UUID] = { "PartUUID", IS_OF_PARTITION | IDENTIFIES | IGNORES_CASE },
+        [MATCH_PART_LABEL] = { "PartLabel", IS_OF_PARTITION | IDENTIFIES | ALLOWS_GLOB },
+        [MATCH_PART_TYPE] = { "PartType", IS_OF_PARTITION | IGNORES_CASE },
+        [MATCH_PART_NUMBER] = { "PartNumber", IS_OF_PARTITION },
+        [MATCH_FS_UUID] = { "FSUUID", IS_OF_FS | IDENTIFIES | IGNORES_CASE },
+        [MATCH_FS_LABEL] = { "FSLabel", IS_OF_FS | IDENTIFIES | ALLOWS_GLOB },
+        [MATCH_FS_TYPE] = { "FSType", IS_OF_FS },
+        [MATCH_PT_UUID] = { "PTUUID", IDENTIFIES | IGNORES_CASE },
+        [MATCH_DISK_WWN] = { "DiskWWN", IDENTIFIES | IGNORES_CASE },
+        [MATCH_DISK_SERIAL] = { "DiskSerial", IDENTIFIES | ALLOWS_GLOB },
+        [MATCH_DM_NAME] = { "DMName", IDENTIFIES | ALLOWS_GLOB },
+        [MATCH_DM_UUID] = { "DMUUID", IDENTIFIES | ALLOWS_GLOB },
+        [MATCH_KERNEL_NAME] = { "KernelName", IDENTIFIES | ALLOWS_GLOB },
+};
+
+/**
+ * match_key_to_string() - a key as policies, the bus and the manual name it
+ * @key: a valid key
+ *
+ * Return: a static string.
+ */
+const char *match_key_to_string(MatchKey key) {
+        return keys[key].name;
+}
+
+/**
+ * match_key_is_of_partition() - whether only a partition has it
+ * @key: a valid key
+ */
+bool match_key_is_of_partition(MatchKey key) {
+        return keys[key].flags & IS_OF_PARTITION;
+}
+
+/**
+ * match_key_is_of_fs() - whether it is read from a superblock
+ * @key: a valid key
+ */
+bool match_key_is_of_fs(MatchKey key) {
+        return keys[key].flags & IS_OF_FS;
+}
+
+/**
+ * match_key_identifies() - whether a value of it is meant to belong to one device only
+ * @key: a valid key
+ */
+bool match_key_identifies(MatchKey key) {
+        return keys[key].flags & IDENTIFIES;
+}
+
+/**
+ * match_key_allows_glob() - whether a policy may give a pattern for it
+ * @key: a valid key
+ */
+bool match_key_allows_glob(MatchKey key) {
+        return keys[key].flags & ALLOWS_GLOB;
+}
+
 /**
  * part_uuid_normalize() - check a partition UUID and bring it to lower case
  * @s: NUL-terminated, any content
@@ -67,69 +134,91 @@ bool filter_name_is_valid(const char *s) {
         return true;
 }
 
-/**
- * match_is_empty() - whether a match demands nothing
- * @m: the match
- */
-bool match_is_empty(const Match *m) {
-        return !m->part_uuid[0] && !m->part_label[0];
-}
+static bool part_number_normalize(const char *s, char ret[static FACT_SIZE]) {
+        size_t n = strlen(s);
 
-/**
- * match_equal() - whether two matches demand the same
- * @a: a match
- * @b: a match
- */
-bool match_equal(const Match *a, const Match *b) {
-        return str_equal(a->part_uuid, b->part_uuid) && str_equal(a->part_label, b->part_label);
-}
-
-/**
- * match_entry() - whether an entry of a partition table is what a match demands
- * @m: the match; one that demands nothing matches nothing
- * @e: the entry; its UUID in lower case
- */
-bool match_entry(const Match *m, const Entry *e) {
-        if (match_is_empty(m))
+        if (n == 0 || n > 4 || s[0] == '0' || strspn(s, "0123456789") != n)
                 return false;
 
-        if (m->part_uuid[0] && !str_equal(m->part_uuid, e->uuid))
-                return false;
-
-        return !m->part_label[0] || str_equal(m->part_label, e->label);
+        return str_copy(ret, FACT_SIZE, s);
 }
 
 /**
- * match_to_string() - a match as fstab would write it
- * @m: the match
- * @ret: "PARTUUID=...", "PARTLABEL=..." or both with a space between; owned by the caller
+ * fact_normalize() - bring a value to the form in which it is compared
+ * @key: what it is a value of
+ * @s: NUL-terminated, any content
+ * @ret: written only on success: NUL-terminated, not empty
  *
- * Control bytes of a label are written as "\xHH", so that no name on a disk can break a line of
- * a log.
+ * Partition UUIDs are as of part_uuid_normalize(), numbers have no leading zero; what is written in
+ * hexadecimal digits becomes lower case, everything else stays as it is.
  *
- * Return: 0, or -ENOMEM.
+ * Return: whether it can be one: not empty, not longer than FACT_SIZE - 1 bytes.
  */
-int match_to_string(const Match *m, char **ret) {
-        Text t = TEXT_INIT;
+bool fact_normalize(MatchKey key, const char *s, char ret[static FACT_SIZE]) {
+        if (key == MATCH_PART_UUID)
+                return part_uuid_normalize(s, ret);
 
-        if (m->part_uuid[0]) {
-                text_add(&t, "PARTUUID=");
-                text_add(&t, m->part_uuid);
+        if (key == MATCH_PART_NUMBER)
+                return part_number_normalize(s, ret);
+
+        if (!s[0] || strlen(s) >= FACT_SIZE)
+                return false;
+
+        (void) str_copy(ret, FACT_SIZE, s);
+        for (char *p = ret; keys[key].flags & IGNORES_CASE && *p; p++)
+                *p = ascii_tolower(*p);
+
+        return true;
+}
+
+/**
+ * facts_set_entry() - take over what a table's entry says
+ * @f: the facts; become those of a partition
+ * @e: the entry; borrowed for as long as @f is used
+ */
+void facts_set_entry(Facts *f, const Entry *e) {
+        char digits[sizeof(f->part_number)];
+        size_t n = 0;
+
+        f->is_partition = true;
+        f->values[MATCH_PART_UUID] = e->uuid;
+        f->values[MATCH_PART_LABEL] = e->label;
+        f->values[MATCH_PART_TYPE] = e->type;
+
+        for (unsigned v = e->partno; n == 0 || v > 0; v /= 10)
+                digits[n++] = (char) ('0' + v % 10);
+
+        for (size_t i = 0; i < n; i++)
+                f->part_number[i] = digits[n - 1 - i];
+
+        f->part_number[n] = 0;
+        f->values[MATCH_PART_NUMBER] = f->part_number;
+}
+
+/**
+ * facts_find_pin() - what a device is best recognised by, if it has to be that one device again
+ * @f: the facts
+ * @ret: written only on success: a key whose value no other device should have
+ *
+ * Return: false if the device has nothing of the kind.
+ */
+bool facts_find_pin(const Facts *f, MatchKey *ret) {
+        static const MatchKey of_whole[] = { MATCH_DM_UUID, MATCH_DISK_WWN, MATCH_DISK_SERIAL, MATCH_PT_UUID,
+                                             MATCH_FS_UUID };
+
+        if (f->is_partition) {
+                if (!f->values[MATCH_PART_UUID] || !f->values[MATCH_PART_UUID][0])
+                        return false;
+
+                *ret = MATCH_PART_UUID;
+                return true;
         }
 
-        if (m->part_label[0]) {
-                text_add(&t, m->part_uuid[0] ? " PARTLABEL=" : "PARTLABEL=");
-
-                for (const char *p = m->part_label; *p; p++) {
-                        unsigned char c = (unsigned char) *p;
-
-                        if (c < 0x20 || c == 0x7f || c == '\\') {
-                                text_add(&t, "\\x");
-                                text_add_hex(&t, c, 2);
-                        } else
-                                text_add_n(&t, p, 1);
+        for (size_t i = 0; i < sizeof(of_whole) / sizeof(of_whole[0]); i++)
+                if (f->values[of_whole[i]] && f->values[of_whole[i]][0]) {
+                        *ret = of_whole[i];
+                        return true;
                 }
-        }
 
-        return text_steal(&t, ret);
+        return false;
 }

@@ -2,11 +2,11 @@
 #pragma once
 
 /*
- * Identity: what makes a partition that partition.
+ * Identity: what makes a device that device.
  *
- * An Entry is one entry of a partition table as read from the disk (or as udev read it); a Match
- * is what a policy or a caller demands of it. The core compares the two and never guesses:
- * a Match without a term matches nothing.
+ * Facts are what is known of one device, value by value; an Entry is one entry of a partition table as
+ * read from the disk (or as udev read it). Values are compared as text, exactly; match.h says what is
+ * demanded of them.
  */
 
 #include <stdbool.h>
@@ -17,6 +17,25 @@
 #define PART_LABEL_SIZE 128 /* a GPT name: 36 UTF-16 units, at most 108 bytes of UTF-8, NUL */
 #define PART_TYPE_SIZE 40   /* a GPT type UUID, or "0x83" */
 #define FILTER_NAME_SIZE 32 /* the kernel's limit, NUL included */
+#define FACT_SIZE 256       /* of any value; btrfs has the longest labels, 255 bytes and NUL */
+
+/* What a device can be recognised by, in the order of their names in [Match]. */
+typedef enum MatchKey {
+        MATCH_PART_UUID,   /* lower case */
+        MATCH_PART_LABEL,
+        MATCH_PART_TYPE,   /* lower case */
+        MATCH_PART_NUMBER, /* decimal, from 1 */
+        MATCH_FS_UUID,     /* lower case */
+        MATCH_FS_LABEL,
+        MATCH_FS_TYPE,
+        MATCH_PT_UUID,     /* of the table; lower case */
+        MATCH_DISK_WWN,    /* lower case */
+        MATCH_DISK_SERIAL,
+        MATCH_DM_NAME,
+        MATCH_DM_UUID,
+        MATCH_KERNEL_NAME,
+        _MATCH_KEY_MAX,
+} MatchKey;
 
 typedef struct Entry {
         unsigned partno;              /* number in the table, from 1 */
@@ -27,16 +46,21 @@ typedef struct Entry {
         uint64_t size_sectors;        /* of 512 bytes; 0 if unknown */
 } Entry;
 
-/* What a partition must be: every value that is set has to hold. Plain data, copied by value. */
-typedef struct Match {
-        char part_uuid[PART_UUID_SIZE];   /* lower case; "" if not demanded */
-        char part_label[PART_LABEL_SIZE]; /* exact; "" if not demanded */
-} Match;
+/* All that is known of one device. Strings are borrowed from where they are kept. */
+typedef struct Facts {
+        bool is_partition;                  /* an entry of a table; else a whole device */
+        const char *values[_MATCH_KEY_MAX]; /* normalized; NULL: none, or not known */
+        char part_number[12];               /* what values[MATCH_PART_NUMBER] points to */
+} Facts;
 
+const char *match_key_to_string(MatchKey key);
+bool match_key_is_of_partition(MatchKey key);
+bool match_key_is_of_fs(MatchKey key);
+bool match_key_identifies(MatchKey key);
+bool match_key_allows_glob(MatchKey key);
+bool fact_normalize(MatchKey key, const char *s, char ret[static FACT_SIZE]);
 bool part_uuid_normalize(const char *s, char ret[static PART_UUID_SIZE]);
 bool filter_name_is_valid(const char *s);
 
-bool match_is_empty(const Match *m);
-bool match_equal(const Match *a, const Match *b);
-bool match_entry(const Match *m, const Entry *e);
-int match_to_string(const Match *m, char **ret);
+void facts_set_entry(Facts *f, const Entry *e);
+bool facts_find_pin(const Facts *f, MatchKey *ret);

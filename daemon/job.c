@@ -1,20 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <string.h>
+
 #include "daemon/job.h"
 #include "daemon/text.h"
 
-/* Text that can stand in a line of a record or of the journal. */
+/* Text that can stand in a line of a record or of the journal, and be told on the bus. */
 static bool is_line(const char *s, size_t size) {
-        for (size_t i = 0; i < size; i++) {
-                unsigned char c = (unsigned char) s[i];
+        return memchr(s, 0, size) && utf8_is_printable(s);
+}
 
-                if (c == 0)
-                        return true;
-                if (c < 0x20 || c == 0x7f)
+/* "", or an id as generation_read() writes it. */
+static bool is_generation(const char *s) {
+        size_t n;
+
+        if (!memchr(s, 0, GENERATION_SIZE))
+                return false;
+
+        for (n = 0; s[n]; n++)
+                if (!ascii_is_hex(s[n]) || ascii_tolower(s[n]) != s[n])
                         return false;
-        }
 
-        return false;
+        return n == 0 || n == 32;
 }
 
 static bool entry_is_sane(const Entry *e) {
@@ -40,7 +47,7 @@ bool job_reply_is_sane(const JobReply *r, size_t size) {
                 return false;
 
         if (!is_line(r->other_filter, sizeof(r->other_filter)) || !is_line(r->message, sizeof(r->message)) ||
-            !is_line(r->pt_uuid, sizeof(r->pt_uuid)))
+            !is_line(r->pt_uuid, sizeof(r->pt_uuid)) || !is_generation(r->generation))
                 return false;
 
         for (uint32_t i = 0; i < r->n_entries; i++)

@@ -13,11 +13,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/identity.h"
+#include "daemon/match.h"
 
-#define JOB_PROTOCOL 1U
+#define JOB_PROTOCOL 2U
 #define JOB_NODE_SIZE 64      /* "sda1", kernel name; the kernel's own limit is 32 */
 #define JOB_MESSAGE_SIZE 256
+#define GENERATION_SIZE 40    /* 16 bytes in hexadecimal digits, NUL */
 #define JOB_ENTRIES_MAX 256   /* entries of a table that are reported; a GPT has 128 as a rule */
 
 typedef enum KernelInterface {
@@ -34,6 +35,7 @@ typedef enum JobKind {
         JOB_ATTACH, /* prove the identity, then attach */
         JOB_DETACH, /* check the device, then detach this filter */
         JOB_CTL,    /* check the device, then send one command */
+        JOB_CHECK,  /* check the device, then ask whether this filter is on it; changes nothing */
         JOB_PROBE,  /* which interface does the kernel have */
         _JOB_KIND_MAX,
 } JobKind;
@@ -43,7 +45,7 @@ typedef struct JobDevice {
         char name[JOB_NODE_SIZE]; /* kernel name */
         uint32_t major, minor;
         uint64_t diskseq;         /* 0: the driver has none */
-        uint64_t object;          /* of a partition: inode of its folder in sysfs; 0 if not known */
+        uint64_t object;          /* inode of its folder in sysfs; 0 if not known */
 } JobDevice;
 
 typedef struct JobRequest {
@@ -53,8 +55,9 @@ typedef struct JobRequest {
         uint32_t interface; /* KernelInterface; JOB_PROBE ignores it */
         uint32_t cmd;       /* JOB_CTL: the filter's command */
         JobDevice disk;     /* the whole disk */
-        JobDevice partition; /* JOB_ATTACH, JOB_DETACH, JOB_CTL; name "" is the whole disk */
-        Match expect;       /* JOB_ATTACH: the entry must match */
+        JobDevice partition; /* that the job is about; name "" is the whole disk */
+        Expect expect;      /* JOB_ATTACH: what must be found */
+        uint64_t timeout_usec; /* how long the worker may take until the disk counts as stuck; 0: as the pool likes */
         uint32_t partno;    /* number of the partition; 0: whole disk */
         uint32_t payload_size; /* JOB_CTL: bytes of payload at the start of the memfd */
         uint32_t n_buffers;    /* JOB_CTL: JobBuffer array follows the payload, 8-aligned */
@@ -72,10 +75,10 @@ typedef struct JobBuffer {
 typedef enum JobOutcome {
         JOB_OK,             /* done; ATTACH: attached now */
         JOB_ALREADY,        /* ATTACH: this filter was on the device already */
-        JOB_NOT_ATTACHED,   /* DETACH, CTL: no such filter on the device */
+        JOB_NOT_ATTACHED,   /* DETACH, CTL, CHECK: no such filter on the device */
         JOB_CONFLICT,       /* another filter is on the device; named in other_filter if known */
         JOB_NOT_REGISTERED, /* the kernel has no filter of that name */
-        JOB_MISMATCH,       /* the entry on the disk is not the one expected; table is set */
+        JOB_MISMATCH,       /* what is on the disk is not what was expected; table is set */
         JOB_DUPLICATE,      /* the table itself has the identity twice; table is set */
         JOB_LOCKED,         /* somebody holds the disk's lock; try again */
         JOB_GONE,           /* the device is not there any more, or is another one */
@@ -95,6 +98,7 @@ typedef struct JobReply {
         int32_t error;       /* errno, positive; 0 if none */
         uint32_t interface;  /* JOB_PROBE: KernelInterface */
         char other_filter[FILTER_NAME_SIZE]; /* JOB_CONFLICT */
+        char generation[GENERATION_SIZE]; /* ATTACH, CHECK: of the filter that is on, if it tells one; else "" */
         char message[JOB_MESSAGE_SIZE]; /* what failed, in words; "" if the outcome says all */
         char pt_uuid[PART_UUID_SIZE];   /* the table's own id, "" if none or not read */
         uint32_t sent;       /* JOB_CTL: the command reached the kernel; error is its own */

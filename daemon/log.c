@@ -3,9 +3,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
 #include <systemd/sd-journal.h>
 
 #include "daemon/log.h"
+#include "daemon/text.h"
+
+#define FIELDS_MAX 12
 
 /**
  * log_line() - one line for the administrator
@@ -28,6 +33,82 @@ void log_line(int priority, const char *format, ...) {
                 (void) fprintf(stderr, "%s\n", buf);
 }
 
+/* Fields of an entry of the journal; each is owned. */
+typedef struct Fields {
+        struct iovec v[FIELDS_MAX];
+        int n;
+        bool failed;
+} Fields;
+
+static void fields_deinit(Fields *f) {
+        for (int i = 0; i < f->n; i++)
+                free(f->v[i].iov_base);
+}
+
+/* "NAME=value"; one that has no value is left out. */
+static void fields_add(Fields *f, const char *name, const char *value) {
+        char *s;
+        int n;
+
+        if (!value || !value[0])
+                return;
+
+        n = f->n < FIELDS_MAX ? asprintf(&s, "%s=%s", name, value) : -1;
+        if (n < 0) {
+                f->failed = true;
+                return;
+        }
+
+        f->v[f->n++] = (struct iovec) { s, (size_t) n };
+}
+
+static void fields_add_u64(Fields *f, const char *name, uint64_t value) {
+        char s[24];
+
+        (void) snprintf(s, sizeof(s), "%llu", (unsigned long long) value);
+        fields_add(f, name, s);
+}
+
+/* Under systemd to the journal with all fields; else, or if that fails, as a line. Frees the fields. */
+static void fields_send(Fields *f, int priority, const char *message_id, const char *message) {
+        fields_add(f, "MESSAGE", message);
+        fields_add(f, "MESSAGE_ID", message_id);
+        fields_add_u64(f, "PRIORITY", (uint64_t) priority);
+
+        if (!getenv("JOURNAL_STREAM") || f->failed || sd_journal_sendv(f->v, f->n) < 0)
+                log_line(priority, "%s", message);
+
+        fields_deinit(f);
+}
+
+/**
+ * log_event() - something that has its entry in the catalogue, and no attachment
+ * @priority: as of log_line()
+ * @message_id: one of LOG_ID_*
+ * @message: the sentence
+ */
+void log_event(int priority, const char *message_id, const char *message) {
+        Fields f = { .n = 0 };
+
+        fields_send(&f, priority, message_id, message);
+}
+
+/**
+ * log_policy() - what is wrong with a policy file
+ * @priority: as of log_line()
+ * @path: full path of the file
+ * @line: from 1; 0 if no one line is to blame
+ * @message: the sentence, with path and line
+ */
+void log_policy(int priority, const char *path, unsigned line, const char *message) {
+        Fields f = { .n = 0 };
+
+        fields_add(&f, "BLKFILTER_POLICY_FILE", path);
+        if (line > 0)
+                fields_add_u64(&f, "BLKFILTER_POLICY_LINE", line);
+        fields_send(&f, priority, LOG_ID_POLICY, message);
+}
+
 /**
  * log_attachment() - what happened to an attachment, with fields to search by
  * @priority: as of log_line()
@@ -36,17 +117,48 @@ void log_line(int priority, const char *format, ...) {
  * @message: the sentence
  */
 void log_attachment(int priority, const char *message_id, const Attachment *a, const char *message) {
-        if (getenv("JOURNAL_STREAM") &&
-            sd_journal_send("MESSAGE=%s", message,
-                            "MESSAGE_ID=%s", message_id,
-                            "PRIORITY=%i", priority,
-                            "BLKFILTER_ATTACHMENT=%s", a->id,
-                            "BLKFILTER_FILTER=%s", a->filter,
-                            "BLKFILTER_STATE=%s", attachment_state_to_string(a->state),
-                            "BLKFILTER_DEVICE=%s", a->device,
-                            "BLKFILTER_PARTUUID=%s", a->match.part_uuid,
-                            NULL) >= 0)
-                return;
+        Fields f = { .n = 0 };
+        char *identity = NULL;
 
-        log_line(priority, "%s", message);
+        if (match_to_string(a->match, &identity) < 0)
+                identity = NULL;
+
+        fields_add(&f, "BLKFILTER_ATTACHMENT", a->id);
+        fields_add(&f, "BLKFILTER_FILTER", a->filter);
+        fields_add(&f, "BLKFILTER_STATE", attachment_state_to_string(a->state));
+        fields_add(&f, "BLKFILTER_REASON", a->reason);
+        /* where it is, or was last: what is lost is on none any more */
+        fields_add(&f, "BLKFILTER_DEVICE", a->device[0] ? a->device : a->lost_device);
+        fields_add(&f, "BLKFILTER_IDENTITY", identity);
+        fields_add(&f, "BLKFILTER_PARTUUID", match_get_value(a->match, MATCH_PART_UUID));
+        fields_add(&f, "BLKFILTER_POLICY_FILE", a->policy_path);
+        fields_send(&f, priority, message_id, message);
+        free(identity);
+}
+
+/**
+ * log_id_of_state() - the message id of a change to a state
+ * @state: the new one
+ */
+const char *log_id_of_state(AttachmentState state) {
+        switch (state) {
+        case ATTACHMENT_AMBIGUOUS:
+                return LOG_ID_AMBIGUOUS;
+        case ATTACHMENT_CONFLICT:
+                return LOG_ID_CONFLICT;
+        case ATTACHMENT_STUCK:
+                return LOG_ID_STUCK;
+        case ATTACHMENT_UNSUPPORTED:
+                return LOG_ID_UNSUPPORTED;
+        default:
+                return LOG_ID_STATE;
+        }
+}
+
+/**
+ * log_id_of_loss() - the message id of a gap that begins
+ * @reason: of the gap
+ */
+const char *log_id_of_loss(const char *reason) {
+        return str_equal(reason, "foreign-detach") ? LOG_ID_FOREIGN : LOG_ID_LOST;
 }

@@ -10,9 +10,23 @@
 #include "daemon/attachment.h"
 
 void log_line(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void log_event(int priority, const char *message_id, const char *message);
+void log_policy(int priority, const char *path, unsigned line, const char *message);
 void log_attachment(int priority, const char *message_id, const Attachment *a, const char *message);
+const char *log_id_of_state(AttachmentState state);
+const char *log_id_of_loss(const char *reason);
 
-/* Message ids of what administrators look for; an interface, like all names. */
-#define LOG_ID_LOST     "c1a35b0e6f2f4e0f9e55a36b9d2f7a01"
-#define LOG_ID_RESTORED "c1a35b0e6f2f4e0f9e55a36b9d2f7a02"
-#define LOG_ID_STATE    "c1a35b0e6f2f4e0f9e55a36b9d2f7a03"
+/*
+ * Message ids of what administrators look for; an interface, like all names. Each has its entry in
+ * conf/blkfilterd.catalog, which says what to do.
+ */
+#define LOG_ID_LOST        "c1a35b0e6f2f4e0f9e55a36b9d2f7a01" /* the filter is off its device */
+#define LOG_ID_RESTORED    "c1a35b0e6f2f4e0f9e55a36b9d2f7a02" /* it is back */
+#define LOG_ID_STATE       "c1a35b0e6f2f4e0f9e55a36b9d2f7a03" /* another state, none of the following */
+#define LOG_ID_AMBIGUOUS   "c1a35b0e6f2f4e0f9e55a36b9d2f7a04" /* two devices have one identity */
+#define LOG_ID_CONFLICT    "c1a35b0e6f2f4e0f9e55a36b9d2f7a05" /* another filter is on the device */
+#define LOG_ID_STUCK       "c1a35b0e6f2f4e0f9e55a36b9d2f7a06" /* the device does not answer */
+#define LOG_ID_POLICY      "c1a35b0e6f2f4e0f9e55a36b9d2f7a07" /* a policy file is wrong */
+#define LOG_ID_EVENTS_LOST "c1a35b0e6f2f4e0f9e55a36b9d2f7a08" /* the kernel told more than could be kept */
+#define LOG_ID_FOREIGN     "c1a35b0e6f2f4e0f9e55a36b9d2f7a09" /* somebody else took the filter off */
+#define LOG_ID_UNSUPPORTED "c1a35b0e6f2f4e0f9e55a36b9d2f7a0a" /* the kernel has no filters */

@@ -76,7 +76,9 @@ static int add_signals(sd_event *event, Manager *m) {
 static int run(void) {
         const OutsideConfig config = {
                 .policy_folders = policy_folders,
+                .keep_folder = "/run/blkfilterd/policies",
                 .state_folder = "/run/blkfilterd/attachments",
+                .last_boot_folder = LOCALSTATEDIR "/lib/blkfilterd/attachments",
                 .worker = LIBEXECDIR "/blkfilter-worker",
         };
         const BusConfig bus_config = {};
@@ -112,11 +114,15 @@ static int run(void) {
                 r = bus_new(event, m, &bus_config, &bus);
                 if (r < 0)
                         log_line(LOG_ERR, "the D-Bus side cannot be set up: %s", strerror(-r));
+                else
+                        outside_set_bus(outside, bus);
         }
 
         if (r >= 0)
                 r = sd_event_loop(event);
 
+        if (outside)
+                outside_set_bus(outside, NULL);
         bus_free(bus);
         manager_free(m);
         outside_free(outside);

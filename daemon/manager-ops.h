@@ -39,10 +39,25 @@ typedef struct ManagerOps {
         /* The policies are to be read. As policy_load() */
         int (*load_policies)(const PolicySet *last, PolicySet **ret, void *outside);
 
+        /* The records of the last boot are to be told by @found, which owns them. As state_load_last_boot();
+         * what was on then went not later than at *ret_boot_usec, realtime, which is set before */
+        int (*load_last_boot)(uint64_t *ret_boot_usec, StateFound found, void *userdata, void *outside);
+
         /* As state_load(), state_save(), state_remove() */
         int (*load_records)(StateFound found, void *userdata, void *outside);
         int (*save_record)(const Attachment *a, uint64_t now_realtime_usec, void *outside);
         int (*remove_record)(const char *id, void *outside);
+
+        /* A policy is to be written where an administrator's are, under its name; *ret_path is owned by the
+         * caller. 0, -EEXIST if there is one of that name, or a negative errno */
+        int (*save_policy)(const Policy *p, char **ret_path, void *outside);
+
+        /* A module is to be loaded; if that goes well, manager_module() follows. 0, or a negative errno */
+        int (*load_module)(const char *name, void *outside);
+
+        /* The highest diskseq at the first look since the boot: @highest is it, unless an earlier daemon has
+         * noted another */
+        uint64_t (*boot_diskseq)(uint64_t highest, void *outside);
 
         /* The daemon in a line. ready: for the first time, all that is there has been seen to */
         void (*status)(bool ready, const char *line, void *outside);

@@ -46,15 +46,13 @@ void manager_remove_attachment(Manager *m, Attachment *a) {
         int r = m->ops.remove_record(a->id, m->ops.outside);
 
         if (r < 0)
-                log_line(LOG_ERR, "%s: removing its record failed: %s", a->id, strerror(-r));
+                log_line(LOG_ERR, "%s: removing its record failed: %s; remove it by hand", a->id, strerror(-r));
 
         if (m->listener.attachment_removed && !(a->changed & ATTACHMENT_CHANGED_ADDED))
                 m->listener.attachment_removed(a, m->listener.userdata);
 
         m->counts_changed = true;
-        attachment_set_remove(&m->world.attachments, a);
-
-        /* another one may have waited for it to go */
+        world_remove_attachment(&m->world, a);
         manager_schedule(m);
 }
 
@@ -117,7 +115,7 @@ void manager_module(Manager *m) {
  */
 void manager_lost(Manager *m) {
         if (!m->look)
-                log_line(LOG_NOTICE, "events of devices were lost: looking at all of them again");
+                log_event(LOG_NOTICE, LOG_ID_EVENTS_LOST, "events of devices were lost: looking at all of them again");
         m->look = true;
 }
 
@@ -131,11 +129,31 @@ void manager_told(Manager *m) {
         manager_schedule(m);
 }
 
-static void look(Manager *m) {
+/* How long what udev says while it is busy is doubted. */
+#define DOUBT_USEC UINT64_C(5000000)
+
+/* That udev is idle is told by no event. */
+#define DOUBT_AGAIN_USEC UINT64_C(50000)
+
+static void note_boot_diskseq(Manager *m) {
+        uint64_t highest = 0;
+
+        if (m->world.boot_diskseq)
+                return;
+
+        for (size_t i = 0; i < m->world.devices.n_disks; i++)
+                if (m->world.devices.disks[i]->diskseq > highest)
+                        highest = m->world.devices.disks[i]->diskseq;
+
+        m->world.boot_diskseq = m->ops.boot_diskseq(highest, m->ops.outside);
+}
+
+static void look(Manager *m, const Now *now) {
+        bool believe = m->doubt_since_usec && now->monotonic_usec >= m->doubt_since_usec + DOUBT_USEC;
         int r;
 
         m->look = false;
-        device_set_look_begin(&m->world.devices);
+        device_set_look_begin(&m->world.devices, believe);
         r = m->ops.look(m->ops.outside);
         if (r < 0) {
                 /* An incomplete look must not make devices disappear: what was told has been taken in. */
@@ -145,14 +163,55 @@ static void look(Manager *m) {
         }
 
         device_set_look_end(&m->world.devices);
+        note_boot_diskseq(m);
+        world_touch_all(&m->world);
+
+        if (!m->world.devices.in_doubt)
+                m->doubt_since_usec = 0;
+        else if (!m->doubt_since_usec)
+                m->doubt_since_usec = now->monotonic_usec;
+}
+
+/* What a look found while udev was busy is looked at again when it is not, or has been for too long. */
+static void check_doubt(Manager *m, const Now *now) {
+        if (m->doubt_since_usec &&
+            (!m->world.udev_is_busy || now->monotonic_usec >= m->doubt_since_usec + DOUBT_USEC))
+                m->look = true;
+}
+
+static void wake_at(uint64_t *wake_at_usec, uint64_t at_usec) {
+        if (at_usec && (!*wake_at_usec || at_usec < *wake_at_usec))
+                *wake_at_usec = at_usec;
+}
+
+/* Now and then the kernel is asked about every filter that is on: others may have taken it off. */
+static void check_filters(Manager *m, const Now *now) {
+        if (!m->check_usec || now->monotonic_usec < m->check_at_usec)
+                return;
+
+        m->check_at_usec = now->monotonic_usec + m->check_usec;
+        world_check_all(&m->world);
+}
+
+static void begin_jobs(Manager *m, const Plan *plan) {
+        for (size_t i = 0; i < plan->n_requests; i++) {
+                const JobRequest *request = &plan->requests[i];
+                const Attachment *a = request->kind == JOB_ATTACH ? world_find_by_job(&m->world, request) : NULL;
+
+                /* what is about to be done is written down before: the daemon may not live to hear the answer */
+                if (a)
+                        manager_save(m, a);
+
+                manager_submit(m, request, -EBADF);
+        }
 }
 
 static bool manager_is_settled(const Manager *m) {
-        if (m->probe_job || m->look)
+        if (m->probe_job || m->look || m->doubt_since_usec)
                 return false;
 
         for (size_t i = 0; i < m->world.attachments.n_items; i++)
-                if (m->world.attachments.items[i]->job && m->world.attachments.items[i]->state != ATTACHMENT_STUCK)
+                if (m->world.attachments.items[i]->job && !m->world.attachments.items[i]->job_is_stuck)
                         return false;
 
         return true;
@@ -166,27 +225,32 @@ void manager_run(Manager *m) {
         Now now = manager_now(m);
         Plan plan = { 0 };
 
-        if (m->look)
-                look(m);
-
         m->world.udev_is_busy = m->ops.udev_is_busy(m->ops.outside);
+        check_doubt(m, &now);
+        if (m->look)
+                look(m, &now);
+
+        check_filters(m, &now);
         requests_begin_jobs(m);
 
         if (plan_run(&m->world, &now, &plan) < 0) {
                 log_line(LOG_ERR, "there is no memory to decide what to do; tried again in a second");
+                world_touch_all(&m->world);
                 plan.wake_at_usec = now.monotonic_usec + 1000000;
         }
 
         probe_begin(m, &now, &plan.wake_at_usec);
-
-        for (size_t i = 0; i < plan.n_requests; i++)
-                manager_submit(m, &plan.requests[i], -EBADF);
-
+        begin_jobs(m, &plan);
         tell_attachments(m);
         requests_check(m, &plan.wake_at_usec);
 
         if (m->look) /* it failed */
-                plan.wake_at_usec = now.monotonic_usec + 1000000;
+                wake_at(&plan.wake_at_usec, now.monotonic_usec + 1000000);
+        if (m->doubt_since_usec)
+                wake_at(&plan.wake_at_usec, now.monotonic_usec + DOUBT_AGAIN_USEC);
+        if (m->check_usec && m->world.attachments.n_in_state[ATTACHMENT_ATTACHED] +
+            m->world.attachments.n_in_state[ATTACHMENT_ORPHANED] > 0)
+                wake_at(&plan.wake_at_usec, m->check_at_usec);
 
         m->ops.wake(plan.wake_at_usec, m->ops.outside);
         plan_deinit(&plan);
@@ -237,13 +301,56 @@ int manager_reload(Manager *m) {
 static void on_record(Attachment *a, void *userdata) {
         Manager *m = userdata;
         Now now = manager_now(m);
+        uint64_t noted = a->noted_object;
 
-        /* held, and on by what was noted: a detach did not end before the daemon did. Nobody knows what it did */
-        if (a->held)
-                attachment_lost_unseen(a, &now);
+        if (attachment_set_add(&m->world.attachments, a) < 0 || attachment_set_home(a, a->fingerprint.disk) < 0) {
+                if (!a->set)
+                        attachment_free(a);
+                return;
+        }
 
-        if (attachment_set_add(&m->world.attachments, a) < 0)
+        if (match_get_primary(a->match)->key == MATCH_KERNEL_NAME)
+                device_set_count_names(&m->world.devices);
+
+        /* Held, and on by what was noted: a detach did not end before the daemon did. Nobody knows what it did;
+         * it is done again. */
+        if (a->held && noted) {
+                attachment_lost_unseen(a, "unknown", &now);
+                a->left_object = noted;
+        }
+}
+
+typedef struct LastBoot {
+        Manager *manager;
+        uint64_t boot_usec;
+} LastBoot;
+
+/* What a policy kept on before the boot: it begins afresh, and until when it was intact is told. */
+static void on_last_boot(Attachment *a, void *userdata) {
+        const LastBoot *l = userdata;
+        const Now boot = { .realtime_usec = l->boot_usec };
+
+        if (a->source != ATTACHMENT_SOURCE_POLICY || attachment_set_get(&l->manager->world.attachments, a->id) ||
+            attachment_set_add(&l->manager->world.attachments, a) < 0) {
                 attachment_free(a);
+                return;
+        }
+
+        attachment_lost_unseen(a, "reboot", &boot);
+}
+
+/* Some kernels freeze a device's queue to tell its filter: seldom is enough. */
+#define CHECK_USEC UINT64_C(300000000)
+
+/**
+ * manager_set_check() - how often the kernel is asked about every filter that is on
+ * @m: the manager
+ * @usec: the pause between two checks; 0: only after events
+ */
+void manager_set_check(Manager *m, uint64_t usec) {
+        m->check_usec = usec;
+        m->check_at_usec = usec ? manager_now(m).monotonic_usec + usec : 0;
+        manager_schedule(m);
 }
 
 /**
@@ -261,6 +368,7 @@ int manager_new(const ManagerOps *ops, Manager **ret) {
                 return -ENOMEM;
 
         m->ops = *ops;
+        m->check_usec = CHECK_USEC;
         m->policies = policy_set_new();
         if (!m->policies) {
                 free(m);
@@ -279,11 +387,16 @@ int manager_new(const ManagerOps *ops, Manager **ret) {
  * Return: 0, or a negative errno: what the daemon cannot do without is not to be had; logged.
  */
 int manager_start(Manager *m) {
+        LastBoot last_boot = { .manager = m };
         int r;
 
         r = m->ops.load_records(on_record, m, m->ops.outside);
         if (r < 0)
                 log_line(LOG_ERR, "the records of an earlier daemon cannot be read, going on without: %s", strerror(-r));
+
+        r = m->ops.load_last_boot(&last_boot.boot_usec, on_last_boot, &last_boot, m->ops.outside);
+        if (r < 0)
+                log_line(LOG_WARNING, "the records of the last boot cannot be read, going on without: %s", strerror(-r));
 
         r = manager_reload(m);
         if (r < 0) {
@@ -292,6 +405,7 @@ int manager_start(Manager *m) {
         }
 
         m->look = true;
+        m->check_at_usec = manager_now(m).monotonic_usec + m->check_usec;
         m->started = true;
         manager_schedule(m);
         return 0;

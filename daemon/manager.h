@@ -23,6 +23,7 @@ typedef struct Manager Manager;
 int manager_new(const ManagerOps *ops, Manager **ret);
 Manager *manager_free(Manager *m);
 int manager_start(Manager *m);
+void manager_set_check(Manager *m, uint64_t usec);
 
 /* For the outside: what it has to tell. */
 void manager_run(Manager *m);
@@ -59,7 +60,7 @@ typedef struct Subject {
         char device[JOB_NODE_SIZE]; /* kernel name, e.g. "sda1" */
         char disk[JOB_NODE_SIZE];   /* its whole disk */
         uint64_t uid;               /* of that very device object; it never returns */
-        Match identity;             /* PARTUUID (and name) it has, as known now */
+        char identity[512];         /* what it is recognised by, as known now: "PARTUUID=... PARTLABEL=..."; "" nothing */
 } Subject;
 
 typedef struct RequestBuffer {
@@ -82,9 +83,16 @@ typedef struct RequestAnswer {
 /* Called exactly once. The answer and all it points to are borrowed for the call. */
 typedef void (*RequestDone)(const RequestAnswer *answer, void *userdata);
 
+/* What a caller of ATTACH may want besides. */
+typedef struct AttachOptions {
+        bool choose;     /* this one of several devices with the same identity */
+        bool persistent; /* after the next boot too: it becomes a policy */
+} AttachOptions;
+
 RequestError manager_resolve(Manager *m, const char *device, Subject *ret, char **ret_message);
 
-void manager_attach(Manager *m, const Subject *subject, const char *filter, RequestDone done, void *userdata);
+void manager_attach(Manager *m, const Subject *subject, const char *filter, const AttachOptions *options, RequestDone done,
+                    void *userdata);
 void manager_detach(Manager *m, const Subject *subject, const char *filter, RequestDone done, void *userdata);
 void manager_ctl(Manager *m, const Subject *subject, const char *filter, uint32_t cmd, const void *payload,
                  size_t payload_size, const RequestBuffer *buffers, size_t n_buffers, RequestDone done, void *userdata);

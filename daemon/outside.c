@@ -6,9 +6,12 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#include "daemon/boot.h"
 #include "daemon/log.h"
+#include "daemon/module.h"
 #include "daemon/outside.h"
 #include "daemon/policy-load.h"
+#include "daemon/policy-save.h"
 #include "daemon/privilege.h"
 #include "daemon/state.h"
 #include "daemon/uevent.h"
@@ -28,6 +31,7 @@ struct Outside {
         UEvent *uevent;
         WorkerPool *pool;
         StateDir state;
+        Bus *bus;                      /* borrowed; NULL until outside_set_bus() */
 };
 
 static uint64_t clock_usec(clockid_t clock) {
@@ -112,7 +116,7 @@ static bool op_udev_is_busy(void *outside) {
 static int op_load_policies(const PolicySet *last, PolicySet **ret, void *outside) {
         Outside *o = outside;
 
-        return policy_load(o->config.policy_folders, last, ret);
+        return policy_load(o->config.policy_folders, o->config.keep_folder, last, ret);
 }
 
 static int op_load_records(StateFound found, void *userdata, void *outside) {
@@ -131,6 +135,31 @@ static int op_remove_record(const char *id, void *outside) {
         Outside *o = outside;
 
         return state_remove(&o->state, id);
+}
+
+static int op_load_last_boot(uint64_t *ret_boot_usec, StateFound found, void *userdata, void *outside) {
+        Outside *o = outside;
+
+        *ret_boot_usec = boot_get_time_usec();
+        return state_load_last_boot(o->config.last_boot_folder, found, userdata);
+}
+
+static int op_save_policy(const Policy *p, char **ret_path, void *outside) {
+        Outside *o = outside;
+
+        return policy_save(o->config.policy_folders[0], p, ret_path);
+}
+
+static int op_load_module(const char *name, void *outside) {
+        Outside *o = outside;
+
+        return module_load(o->bus ? bus_get_connection(o->bus) : NULL, name);
+}
+
+static uint64_t op_boot_diskseq(uint64_t highest, void *outside) {
+        Outside *o = outside;
+
+        return state_boot_diskseq(&o->state, highest);
 }
 
 static void op_status(bool ready, const char *line, void *outside) {
@@ -241,11 +270,24 @@ void outside_get_ops(Outside *o, ManagerOps *ret) {
                 .look = op_look,
                 .udev_is_busy = op_udev_is_busy,
                 .load_policies = op_load_policies,
+                .load_last_boot = op_load_last_boot,
                 .load_records = op_load_records,
                 .save_record = op_save_record,
                 .remove_record = op_remove_record,
+                .save_policy = op_save_policy,
+                .load_module = op_load_module,
+                .boot_diskseq = op_boot_diskseq,
                 .status = op_status,
         };
+}
+
+/**
+ * outside_set_bus() - where systemd can be asked for something
+ * @o: the outside
+ * @bus: borrowed; NULL: nowhere any more
+ */
+void outside_set_bus(Outside *o, Bus *bus) {
+        o->bus = bus;
 }
 
 /**

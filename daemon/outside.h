@@ -9,16 +9,20 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/manager.h"
+#include "dbus/bus.h"
 
 typedef struct Outside Outside;
 
 typedef struct OutsideConfig {
         const char *const *policy_folders; /* NULL-terminated, highest precedence first */
+        const char *keep_folder;           /* for the last good versions of policies; its parent exists */
         const char *state_folder;          /* for records; its parent exists */
+        const char *last_boot_folder;      /* with the records of the last boot; need not exist */
         const char *worker;                /* full path of blkfilter-worker */
 } OutsideConfig;
 
 int outside_new(sd_event *event, const OutsideConfig *config, Outside **ret);
 Outside *outside_free(Outside *o);
 void outside_get_ops(Outside *o, ManagerOps *ret);
+void outside_set_bus(Outside *o, Bus *bus);
 int outside_start(Outside *o, Manager *m);

@@ -4,26 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/plan.h"
+#include "daemon/plan-internal.h"
 #include "daemon/reason.h"
 #include "daemon/text.h"
-
-/*
- * How long a new disk that udev has not told all of keeps others from being attached for the first
- * time: it may be a clone. udev as a rule takes a fraction of it; one bad disk must not hold up all.
- */
-#define UNCLEAR_USEC       UINT64_C(5000000)
-#define UNCLEAR_AGAIN_USEC UINT64_C(50000) /* that udev is idle is told by no event */
-
-/* Who has an identity, as far as is known. More than a few are not told one by one. */
-#define HOLDERS_MAX 8
-
-typedef struct Holders {
-        Holder items[HOLDERS_MAX];
-        size_t n_items;
-        Holder ignored; /* one that has it but must be left alone; disk NULL if none */
-        Disk *unsure;   /* a disk among the holders' whose table is not known for certain; or NULL */
-} Holders;
 
 /**
  * plan_deinit() - release what a plan holds
@@ -34,83 +17,294 @@ void plan_deinit(Plan *p) {
         *p = (Plan) { 0 };
 }
 
-static void plan_wake(Plan *p, uint64_t at_usec) {
-        if (!p->wake_at_usec || at_usec < p->wake_at_usec)
-                p->wake_at_usec = at_usec;
-}
-
-static int plan_add(Plan *p, const JobRequest *request) {
-        JobRequest *requests = realloc(p->requests, (p->n_requests + 1) * sizeof(*requests));
+/* Takes a job into the plan. */
+int run_add(Run *run, const JobRequest *request, Disk *d) {
+        JobRequest *requests = realloc(run->plan->requests, (run->plan->n_requests + 1) * sizeof(*requests));
 
         if (!requests)
                 return -ENOMEM;
 
-        requests[p->n_requests++] = *request;
-        p->requests = requests;
+        requests[run->plan->n_requests++] = *request;
+        run->plan->requests = requests;
+        d->job = request->id;
+        d->job_began_at = d->n_events;
         return 0;
 }
 
-static void find_holders(const World *w, const Match *m, Holders *ret) {
-        *ret = (Holders) { 0 };
+static int run_add_disk(Run *run, Disk *d) {
+        Disk **disks;
+
+        if (d->todo)
+                return 0;
+
+        if (run->n_disks == run->room) {
+                size_t room = run->room ? run->room * 2 : 16;
+
+                disks = realloc(run->disks, room * sizeof(*disks));
+                if (!disks)
+                        return -ENOMEM;
+
+                run->disks = disks;
+                run->room = room;
+        }
+
+        run->disks[run->n_disks++] = d;
+        d->todo = true;
+        return 0;
+}
+
+static void touch_items(const IndexItem *i) {
+        for (; i; i = index_next(i))
+                attachment_touch(i->owner);
+}
+
+/* All that have to do with a disk, as the index knows it. */
+static void touch_interested(World *w, const Disk *d) {
+        for (size_t i = 0; i < d->n_claims; i++)
+                touch_items(index_first(&w->attachments.by_claim, d->claims[i].hash));
+
+        touch_items(attachment_set_first_at(&w->attachments, d->name));
+}
+
+/* The kernel told of a disk: whether the filters on it still are is to be asked, soon. */
+static void hear(World *w, Disk *d) {
+        if (!d->heard)
+                return;
+
+        d->heard = false;
+        for (const IndexItem *i = attachment_set_first_at(&w->attachments, d->name); i; i = index_next(i)) {
+                Attachment *a = i->owner;
+
+                a->check_due |= a->on_device;
+        }
+}
+
+/* What happened to disks since the plan last ran: who has to do with it. */
+static int take_changes(Run *run) {
+        World *w = run->world;
+        Disk *d;
+        int r;
+
+        while ((d = device_set_take_changed(&w->devices))) {
+                touch_interested(w, d);
+
+                if (d->gone) {
+                        device_set_forget(&w->devices, d);
+                        continue;
+                }
+
+                hear(w, d);
+
+                if (d->reclaim) {
+                        r = device_set_reclaim(&w->devices, d);
+                        if (r < 0) {
+                                device_set_touch(&w->devices, d);
+                                return r;
+                        }
+                        touch_interested(w, d);
+                }
+
+                if (!disk_is_unclear(d))
+                        d->awaited_usec = 0;
+                else if (!d->awaited_usec)
+                        d->awaited_usec = run->now->monotonic_usec;
+
+                r = run_add_disk(run, d);
+                if (r < 0) {
+                        device_set_touch(&w->devices, d);
+                        return r;
+                }
+        }
+
+        return 0;
+}
+
+/* What was delayed until now, and until when the rest is. */
+static void take_delayed(Run *run) {
+        World *w = run->world;
+        uint64_t now_usec = run->now->monotonic_usec;
+
+        if (!w->wake_at_usec || w->wake_at_usec > now_usec)
+                return;
+
+        w->wake_at_usec = 0;
+
+        for (size_t i = 0; i < w->attachments.n_items; i++) {
+                Attachment *a = w->attachments.items[i];
+
+                if (!a->retry_at_usec || a->retry_at_usec == UINT64_MAX)
+                        continue;
+                if (a->retry_at_usec <= now_usec)
+                        attachment_touch(a);
+                else
+                        world_wake(w, a->retry_at_usec);
+        }
 
         for (size_t i = 0; i < w->devices.n_disks; i++) {
                 Disk *d = w->devices.disks[i];
 
-                for (size_t j = 0; j < d->n_entries; j++) {
-                        Holder h = { .disk = d, .entry = &d->entries[j] };
-
-                        if (!match_entry(m, h.entry))
-                                continue;
-
-                        h.partition = disk_get_partition(d, h.entry->partno);
-
-                        if (d->ignored[0] || (h.partition && h.partition->ignored[0])) {
-                                ret->ignored = h;
-                                continue;
-                        }
-
-                        if (d->dirty)
-                                ret->unsure = d;
-
-                        if (ret->n_items < HOLDERS_MAX)
-                                ret->items[ret->n_items++] = h;
-                }
+                if (!d->scan_retry_at_usec)
+                        continue;
+                if (d->scan_retry_at_usec <= now_usec)
+                        device_set_touch(&w->devices, d);
+                else
+                        world_wake(w, d->scan_retry_at_usec);
         }
+}
+
+/*
+ * The device that an attachment was on is not registered any more. It may be so under another uid, if events
+ * were lost; or be a whole device with another medium in it: its filter stays on it, and does not belong there.
+ */
+static void notice_loss(World *w, Attachment *a, const Now *now) {
+        Device d = device_set_get_by_object(&w->devices, a->fingerprint.object);
+
+        if (!d.disk) {
+                attachment_lost(a, "removed", 0, now);
+                return;
+        }
+
+        if (d.partition || d.disk->diskseq == a->fingerprint.diskseq) {
+                (void) str_copy(a->device, sizeof(a->device), device_name(d));
+                a->device_uid = device_uid(d);
+                attachment_changed(a, ATTACHMENT_CHANGED_STATE);
+                return;
+        }
+
+        attachment_lost(a, "medium-changed", 0, now);
+        a->left_object = device_object(d);
+        a->left_usec = now->monotonic_usec;
+}
+
+/*
+ * What an earlier daemon noted, against what is there. A whole device stays when its medium changes: only
+ * what was proven with the medium that is in it counts, and anything else has to be proven, or taken off.
+ */
+static void notice_noted(World *w, Attachment *a, const Now *now) {
+        Device d = device_set_get_by_object(&w->devices, a->noted_object);
+        const Fingerprint *f = &a->fingerprint;
+
+        if (!d.disk) {
+                attachment_lost_unseen(a, "daemon-not-running", now);
+                return;
+        }
+
+        /* whatever happens to the disk concerns it */
+        (void) attachment_set_home(a, d.disk->name);
+
+        if (d.partition || (a->has_fingerprint && f->object == a->noted_object && f->diskseq == d.disk->diskseq))
+                return;
+
+        attachment_lost_unseen(a, "medium-changed", now);
+        a->left_object = device_object(d);
+        a->left_usec = now->monotonic_usec;
+        attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
+}
+
+/* A filter that was left on a device is gone with it. */
+static void notice_left(World *w, Attachment *a) {
+        Device d = device_set_get_by_object(&w->devices, a->left_object);
+
+        if (d.disk) {
+                (void) attachment_set_home(a, d.disk->name);
+                return;
+        }
+
+        a->left_object = 0;
+        attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
+}
+
+/* A job that never ended was on a disk that is gone: nothing of it can matter any more. */
+static void forget_stuck_job(const World *w, Attachment *a) {
+        const Disk *d = device_set_get_disk(&w->devices, a->home);
+
+        if (a->job && a->job_is_stuck && (!d || d->job != a->job))
+                a->job = 0;
+}
+
+/* Before anything is decided: what is not there any more. */
+static void notice(Run *run, Attachment *a) {
+        World *w = run->world;
+
+        forget_stuck_job(w, a);
+
+        if (a->on_device && !device_set_get_by_uid(&w->devices, a->device_uid).disk)
+                notice_loss(w, a, run->now);
+
+        if (a->noted_object && !a->job && w->devices.looked)
+                notice_noted(w, a, run->now);
+
+        if (a->left_object && !a->job && w->devices.looked)
+                notice_left(w, a);
+}
+
+/* The disks that an attachment may be on, if their tables are not known: they may have to be read for it. */
+static int add_candidates(Run *run, const Attachment *a) {
+        const Term *primary = match_get_primary(a->match);
+        const IndexItem *i = index_first(&run->world->devices.claims, claim_hash(primary->key, primary->value));
+        Disk *home = a->home[0] ? device_set_get_disk(&run->world->devices, a->home) : NULL;
+        int r = home && home->dirty ? run_add_disk(run, home) : 0;
+
+        for (; i && r >= 0; i = index_next(i)) {
+                Disk *d = i->owner;
+
+                if (!d->gone && d->dirty)
+                        r = run_add_disk(run, d);
+        }
+
+        return r;
+}
+
+/* Whether the table of a disk says anything about what an attachment is on. */
+static bool wants_table(const Attachment *a) {
+        return a->fingerprint.entry.partno > 0 || match_wants_partition(a->match) || match_has_key(a->match, MATCH_PT_UUID);
+}
+
+static bool is_active(const Attachment *a) {
+        return !a->held && !a->orphaned && !a->noted_object;
 }
 
 /*
  * Whether a disk's table has to be known for an attachment. While that is on a device, only where
  * a clone's partition went: it may be coming back, and must not be forgotten in between.
  */
-static bool disk_matters_to(const Disk *d, const Attachment *a) {
-        const Fingerprint *f = &a->fingerprint;
-
-        if (a->held || a->orphaned)
-                return false;
+static bool disk_matters(const World *w, const Disk *d) {
+        const IndexItem *i = attachment_set_first_at(&w->attachments, d->name);
 
         /* it was on this disk, and the disk has not left since */
-        if (!a->on_device && a->has_fingerprint && str_equal(f->disk, d->name) && f->diskseq == d->diskseq)
-                return true;
+        for (; i; i = index_next(i)) {
+                const Attachment *a = i->owner;
+                const Fingerprint *f = &a->fingerprint;
 
-        for (size_t i = 0; i < d->n_entries; i++)
-                if (match_entry(&a->match, &d->entries[i]) &&
-                    (!a->on_device || !disk_get_partition(d, d->entries[i].partno)))
+                if (is_active(a) && !a->on_device && a->has_fingerprint && wants_table(a) && str_equal(f->disk, d->name) &&
+                    f->diskseq == d->diskseq)
                         return true;
+        }
+
+        for (size_t k = 0; k <= d->n_entries; k++) {
+                const Entry *e = k > 0 ? &d->entries[k - 1] : NULL;
+                const Attachment *a;
+                Claimants c;
+                Facts f;
+
+                if (e)
+                        disk_entry_facts(d, e, &f);
+                else
+                        device_facts((Device) { (Disk *) d, NULL }, &f);
+
+                claimants_init(&c, w, &f);
+                while ((a = claimants_next(&c)))
+                        if (is_active(a) && match_facts(a->match, &f) && (e || match_has_key(a->match, MATCH_PT_UUID)) &&
+                            (!a->on_device || (e && !disk_get_partition(d, e->partno))))
+                                return true;
+        }
 
         return false;
 }
 
-static bool disk_matters(const World *w, const Disk *d) {
-        for (size_t i = 0; i < w->attachments.n_items; i++)
-                if (disk_matters_to(d, w->attachments.items[i]))
-                        return true;
-
-        return false;
-}
-
-static int plan_disk(World *w, Disk *d, const Now *now, Plan *p) {
+static int plan_disk(Run *run, Disk *d) {
+        World *w = run->world;
         JobRequest request;
-        int r;
 
         if (!d->dirty || !d->known || d->ignored[0])
                 return 0;
@@ -124,229 +318,58 @@ static int plan_disk(World *w, Disk *d, const Now *now, Plan *p) {
         if (d->job || d->stuck || w->interface <= KERNEL_INTERFACE_NONE)
                 return 0;
 
-        if (d->scan_retry_at_usec > now->monotonic_usec) {
-                plan_wake(p, d->scan_retry_at_usec);
+        if (d->scan_retry_at_usec > run->now->monotonic_usec) {
+                world_wake(w, d->scan_retry_at_usec);
                 return 0;
         }
 
-        world_fill_request(w, d, NULL, JOB_SCAN, &request);
-        r = plan_add(p, &request);
-        if (r < 0)
-                return r;
-
-        d->job = request.id;
-        d->job_began_at = d->n_events;
-        return 0;
+        world_fill_request(w, (Device) { d, NULL }, JOB_SCAN, &request);
+        return run_add(run, &request, d);
 }
 
-/* The attachment that comes before @a on the same entry; NULL if there is none. */
-static const Attachment *find_first(const World *w, const Attachment *a, const Entry *e) {
-        for (size_t i = 0; i < w->attachments.n_items; i++) {
-                const Attachment *b = w->attachments.items[i];
-
-                if (b != a && b->rank < a->rank && !b->orphaned && match_entry(&b->match, e))
-                        return b;
-        }
-
-        return NULL;
-}
-
-/*
- * A disk that may turn out to have the identity too; NULL if there is none, or nobody should wait for
- * it any longer. What comes back to where it was does not wait: a clone takes nothing away.
- */
-static const Disk *find_unclear(const World *w, const Attachment *a, const Holder *h, const Now *now) {
-        const Fingerprint *f = &a->fingerprint;
-
-        if (!w->udev_is_busy)
-                return NULL;
-
-        if (a->has_fingerprint && str_equal(f->disk, h->disk->name) && f->diskseq == h->disk->diskseq)
-                return NULL;
-
-        for (size_t i = 0; i < w->devices.n_disks; i++) {
-                const Disk *d = w->devices.disks[i];
-
-                if (d->awaited_usec && now->monotonic_usec < d->awaited_usec + UNCLEAR_USEC)
-                        return d;
-        }
-
-        return NULL;
-}
-
-static int plan_attach(World *w, Attachment *a, const Holder *h, const Now *now, Plan *p) {
-        JobRequest request;
+static int run_all(Run *run) {
+        World *w = run->world;
+        AttachmentSet *s = &w->attachments;
         int r;
 
-        if (a->retry_at_usec && a->device_uid == h->partition->uid && a->retry_at_usec > now->monotonic_usec) {
-                plan_wake(p, a->retry_at_usec);
-                return 0;
-        }
+        take_delayed(run);
 
-        if (h->disk->job) /* its end is an event that runs the plan again */
-                return 0;
-
-        world_fill_request(w, h->disk, h->partition, JOB_ATTACH, &request);
-        request.expect = a->match;
-        (void) str_copy(request.filter, sizeof(request.filter), a->filter);
-
-        r = plan_add(p, &request);
+        r = take_changes(run);
         if (r < 0)
                 return r;
 
-        a->job = h->disk->job = request.id;
-        h->disk->job_began_at = h->disk->n_events;
-        (void) str_copy(a->device, sizeof(a->device), h->partition->name);
-        a->device_uid = h->partition->uid;
-        attachment_set_state(a, ATTACHMENT_ATTACHING, reason_plain("the identity is being proven"));
+        for (size_t i = 0; i < run->n_disks; i++) {
+                r = world_make_instances(w, run->disks[i]);
+                if (r < 0)
+                        return r;
+        }
+
+        /* attachments first notice what they lost: only then is it known which disks matter */
+        for (size_t i = 0; i < s->n_touched; i++) {
+                notice(run, s->touched[i]);
+                r = add_candidates(run, s->touched[i]);
+                if (r < 0)
+                        return r;
+        }
+
+        for (size_t i = 0; i < run->n_disks; i++) {
+                r = plan_disk(run, run->disks[i]);
+                if (r < 0)
+                        return r;
+        }
+
+        while (s->n_touched > 0) {
+                Attachment *a = s->touched[s->n_touched - 1];
+
+                r = plan_attachment(run, a);
+                if (r < 0)
+                        return r;
+
+                s->n_touched--;
+                a->touched = false;
+        }
+
         return 0;
-}
-
-/*
- * Says how an attachment stands for another reason than an attempt that failed. When that reason is
- * gone the attempt's state would be a thing of the past: it is made again at once, the delay is void.
- */
-static void attachment_stands(Attachment *a, AttachmentState state, char *reason) {
-        a->retry_at_usec = 0;
-        a->device[0] = 0;
-        a->device_uid = 0;
-        attachment_set_state(a, state, reason);
-}
-
-/*
- * After a restart of the daemon: where an earlier one noted that the filter is on, and the partition
- * is still the same object of the kernel, a clone beside it is nothing new and takes nothing away.
- */
-static void keep_recorded(const Attachment *a, Holders *holders) {
-        if (!a->recorded_since_usec || !a->fingerprint.object)
-                return;
-
-        for (size_t i = 0; i < holders->n_items; i++) {
-                const Holder h = holders->items[i];
-
-                if (h.partition && h.partition->object == a->fingerprint.object) {
-                        holders->items[0] = h;
-                        holders->n_items = 1;
-                        return;
-                }
-        }
-}
-
-static int plan_attachment(World *w, Attachment *a, const Now *now, Plan *p) {
-        const Attachment *first;
-        const Disk *unclear;
-        Holders holders;
-        const Holder *h;
-
-        /* A job that never ended was on a disk that is gone: nothing of it can matter any more. */
-        if (a->job && a->state == ATTACHMENT_STUCK && !device_set_get_disk_by_job(&w->devices, a->job))
-                a->job = 0;
-
-        if (a->job)
-                return 0;
-
-        find_holders(w, &a->match, &holders);
-
-        if (a->on_device) {
-                attachment_set_state(a, a->orphaned ? ATTACHMENT_ORPHANED : ATTACHMENT_ATTACHED, a->orphaned ?
-                                     reason_plain("its policy is gone; the filter was left in place, detach it if"
-                                                  " nobody needs it") :
-                                     reason_attached(a, holders.items, holders.n_items));
-                return 0;
-        }
-
-        if (a->held) {
-                attachment_stands(a, ATTACHMENT_DETACHED,
-                                  reason_plain("an administrator detached it; it stays so until it is attached by"
-                                               " hand"));
-                return 0;
-        }
-
-        if (a->orphaned) {
-                attachment_stands(a, ATTACHMENT_ORPHANED, reason_plain("its policy is gone"));
-                return 0;
-        }
-
-        if (w->interface == KERNEL_INTERFACE_NONE) {
-                attachment_stands(a, ATTACHMENT_UNSUPPORTED,
-                                  reason_plain("this kernel has no block device filters; boot one that has"));
-                return 0;
-        }
-
-        if (w->interface == KERNEL_INTERFACE_UNKNOWN) {
-                attachment_stands(a, ATTACHMENT_WAITING,
-                                  reason_plain("the kernel has not been asked yet which filters it takes"));
-                return 0;
-        }
-
-        if (holders.unsure) {
-                attachment_stands(a, holders.unsure->stuck ? ATTACHMENT_STUCK : ATTACHMENT_WAITING,
-                                  reason_reading(holders.unsure));
-                return 0;
-        }
-
-        if (holders.n_items == 0) {
-                attachment_stands(a, ATTACHMENT_WAITING,
-                                  reason_absent(a, holders.ignored.disk ? &holders.ignored : NULL));
-                return 0;
-        }
-
-        keep_recorded(a, &holders);
-
-        if (holders.n_items > 1) {
-                attachment_stands(a, ATTACHMENT_AMBIGUOUS,
-                                  reason_ambiguous(a, holders.items, holders.n_items));
-                return 0;
-        }
-
-        h = &holders.items[0];
-
-        if (!h->partition) {
-                attachment_stands(a, ATTACHMENT_WAITING, reason_no_partition(h));
-                return 0;
-        }
-
-        if (h->disk->stuck) {
-                attachment_stands(a, ATTACHMENT_STUCK, reason_reading(h->disk));
-                return 0;
-        }
-
-        /* where an earlier daemon noted that it is on, it is first proven that it still is */
-        first = a->recorded_since_usec ? NULL : find_first(w, a, h->entry);
-        if (first) {
-                attachment_stands(a, ATTACHMENT_CONFLICT, reason_first_policy(first));
-                return 0;
-        }
-
-        unclear = find_unclear(w, a, h, now);
-        if (unclear) {
-                attachment_stands(a, ATTACHMENT_WAITING, reason_unclear(unclear));
-                plan_wake(p, now->monotonic_usec + UNCLEAR_AGAIN_USEC);
-                return 0;
-        }
-
-        return plan_attach(w, a, h, now, p);
-}
-
-/*
- * What an earlier daemon noted of an attachment, against what is there. An orphan is not proven again
- * by an attach: its filter is on the device as far as is known, and the note stays, for the next daemon;
- * but not while a detach of it that did not end may have taken the filter off. Where the kernel's object
- * is gone, so is the filter.
- */
-static void check_record(const World *w, Attachment *a, const Now *now) {
-        const Partition *p = device_set_get_partition_by_object(&w->devices, a->fingerprint.object);
-
-        if (!p) {
-                attachment_lost_unseen(a, now);
-                return;
-        }
-
-        if (a->orphaned && !a->held) {
-                (void) str_copy(a->device, sizeof(a->device), p->name);
-                a->device_uid = p->uid;
-                a->on_device = true;
-        }
 }
 
 /**
@@ -356,43 +379,21 @@ static void check_record(const World *w, Attachment *a, const Now *now) {
  * @ret: an empty plan; requests to be sent to workers, and when to run again. Released by
  *       plan_deinit(), on failure too
  *
- * Attachments that nobody wants any more and that are on no device are left for
- * world_set_policies() and the caller to remove.
+ * Attachments that nobody wants any more and that are on no device are left for the caller to remove.
  *
- * Return: 0, or -ENOMEM: what is in @ret must be carried out all the same; run again later.
+ * Return: 0, or -ENOMEM: what is in @ret must be carried out all the same; run again later, after
+ * world_touch_all().
  */
 int plan_run(World *w, const Now *now, Plan *ret) {
+        Run run = { .world = w, .now = now, .plan = ret };
         int r;
 
-        /* attachments first notice what they lost: only then is it known which disks matter */
-        for (size_t i = 0; i < w->attachments.n_items; i++) {
-                Attachment *a = w->attachments.items[i];
+        r = run_all(&run);
 
-                if (a->on_device && !device_set_get_partition_by_uid(&w->devices, a->device_uid))
-                        attachment_lost(a, "removed", now);
+        for (size_t i = 0; i < run.n_disks; i++)
+                run.disks[i]->todo = false;
 
-                if (a->recorded_since_usec && !a->job && w->devices.looked)
-                        check_record(w, a, now);
-        }
-
-        for (size_t i = 0; i < w->devices.n_disks; i++) {
-                Disk *d = w->devices.disks[i];
-
-                if (!disk_is_unclear(d))
-                        d->awaited_usec = 0;
-                else if (!d->awaited_usec)
-                        d->awaited_usec = now->monotonic_usec;
-
-                r = plan_disk(w, d, now, ret);
-                if (r < 0)
-                        return r;
-        }
-
-        for (size_t i = 0; i < w->attachments.n_items; i++) {
-                r = plan_attachment(w, w->attachments.items[i], now, ret);
-                if (r < 0)
-                        return r;
-        }
-
-        return 0;
+        free(run.disks);
+        ret->wake_at_usec = w->wake_at_usec;
+        return r;
 }

@@ -4,7 +4,8 @@
 /*
  * The plan: wanted minus actual. All that the daemon knows is a World; plan_run() looks at it and
  * says which jobs to begin now. It is level-triggered: it may be run at any time, any number of
- * times, and asks only for what is missing. Pure: facts, results and time come as arguments,
+ * times, and asks only for what is missing. It looks at what was touched since it last ran, and by
+ * indexes from there at what that may concern; world_touch_all() makes it look at everything. Pure: facts, results and time come as arguments,
  * actions leave as data.
  *
  * The order of things after a re-read of sda's table, for an attachment that was on sda1:
@@ -25,13 +26,52 @@
 #include "daemon/job.h"
 #include "daemon/policy.h"
 
+/* A policy that stands for every device that it fits. */
+typedef struct Pattern {
+        const Policy *policy; /* borrowed */
+        size_t rank;          /* its place among the policies, from 1 */
+        size_t n_instances;
+} Pattern;
+
+#define PATTERN_INSTANCES_MAX 1024 /* of one policy, those whose device is away included */
+
 typedef struct World {
         DeviceSet devices;
         AttachmentSet attachments;
+        Pattern *patterns;       /* of the policies in force */
+        size_t n_patterns;
+        uint64_t n_refused;      /* devices that fit a pattern, and were too many */
         KernelInterface interface;
-        bool udev_is_busy; /* it has events that it has not told yet */
-        uint64_t last_job; /* id of the newest job */
+        bool udev_is_busy;       /* it has events that it has not told yet */
+        uint64_t last_job;       /* id of the newest job */
+        uint64_t boot_diskseq;   /* disks with a higher one came after the first look since the boot; 0: not known */
+        uint64_t wake_at_usec;   /* monotonic: something is delayed until then; 0: nothing */
 } World;
+
+/* One place where an identity is claimed to be. */
+typedef struct Holder {
+        Disk *disk;
+        const Entry *entry;   /* NULL: the whole device */
+        Partition *partition; /* NULL: the whole device, or the kernel has no partition for the entry */
+} Holder;
+
+/* Who has an identity, as far as is known. More than a few are not told one by one. */
+#define HOLDERS_MAX 8
+
+typedef struct Holders {
+        Holder items[HOLDERS_MAX];
+        size_t n_items;  /* all of them; only the first HOLDERS_MAX are in items */
+        Holder ignored;  /* one that has it but must be left alone; disk NULL if none */
+        Disk *unsure;    /* a disk among the holders' of which not enough is known; or NULL */
+} Holders;
+
+/* The attachments whose primary term a device fits; from claimants_init(). */
+typedef struct Claimants {
+        const World *world;
+        uint64_t hashes[_MATCH_KEY_MAX];
+        size_t n_hashes;
+        const IndexItem *next;
+} Claimants;
 
 typedef struct Plan {
         JobRequest *requests;  /* jobs to begin now; no two on one disk */
@@ -39,14 +79,36 @@ typedef struct Plan {
         uint64_t wake_at_usec; /* monotonic: run the plan again then; 0: at the next event */
 } Plan;
 
+/* plan.c */
 void plan_deinit(Plan *p);
 int plan_run(World *w, const Now *now, Plan *ret);
 
+/* holder.c */
+Device holder_device(const Holder *h);
+bool holder_is_device(const Holder *h, Device d);
+void holder_facts(const Holder *h, Facts *ret);
+void world_find_holders(const World *w, const Match *m, Holders *ret);
+void claimants_init(Claimants *c, const World *w, const Facts *f);
+Attachment *claimants_next(Claimants *c);
+Attachment *world_find_attachment(const World *w, const char *filter, Device d);
+
+/* world.c */
 void world_deinit(World *w);
+void world_touch_all(World *w);
+void world_touch_rivals(World *w, Attachment *a);
+void world_retry_now(World *w);
+void world_check_all(World *w);
+void world_wake(World *w, uint64_t at_usec);
+void world_fill_request(World *w, Device d, JobKind kind, JobRequest *ret);
+
+/* world-policy.c */
 void attachment_leave_policy(Attachment *a);
 int world_find_shadowed(PolicySet *policies);
 int world_set_policies(World *w, const PolicySet *policies);
+int world_make_instances(World *w, Disk *d);
+bool attachment_is_superfluous(const Attachment *a);
+void world_remove_attachment(World *w, Attachment *a);
+
+/* world-job.c */
+Attachment *world_find_by_job(const World *w, const JobRequest *request);
 void world_job_done(World *w, const JobRequest *request, const JobReply *reply, const Now *now);
-void world_retry_now(World *w);
-void world_fill_request(World *w, Disk *d, const Partition *p, JobKind kind, JobRequest *ret);
-Attachment *world_find_attachment(const World *w, const char *filter, const Partition *p);

@@ -8,12 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/policy-file.h"
-#include "daemon/policy-keys.h"
 #include "daemon/policy-load.h"
+#include "daemon/policy-read.h"
 #include "daemon/text.h"
 
 /* What iniparser last complained of. Its callback is global to the process and has no pointer of ours. */
@@ -188,18 +187,17 @@ int policy_file_compare(const PolicyScan *scan, const char *data, size_t size, P
 }
 
 /**
- * policy_file_parse() - make a policy of a file's text
+ * policy_file_scan() - read the text of a policy or a drop-in
  * @data: the whole text, any content; need not be NUL-terminated; borrowed
  * @size: bytes of it
- * @name: the file's name without folder; copied into the policy
- * @path: the file's full path; copied into the policy
- * @ret: set on success; owned by the caller, policy_free()
+ * @ret: set on success; owned by the caller, policy_scan_free()
  * @ret_fault: set on any error but -ENOMEM; owned by the caller, policy_fault_deinit()
  *
- * Return: 0; -EINVAL if the text is not a policy; -ENOMEM; or the error of making a memory file.
+ * As policy_scan(), and iniparser agrees.
+ *
+ * Return: 0; -EINVAL if it cannot be one; -ENOMEM; or the error of making a memory file.
  */
-int policy_file_parse(const char *data, size_t size, const char *name, const char *path, Policy **ret,
-                      PolicyFault *ret_fault) {
+int policy_file_scan(const char *data, size_t size, PolicyScan **ret, PolicyFault *ret_fault) {
         __attribute__((cleanup(scan_freep))) PolicyScan *scan = NULL;
         int r;
 
@@ -211,122 +209,152 @@ int policy_file_parse(const char *data, size_t size, const char *name, const cha
         if (r < 0)
                 return r;
 
-        return policy_from_scan(scan, name, path, ret, ret_fault);
-}
-
-static int check_kind(const struct stat *st, PolicyFault *ret_fault) {
-        if (S_ISREG(st->st_mode))
-                return 0;
-
-        if (S_ISLNK(st->st_mode))
-                return fault(ret_fault, -EINVAL, 0, "It is a symbolic link, and links are not followed: copy the file "
-                             "itself here. (Only a link to /dev/null has a meaning in a policy folder: it masks the "
-                             "policies of the same name.)");
-
-        return fault(ret_fault, -EINVAL, 0, "It is %s, not a regular file: remove it or give it another ending than "
-                     ".conf.", S_ISDIR(st->st_mode) ? "a directory" : S_ISFIFO(st->st_mode) ? "a FIFO" :
-                     S_ISSOCK(st->st_mode) ? "a socket" : "a device node");
-}
-
-/* Whoever can write the file chooses which partitions get which filter, and that is root's to say. */
-static int check_safe(const struct stat *st, PolicyFault *ret_fault) {
-        if (st->st_uid != 0 && st->st_uid != geteuid())
-                return fault(ret_fault, -EINVAL, 0, "It belongs to user %u, and a policy must belong to root: chown "
-                             "root it.", (unsigned) st->st_uid);
-
-        if (st->st_mode & (S_IWGRP | S_IWOTH))
-                return fault(ret_fault, -EINVAL, 0, "%s can write to it (mode %04o): chmod go-w it.",
-                             st->st_mode & S_IWOTH ? "Everybody" : "Its group", (unsigned) st->st_mode & 07777);
-
+        *ret = scan;
+        scan = NULL;
         return 0;
 }
 
-/* Reads the rest of @fd up to @size bytes; the number of bytes or -errno. */
-static ssize_t read_all(int fd, char *data, size_t size) {
-        size_t done = 0;
+/**
+ * policy_file_add() - read a policy's file or a drop-in of it into a draft
+ * @draft: the draft
+ * @dir_fd: the folder, or AT_FDCWD
+ * @name: the file's name in the folder, or a path if @dir_fd is AT_FDCWD
+ * @dropin: the drop-in's full path; NULL: it is the policy's own file; copied
+ * @ret_fault: set on any error but -ENOMEM: what is wrong with this file; owned by the caller,
+ *             policy_fault_deinit()
+ *
+ * All checks are of what was read, and it is read once.
+ *
+ * Return: 0; -EINVAL if it is no regular file, is writable by others than root, is too large or has
+ * something in it that is not valid; -ENOMEM; or the error of looking at it, opening it or reading it.
+ */
+int policy_file_add(PolicyDraft *draft, int dir_fd, const char *name, const char *dropin, PolicyFault *ret_fault) {
+        __attribute__((cleanup(scan_freep))) PolicyScan *scan = NULL;
+        char *data;
+        size_t size;
+        int r;
 
-        while (done < size) {
-                ssize_t n = read(fd, data + done, size - done);
+        r = policy_read(dir_fd, name, POLICY_FILE_SIZE_MAX, &data, &size, ret_fault);
+        if (r < 0)
+                return r;
 
-                if (n < 0)
-                        return -errno;
+        r = policy_file_scan(data, size, &scan, ret_fault);
+        free(data);
 
-                if (n == 0)
-                        break;
+        return r < 0 ? r : policy_draft_add(draft, scan, dropin, ret_fault);
+}
 
-                done += (size_t) n;
+static int read_options(const char *file, char **ret, size_t *ret_size, PolicyFault *ret_fault) {
+        PolicyFault f = POLICY_FAULT_INIT;
+        int r;
+
+        r = policy_read(AT_FDCWD, file, POLICY_OPTIONS_MAX, ret, ret_size, &f);
+        if (r == -ENOMEM)
+                return r;
+
+        if (r < 0) {
+                r = fault(ret_fault, r, 0, "Options=%s names a file that cannot be used. %s", file, f.message);
+                policy_fault_deinit(&f);
+                return r;
         }
 
-        return (ssize_t) done;
+        if (*ret_size > 0 && *ret_size <= POLICY_OPTIONS_MAX)
+                return 0;
+
+        r = fault(ret_fault, -EINVAL, 0, "Options=%s names a file that %s: a filter's options have 1 to %d bytes; for none, "
+                  "leave Options= empty.", file, *ret_size == 0 ? "is empty" : "is too large", POLICY_OPTIONS_MAX);
+        free(*ret);
+        return r;
 }
 
 /**
- * policy_file_read() - read one policy file
- * @dir_fd: the folder, or AT_FDCWD
- * @name: the file's name in the folder, or a path if @dir_fd is AT_FDCWD
- * @path: the file's full path; its last part becomes the policy's name
+ * policy_file_finish() - make a policy of a draft
+ * @draft: the draft
  * @ret: set on success; owned by the caller, policy_free()
- * @ret_fault: set on any error but -ENOMEM; owned by the caller, policy_fault_deinit()
+ * @ret_fault: set on any error but -ENOMEM; its path says in which file; owned by the caller,
+ *             policy_fault_deinit()
  *
- * Opens nothing but a regular file, and never follows a link. Does not block on a FIFO or a device.
- * The file is read once; all checks are of what was read.
+ * Reads the file of the options, if there is one; it must be as safe as a policy.
  *
- * Return: 0; -EINVAL if it is no regular file, is writable by others than root, is too large or is
- * not a policy; -ENOMEM; or the error of looking at it, opening it or reading it, for example
- * -ENOENT or -EIO.
+ * Return: 0; -EINVAL if something is missing, does not go together, or that file is not acceptable;
+ * -ENOMEM; or the error of reading that file.
  */
-int policy_file_read(int dir_fd, const char *name, const char *path, Policy **ret, PolicyFault *ret_fault) {
-        __attribute__((cleanup(close_fd))) int fd = -EBADF;
-        const char *slash = strrchr(path, '/');
-        struct stat st;
-        ssize_t n;
-        char *data;
+int policy_file_finish(const PolicyDraft *draft, Policy **ret, PolicyFault *ret_fault) {
+        const char *file, *path;
+        char *data = NULL;
+        size_t size = 0;
+        unsigned line;
         int r;
 
-        /* before the open, as merely opening a device can do something */
-        if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return fault(ret_fault, -errno, 0, "It cannot be looked at: %s; reload when it is there.",
-                             strerror(errno));
+        if (!policy_draft_get_options_file(draft, &file, &path, &line))
+                return policy_draft_finish(draft, NULL, ret, ret_fault);
 
-        r = check_kind(&st, ret_fault);
-        if (r < 0)
+        r = read_options(file, &data, &size, ret_fault);
+        if (r == -ENOMEM)
                 return r;
 
-        fd = openat(dir_fd, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY);
-        if (fd < 0)
-                return fault(ret_fault, -errno, 0, "It cannot be opened: %s; make it readable for root and reload.",
-                             strerror(errno));
+        if (r < 0) {
+                ret_fault->line = line;
+                ret_fault->path = strdup(path);
+                if (ret_fault->path)
+                        return r;
 
-        if (fstat(fd, &st) < 0)
-                return fault(ret_fault, -errno, 0, "It cannot be looked at: %s; reload when it can.", strerror(errno));
-
-        r = check_kind(&st, ret_fault);
-        if (r < 0)
-                return r;
-
-        r = check_safe(&st, ret_fault);
-        if (r < 0)
-                return r;
-
-        data = malloc(POLICY_FILE_SIZE_MAX + 1);
-        if (!data)
+                policy_fault_deinit(ret_fault);
                 return -ENOMEM;
+        }
 
-        n = read_all(fd, data, POLICY_FILE_SIZE_MAX + 1);
-        if (n < 0)
-                r = fault(ret_fault, (int) n, 0, "It cannot be read: %s; reload when the disk under it is well.",
-                          strerror((int) -n));
-        else
-                r = policy_file_parse(data, (size_t) n, slash ? slash + 1 : path, path, ret, ret_fault);
-
+        r = policy_draft_finish(draft, &(PolicyOptions) { (uint8_t *) data, size }, ret, ret_fault);
         free(data);
         return r;
 }
 
 /**
- * policy_load_file() - read one policy file by its path
- * @path: the file; its last part becomes the policy's name, whatever its ending
+ * policy_file_parse() - make a policy of a file's text
+ * @data: the whole text, any content; need not be NUL-terminated; borrowed
+ * @size: bytes of it
+ * @name: the file's name without folder; copied into the policy
+ * @path: the file's full path; copied into the policy
  * @ret: set on success; owned by the caller, policy_free()
+ * @ret_fault: set on any error but -ENOMEM; owned by the caller, policy_fault_deinit()
+ *
+ * Return: 0; -EINVAL if the text is not a policy; -ENOMEM; or the error of making a memory file or of
+ * reading the file of the options.
+ */
+int policy_file_parse(const char *data, size_t size, const char *name, const char *path, Policy **ret,
+                      PolicyFault *ret_fault) {
+        __attribute__((cleanup(scan_freep))) PolicyScan *scan = NULL;
+        PolicyDraft *draft;
+        int r;
+
+        r = policy_file_scan(data, size, &scan, ret_fault);
+        if (r < 0)
+                return r;
+
+        r = policy_draft_new(name, path, &draft);
+        if (r < 0)
+                return r;
+
+        r = policy_draft_add(draft, scan, NULL, ret_fault);
+        if (r == 0)
+                r = policy_file_finish(draft, ret, ret_fault);
+
+        policy_draft_free(draft);
+        return r;
+}
+
+/* Whether a file is a drop-in by its path: "NAME.conf.d/x". */
+static bool is_dropin(const char *path) {
+        const char *slash = strrchr(path, '/');
+        size_t n = slash ? (size_t) (slash - path) : 0;
+
+        return n > strlen(".conf.d") && strncmp(path + n - strlen(".conf.d"), ".conf.d", strlen(".conf.d")) == 0;
+}
+
+/**
+ * policy_load_file() - check one file by its path
+ * @path: the file of a policy, whatever its ending, or a drop-in in a folder NAME.conf.d
+ * @ret: set on success: the policy without any drop-ins, named by the last part of @path; owned by the
+ *       caller, policy_free(). NULL: it is a drop-in and nothing in it is wrong
  * @ret_line: set on error: the line to blame, from 1; 0 if no one line is
  * @ret_message: set on error: a sentence that says what is wrong and what was expected; owned by
  *               the caller, free(); NULL with -ENOMEM
@@ -335,11 +363,28 @@ int policy_file_read(int dir_fd, const char *name, const char *path, Policy **re
  * not a policy; -ENOMEM; or the error of looking at it, opening it or reading it.
  */
 int policy_load_file(const char *path, Policy **ret, unsigned *ret_line, char **ret_message) {
+        const char *slash = strrchr(path, '/');
         PolicyFault f = POLICY_FAULT_INIT;
+        PolicyDraft *draft;
         int r;
 
-        r = policy_file_read(AT_FDCWD, path, path, ret, &f);
+        r = policy_draft_new(slash ? slash + 1 : path, path, &draft);
         if (r < 0) {
+                *ret_line = 0;
+                *ret_message = NULL;
+                return r;
+        }
+
+        r = policy_file_add(draft, AT_FDCWD, path, is_dropin(path) ? path : NULL, &f);
+        if (r == 0 && is_dropin(path))
+                *ret = NULL;
+        else if (r == 0)
+                r = policy_file_finish(draft, ret, &f);
+
+        policy_draft_free(draft);
+
+        if (r < 0) {
+                free(f.path);
                 *ret_line = f.line;
                 *ret_message = f.message;
         }

@@ -7,5 +7,5 @@
 
 #include "daemon/policy.h"
 
-int policy_load(const char *const *folders, const PolicySet *last, PolicySet **ret);
+int policy_load(const char *const *folders, const char *keep_folder, const PolicySet *last, PolicySet **ret);
 int policy_load_file(const char *path, Policy **ret, unsigned *ret_line, char **ret_message);

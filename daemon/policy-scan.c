@@ -21,6 +21,7 @@ typedef struct Line {
  * @f: the fault; POLICY_FAULT_INIT afterwards
  */
 void policy_fault_deinit(PolicyFault *f) {
+        free(f->path);
         free(f->message);
         *f = POLICY_FAULT_INIT;
 }
@@ -143,9 +144,10 @@ static bool key_name_is_valid(const char *s, size_t n) {
         return n > 0 && n <= POLICY_KEY_MAX && ascii_tolower(s[0]) >= 'a';
 }
 
+/* At "#" and ";" iniparser cuts a value that has no quotes; a quotation mark within it is a slip. */
 static bool value_is_plain(const char *s, size_t n) {
         for (size_t i = 0; i < n; i++)
-                if (!is_alnum(s[i]) && !strchr("._:/@+-", s[i]))
+                if (strchr("#;\"'", s[i]))
                         return false;
 
         return true;
@@ -267,17 +269,19 @@ static int scan_section(PolicyScan *s, const Line *l, PolicyFault *ret) {
         return 0;
 }
 
-/* Finds the value of an assignment: [*p, *end) without the quotes. */
-static int scan_value(const Line *l, char **p, char **end, PolicyFault *ret) {
+/* Finds the value of an assignment: [*p, *end) without the quotes, and which they were. */
+static int scan_value(const Line *l, char **p, char **end, char *ret_quote, PolicyFault *ret) {
         char quote, *close;
+
+        *ret_quote = 0;
 
         if (*p == *end || (**p != '"' && **p != '\'')) {
                 if (value_is_plain(*p, (size_t) (*end - *p)))
                         return 0;
 
-                return fault(ret, l->number, "The value must stand in quotes, as in PartLabel=\"my data\", because it is "
-                             "not only letters, digits and \"._:/@+-\" (a comment needs a line of its own): ",
-                             *p, *end, "");
+                return fault(ret, l->number, "A value with \"#\", \";\" or a quotation mark in it must stand in quotes as a "
+                             "whole, as in PartLabel=\"my #1\" (a comment needs a line of its own; of several values each "
+                             "writes such a sign as \\xHH, its code in hexadecimal digits): ", *p, *end, "");
         }
 
         quote = **p;
@@ -288,17 +292,19 @@ static int scan_value(const Line *l, char **p, char **end, PolicyFault *ret) {
                              "it begins with: ", *p, *end, "");
 
         if (close + 1 != *end)
-                return fault(ret, l->number, "Nothing may follow the closing quote; a value that has one kind of "
-                             "quotation mark in it stands in the other kind (there is no escaping with \"\\\"), a "
-                             "comment needs a line of its own: ", *p, *end, "");
+                return fault(ret, l->number, "Nothing may follow the closing quote: a value that has one kind of "
+                             "quotation mark in it stands in the other kind (or has it as \\x22 or \\x27), several values "
+                             "stand without quotes (with \\x20 for a blank in one), a comment needs a line of its own: ",
+                             *p, *end, "");
 
         (*p)++;
         *end = close;
+        *ret_quote = quote;
         return 0;
 }
 
 static int scan_assignment(PolicyScan *s, const Line *l, PolicyFault *ret) {
-        char *equals = memchr(l->p, '=', (size_t) (l->end - l->p)), *key_end, *value, *value_end;
+        char *equals = memchr(l->p, '=', (size_t) (l->end - l->p)), *key_end, *value, *value_end, quote;
         const PolicySection *section;
         int r;
 
@@ -323,7 +329,7 @@ static int scan_assignment(PolicyScan *s, const Line *l, PolicyFault *ret) {
         section = &s->sections[s->n_sections - 1];
         value_end = l->end;
 
-        r = scan_value(l, &value, &value_end, ret);
+        r = scan_value(l, &value, &value_end, &quote, ret);
         if (r < 0)
                 return r;
 
@@ -343,6 +349,7 @@ static int scan_assignment(PolicyScan *s, const Line *l, PolicyFault *ret) {
                 .section = section,
                 .key = l->p,
                 .value = value,
+                .quote = quote,
                 .line = l->number,
         };
         return 0;
@@ -409,8 +416,8 @@ int policy_scan(const char *data, size_t size, PolicyScan **ret, PolicyFault *re
         int r = 0;
 
         if (size == 0)
-                return fault(ret_fault, 0, "The file is empty: a policy needs [Match] and [Filter]; to switch a policy "
-                             "off, remove the file or make it a link to /dev/null.", NULL, NULL, "");
+                return fault(ret_fault, 0, "The file is empty: expected sections with keys, as in [Match]; to switch "
+                             "it off, remove the file or make it a link to /dev/null.", NULL, NULL, "");
 
         if (size > POLICY_FILE_SIZE_MAX)
                 return fault_with_line(ret_fault, 0, "The file is too large", ": a policy has at most ",

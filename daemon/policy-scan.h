@@ -23,6 +23,7 @@
 
 /* Why a file is refused. */
 typedef struct PolicyFault {
+        char *path;    /* of the file to blame; owned; NULL: of the one that was given */
         unsigned line; /* from 1; 0 if no one line is to blame */
         char *message; /* a sentence; owned; NULL if there is none */
 } PolicyFault;
@@ -38,6 +39,7 @@ typedef struct PolicyItem {
         const PolicySection *section; /* points into the scan */
         const char *key;              /* as written; points into the scan's text */
         const char *value;            /* without its quotes; points into the scan's text */
+        char quote;                   /* the mark that the value stood in; 0 none */
         unsigned line;                /* from 1 */
 } PolicyItem;
 

@@ -8,6 +8,69 @@
 #include "daemon/text.h"
 
 /**
+ * settings_new() - settings with the defaults: followed always, the delays of policy.h
+ * @ret: owned by the caller, settings_unref(); may be changed until it is shared
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int settings_new(Settings **ret) {
+        Settings *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+
+        s->n_refs = 1;
+        s->on = POLICY_ON_ALL;
+        s->retry_usec = POLICY_RETRY_USEC_DEFAULT;
+        s->timeout_usec = POLICY_TIMEOUT_USEC_DEFAULT;
+        *ret = s;
+        return 0;
+}
+
+/**
+ * settings_ref() - share settings
+ * @s: the settings or NULL
+ *
+ * Return: @s.
+ */
+Settings *settings_ref(const Settings *s) {
+        Settings *shared = (Settings *) s;
+
+        if (shared)
+                shared->n_refs++;
+
+        return shared;
+}
+
+/**
+ * settings_unref() - give up a share of settings
+ * @s: the settings or NULL; consumed
+ *
+ * Return: NULL.
+ */
+Settings *settings_unref(Settings *s) {
+        if (s && --s->n_refs == 0) {
+                free(s->options);
+                free(s);
+        }
+
+        return NULL;
+}
+
+/**
+ * settings_equal() - whether an attachment is made and kept alike by both
+ * @a: settings
+ * @b: settings
+ */
+bool settings_equal(const Settings *a, const Settings *b) {
+        return a == b ||
+               (a->on == b->on && a->refuse_change == b->refuse_change && a->ignore_conflict == b->ignore_conflict &&
+                a->retry_usec == b->retry_usec && a->timeout_usec == b->timeout_usec &&
+                str_equal(a->module, b->module) && a->options_size == b->options_size &&
+                (a->options_size == 0 || memcmp(a->options, b->options, a->options_size) == 0));
+}
+
+/**
  * policy_free() - release a policy
  * @p: the policy, half-built or NULL; consumed
  *
@@ -17,6 +80,14 @@ Policy *policy_free(Policy *p) {
         if (!p)
                 return NULL;
 
+        for (size_t i = 0; p->lines && i < p->n_lines; i++) {
+                free(p->lines[i].value);
+                free(p->lines[i].path);
+        }
+
+        match_unref(p->match);
+        settings_unref(p->settings);
+        free(p->lines);
         free(p->name);
         free(p->path);
         free(p);
@@ -24,23 +95,37 @@ Policy *policy_free(Policy *p) {
 }
 
 /**
- * policy_copy() - a copy that shares nothing with its original
+ * policy_copy() - a policy like another one
  * @p: the policy; borrowed
- * @ret: the copy; owned by the caller
+ * @ret: the copy, which shares the match and the settings; owned by the caller
  *
  * Return: 0, or -ENOMEM.
  */
 int policy_copy(const Policy *p, Policy **ret) {
-        Policy *c = malloc(sizeof(*c));
+        Policy *c = calloc(1, sizeof(*c));
+        bool ok;
 
         if (!c)
                 return -ENOMEM;
 
-        *c = *p;
+        memcpy(c->filter, p->filter, sizeof(c->filter));
+        c->match = match_ref(p->match);
+        c->settings = settings_ref(p->settings);
         c->name = strdup(p->name);
         c->path = strdup(p->path);
+        c->lines = p->n_lines > 0 ? calloc(p->n_lines, sizeof(*c->lines)) : NULL;
 
-        if (!c->name || !c->path) {
+        ok = c->name && c->path && (c->lines || p->n_lines == 0);
+
+        for (size_t i = 0; ok && i < p->n_lines; i++) {
+                c->lines[i] = p->lines[i];
+                c->lines[i].value = strdup(p->lines[i].value);
+                c->lines[i].path = strdup(p->lines[i].path);
+                c->n_lines++;
+                ok = c->lines[i].value && c->lines[i].path;
+        }
+
+        if (!ok) {
                 policy_free(c);
                 return -ENOMEM;
         }
@@ -73,6 +158,7 @@ PolicySet *policy_set_free(PolicySet *s) {
 
         for (size_t i = 0; i < s->n_errors; i++) {
                 free(s->errors[i].path);
+                free(s->errors[i].name);
                 free(s->errors[i].message);
         }
 
@@ -124,9 +210,38 @@ int policy_set_add(PolicySet *s, Policy *p) {
 }
 
 /**
- * policy_set_add_error() - note what is wrong with a file
+ * policy_set_note() - note what is wrong with a file
  * @s: the set
- * @path: the file; copied
+ * @e: what is wrong; its strings are copied
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int policy_set_note(PolicySet *s, const PolicyError *e) {
+        PolicyError *errors, copy = *e;
+
+        copy.path = strdup(e->path);
+        copy.name = e->name ? strdup(e->name) : NULL;
+        copy.message = strdup(e->message);
+        errors = realloc(s->errors, (s->n_errors + 1) * sizeof(*errors));
+
+        if (errors)
+                s->errors = errors;
+
+        if (!copy.path || (e->name && !copy.name) || !copy.message || !errors) {
+                free(copy.path);
+                free(copy.name);
+                free(copy.message);
+                return -ENOMEM;
+        }
+
+        errors[s->n_errors++] = copy;
+        return 0;
+}
+
+/**
+ * policy_set_add_error() - note what is wrong with the file of a policy
+ * @s: the set
+ * @path: the file; its last part is the policy's name; copied
  * @line: from 1; 0 if no one line is to blame
  * @message: a sentence; copied
  * @kept_last: whether the file's last good version stays in force
@@ -134,23 +249,15 @@ int policy_set_add(PolicySet *s, Policy *p) {
  * Return: 0, or -ENOMEM.
  */
 int policy_set_add_error(PolicySet *s, const char *path, unsigned line, const char *message, bool kept_last) {
-        PolicyError *errors, e = { .line = line, .kept_last = kept_last };
+        const char *slash = strrchr(path, '/');
 
-        e.path = strdup(path);
-        e.message = strdup(message);
-        errors = realloc(s->errors, (s->n_errors + 1) * sizeof(*errors));
-
-        if (errors)
-                s->errors = errors;
-
-        if (!e.path || !e.message || !errors) {
-                free(e.path);
-                free(e.message);
-                return -ENOMEM;
-        }
-
-        errors[s->n_errors++] = e;
-        return 0;
+        return policy_set_note(s, &(PolicyError) {
+                .path = (char *) path,
+                .name = (char *) (slash ? slash + 1 : path),
+                .line = line,
+                .message = (char *) message,
+                .kept_last = kept_last,
+        });
 }
 
 /**

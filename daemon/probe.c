@@ -40,7 +40,7 @@ void probe_begin(Manager *m, const Now *now, uint64_t *wake_at_usec) {
         if (!d)
                 return;
 
-        world_fill_request(&m->world, d, NULL, JOB_PROBE, &request);
+        world_fill_request(&m->world, (Device) { d, NULL }, JOB_PROBE, &request);
         m->probe_job = d->job = request.id;
         d->job_began_at = d->n_events;
         m->probe_disk = d->uid;
@@ -66,6 +66,7 @@ void probe_done(Manager *m, const JobReply *reply) {
         }
 
         m->world.interface = reply->interface;
+        world_touch_all(&m->world);
         m->counts_changed = true;
 
         if (reply->interface == KERNEL_INTERFACE_NONE)

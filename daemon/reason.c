@@ -24,9 +24,9 @@ static void add_identity(Text *t, const Match *m) {
 }
 
 static void add_holder(Text *t, const Holder *h) {
-        if (h->partition) {
+        if (h->partition || !h->entry) {
                 text_add(t, "/dev/");
-                text_add(t, h->partition->name);
+                text_add(t, device_name(holder_device(h)));
                 return;
         }
 
@@ -36,11 +36,19 @@ static void add_holder(Text *t, const Holder *h) {
         text_add(t, h->disk->name);
 }
 
-static void add_holders(Text *t, const Holder *holders, size_t n_holders) {
-        for (size_t i = 0; i < n_holders; i++) {
+static void add_holders(Text *t, const Holders *holders) {
+        size_t n = holders->n_items < HOLDERS_MAX ? holders->n_items : HOLDERS_MAX;
+
+        for (size_t i = 0; i < n; i++) {
                 if (i > 0)
-                        text_add(t, i + 1 == n_holders ? " and " : ", ");
-                add_holder(t, &holders[i]);
+                        text_add(t, i + 1 == holders->n_items ? " and " : ", ");
+                add_holder(t, &holders->items[i]);
+        }
+
+        if (n < holders->n_items) {
+                text_add(t, " and ");
+                text_add_u64(t, holders->n_items - n);
+                text_add(t, " more");
         }
 }
 
@@ -63,13 +71,14 @@ char *reason_absent(const Attachment *a, const Holder *ignored) {
         if (ignored) {
                 add_holder(&t, ignored);
                 text_add(&t, " has ");
-                add_identity(&t, &a->match);
+                add_identity(&t, a->match);
                 text_add(&t, ", but is left alone: ");
-                text_add(&t, ignored->partition && ignored->partition->ignored[0] ?
-                         ignored->partition->ignored : ignored->disk->ignored);
+                text_add(&t, ignored->partition && ignored->partition->ignored[0] ? ignored->partition->ignored :
+                         ignored->disk->ignored[0] ? ignored->disk->ignored :
+                         "udev does not call it ready; it may have no medium");
         } else {
-                text_add(&t, "no partition with ");
-                add_identity(&t, &a->match);
+                text_add(&t, match_wants_partition(a->match) ? "no partition with " : "no device with ");
+                add_identity(&t, a->match);
                 text_add(&t, " is present; it is attached when one comes");
         }
 
@@ -79,10 +88,9 @@ char *reason_absent(const Attachment *a, const Holder *ignored) {
 /**
  * reason_attached() - all is well, but say if a clone is there too
  * @a: the attachment, on its device
- * @holders: all that claim the identity, @n_holders elements; the device itself may be among them
- * @n_holders: their number
+ * @holders: all that claim the identity; the device itself may be among them
  */
-char *reason_attached(const Attachment *a, const Holder *holders, size_t n_holders) {
+char *reason_attached(const Attachment *a, const Holders *holders) {
         Text t = TEXT_INIT;
         bool clone = false;
 
@@ -91,12 +99,12 @@ char *reason_attached(const Attachment *a, const Holder *holders, size_t n_holde
         text_add(&t, " is on /dev/");
         text_add(&t, a->device);
 
-        for (size_t i = 0; i < n_holders; i++) {
-                if (holders[i].partition && holders[i].partition->uid == a->device_uid)
+        for (size_t i = 0; i < holders->n_items && i < HOLDERS_MAX; i++) {
+                if (device_uid(holder_device(&holders->items[i])) == a->device_uid)
                         continue;
 
                 text_add(&t, clone ? ", " : "; a clone gets none: ");
-                add_holder(&t, &holders[i]);
+                add_holder(&t, &holders->items[i]);
                 clone = true;
         }
 
@@ -106,17 +114,98 @@ char *reason_attached(const Attachment *a, const Holder *holders, size_t n_holde
 /**
  * reason_ambiguous() - several have the identity, so none gets the filter
  * @a: the attachment
- * @holders: @n_holders elements, at least 2
- * @n_holders: their number
+ * @holders: at least 2
  */
-char *reason_ambiguous(const Attachment *a, const Holder *holders, size_t n_holders) {
+char *reason_ambiguous(const Attachment *a, const Holders *holders) {
         Text t = TEXT_INIT;
 
-        add_holders(&t, holders, n_holders);
+        add_holders(&t, holders);
         text_add(&t, " have ");
-        add_identity(&t, &a->match);
+        add_identity(&t, a->match);
         text_add(&t, "; none gets the filter until all but one are gone or have another identity"
-                     " (sfdisk --part-uuid gives one)");
+                     " (sfdisk --part-uuid gives one), or an administrator chooses one");
+        return finish(&t);
+}
+
+/**
+ * reason_held() - another attachment of the same filter is held off the device
+ * @held: that attachment
+ */
+char *reason_held(const Attachment *held) {
+        Text t = TEXT_INIT;
+
+        text_add(&t, "an administrator detached the filter from this device (");
+        add_identity(&t, held->match);
+        text_add(&t, "); it stays so until it is attached by hand");
+        return finish(&t);
+}
+
+/**
+ * reason_noted() - the filter may be on by an earlier word
+ * @a: the attachment
+ * @d: the device
+ */
+char *reason_noted(const Attachment *a, Device d) {
+        Text t = TEXT_INIT;
+
+        text_add(&t, a->recorded_since_usec ? "filter " : "whether filter ");
+        text_add(&t, a->filter);
+        text_add(&t, a->recorded_since_usec ? " was on /dev/" : " is on /dev/");
+        text_add(&t, device_name(d));
+        text_add(&t, a->recorded_since_usec ? " when the daemon was there last; the kernel is asked whether it still is" :
+                                              " is not known; the kernel is asked");
+        if (d.disk->stuck)
+                text_add(&t, ", but the disk does not answer; see the kernel's log");
+        return finish(&t);
+}
+
+/**
+ * reason_left() - the medium was changed under the filter
+ * @a: the attachment
+ * @d: the device, whose filter is to be taken off
+ */
+char *reason_left(const Attachment *a, Device d) {
+        Text t = TEXT_INIT;
+
+        text_add(&t, "filter ");
+        text_add(&t, a->filter);
+        text_add(&t, " is on /dev/");
+        text_add(&t, device_name(d));
+        text_add(&t, ", where it does not belong any more; it is taken off");
+        return finish(&t);
+}
+
+/**
+ * reason_not_followed() - On= does not name this kind of return
+ * @on: one of POLICY_ON_*
+ */
+char *reason_not_followed(unsigned on) {
+        Text t = TEXT_INIT;
+
+        text_add(&t, "the device is there, but On= of the policy does not name ");
+        text_add(&t, on == POLICY_ON_RESCAN ? "rescan" : on == POLICY_ON_HOTPLUG ? "hotplug" : "boot");
+        text_add(&t, "; attach it by hand, or add the word and reload");
+        return finish(&t);
+}
+
+/**
+ * reason_changed() - the device is not quite what it was, and the policy says to refuse that
+ * @a: the attachment
+ * @what: the name of what changed
+ * @before: its value in the fingerprint
+ * @now: its value now; may be ""
+ */
+char *reason_changed(const Attachment *a, const char *what, const char *before, const char *now) {
+        Text t = TEXT_INIT;
+
+        add_identity(&t, a->match);
+        text_add(&t, " is back, but its ");
+        text_add(&t, what);
+        text_add(&t, " was ");
+        text_add(&t, before);
+        text_add(&t, " and is ");
+        text_add(&t, now[0] ? now : "not known");
+        text_add(&t, " now, and OnChange=refuse; attach it by hand if that is right");
         return finish(&t);
 }
 
@@ -126,6 +215,13 @@ char *reason_ambiguous(const Attachment *a, const Holder *holders, size_t n_hold
  */
 char *reason_reading(const Disk *d) {
         Text t = TEXT_INIT;
+
+        if (!d->dirty && !d->stuck) {
+                text_add(&t, "udev has not said yet what /dev/");
+                text_add(&t, d->name);
+                text_add(&t, " contains, or that it is ready");
+                return finish(&t);
+        }
 
         text_add(&t, "the partition table of /dev/");
         text_add(&t, d->name);
@@ -177,9 +273,9 @@ char *reason_first_policy(const Attachment *first) {
         if (first->policy_path) {
                 text_add(&t, "policy ");
                 text_add(&t, first->policy_path);
-                text_add(&t, " comes first for this partition");
+                text_add(&t, " comes first for this device");
         } else
-                text_add(&t, "an attachment made at run time comes first for this partition");
+                text_add(&t, "an attachment made at run time comes first for this device");
 
         text_add(&t, " and wants filter ");
         text_add(&t, first->filter);
@@ -218,7 +314,8 @@ char *reason_outcome(const Attachment *a, const JobReply *reply) {
                 break;
 
         case JOB_MISMATCH:
-                text_add(&t, " is not the partition that the table on the disk describes");
+                text_add(&t, match_wants_partition(a->match) ? " is not the partition that the table on the disk describes" :
+                                                              " is not the device that was meant");
                 if (reply->message[0]) {
                         text_add(&t, " (");
                         text_add(&t, reply->message);
@@ -229,7 +326,7 @@ char *reason_outcome(const Attachment *a, const JobReply *reply) {
 
         case JOB_DUPLICATE:
                 text_add(&t, " is not the only partition in its table with ");
-                add_identity(&t, &a->match);
+                add_identity(&t, a->match);
                 text_add(&t, "; none gets the filter until the others have another identity");
                 break;
 

@@ -2,29 +2,44 @@
 
 /* ATTACH: a wish, kept as an attachment; the plan makes it true, and the caller waits for that. */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/log.h"
 #include "daemon/reason.h"
 #include "daemon/request.h"
 #include "daemon/text.h"
 
+/* Of all kinds; a policy may still make more. */
+#define ATTACHMENTS_MAX 4096
+
 /* The attachment that a caller wishes for: one that is there, or a new one. */
-static RequestError wish(Manager *m, Request *r, const Partition *p, Attachment **ret) {
-        Attachment *a = world_find_attachment(&m->world, r->filter, p);
-        const Entry *e = disk_get_entry(p->disk, p->partno);
-        Match match = { 0 };
+static RequestError wish(Manager *m, Request *r, Device d, Attachment **ret) {
+        Attachment *a = world_find_attachment(&m->world, r->filter, d);
+        Match *match;
+        MatchKey pin;
+        Facts f;
+        int error;
 
         if (a) {
                 *ret = a;
                 return REQUEST_OK;
         }
 
-        if (!e || !e->uuid[0])
+        device_facts(d, &f);
+        if (!facts_find_pin(&f, &pin))
                 return REQUEST_E_NO_IDENTITY;
 
-        memcpy(match.part_uuid, e->uuid, sizeof(match.part_uuid));
-        if (attachment_new(r->filter, &match, ATTACHMENT_SOURCE_RUNTIME, &a) < 0)
+        if (m->world.attachments.n_items >= ATTACHMENTS_MAX)
+                return REQUEST_E_LIMIT;
+
+        if (match_new_one(pin, f.values[pin], &match) < 0)
+                return REQUEST_E_FAILED;
+
+        error = attachment_new(r->filter, match, ATTACHMENT_SOURCE_RUNTIME, &a);
+        match_unref(match);
+        if (error < 0)
                 return REQUEST_E_FAILED;
 
         if (attachment_set_add(&m->world.attachments, a) < 0) {
@@ -37,54 +52,29 @@ static RequestError wish(Manager *m, Request *r, const Partition *p, Attachment 
         return REQUEST_OK;
 }
 
-/**
- * manager_attach() - an administrator wants a filter on a partition, from now on
- * @m: the manager
- * @subject: from manager_resolve()
- * @filter: its name, any content
- * @done: called once: when it is attached, or why it is not
- * @userdata: for @done
- *
- * A hold on it is dropped. If the filter cannot be attached, what was not wanted before is not
- * wanted afterwards either.
- */
-void manager_attach(Manager *m, const Subject *subject, const char *filter, RequestDone done, void *userdata) {
-        Attachment *a = NULL;
-        RequestError error;
-        Partition *p;
-        Request *r;
+static void refuse_wish(Manager *m, Request *r, RequestError error) {
+        switch (error) {
 
-        r = request_new(m, JOB_ATTACH, subject, filter, done, userdata);
-        if (!r)
-                return;
+        case REQUEST_E_NO_IDENTITY:
+                request_finish(m, r, error, "the device has nothing to recognise it by when it comes back; give it a partition"
+                               " table with UUIDs (GPT, or MBR with a disk id)");
+                break;
 
-        p = request_partition(m, r);
-        if (!p)
-                return;
+        case REQUEST_E_LIMIT:
+                request_finish(m, r, error, "there are too many attachments already; forget some that nobody needs");
+                break;
 
-        error = wish(m, r, p, &a);
-        if (error == REQUEST_E_NO_IDENTITY) {
-                request_finish(m, r, error, "the partition has no UUID, so it could not be recognised when it comes back; give it"
-                       " a partition table with UUIDs (GPT, or MBR with a disk id)");
-                return;
-        }
-        if (error != REQUEST_OK) {
+        default:
                 request_finish(m, r, error, "there is no memory for another attachment");
-                return;
         }
+}
 
-        if (a->on_device && a->device_uid != p->uid) {
-                request_finish(m, r, REQUEST_E_AMBIGUOUS, "another partition with the same identity has the filter; give this one"
-                       " another UUID first (sfdisk --part-uuid)");
-                return;
-        }
+/* An administrator's word: nothing of what held it off before counts any more. */
+static void attachment_ask(Manager *m, Attachment *a, const AttachOptions *options, Device d) {
+        if (a->held || a->orphaned)
+                attachment_changed(a, ATTACHMENT_CHANGED_RECORD | ATTACHMENT_CHANGED_STATE);
 
-        r->was_held = a->held;
-        if (a->held || a->orphaned) {
-                a->held = false;
-                a->changed |= ATTACHMENT_CHANGED_RECORD | ATTACHMENT_CHANGED_STATE;
-        }
-
+        a->held = false;
         if (a->orphaned)
                 attachment_leave_policy(a);
 
@@ -92,10 +82,74 @@ void manager_attach(Manager *m, const Subject *subject, const char *filter, Requ
         if (!a->on_device && !a->job)
                 attachment_set_state(a, ATTACHMENT_WAITING, reason_plain("an administrator asked for it"));
 
+        a->asked_now = !a->on_device;
+        a->chosen_uid = options->choose ? device_uid(d) : 0;
         a->retry_at_usec = 0;
-        (void) str_copy(r->attachment, sizeof(r->attachment), a->id);
+        world_touch_rivals(&m->world, a);
+}
 
+/**
+ * manager_attach() - an administrator wants a filter on a device, from now on
+ * @m: the manager
+ * @subject: from manager_resolve()
+ * @filter: its name, any content
+ * @options: what else is wanted; copied
+ * @done: called once: when it is attached, or why it is not
+ * @userdata: for @done
+ *
+ * A hold on it is dropped. If the filter cannot be attached, what was not wanted before is not
+ * wanted afterwards either.
+ */
+void manager_attach(Manager *m, const Subject *subject, const char *filter, const AttachOptions *options, RequestDone done,
+                    void *userdata) {
+        Attachment *a = NULL;
+        RequestError error;
+        Request *r;
+        Device d;
+
+        r = request_new(m, JOB_ATTACH, subject, filter, done, userdata);
+        if (!r)
+                return;
+
+        d = request_device(m, r);
+        if (!d.disk)
+                return;
+
+        error = wish(m, r, d, &a);
+        if (error != REQUEST_OK) {
+                refuse_wish(m, r, error);
+                return;
+        }
+
+        if (a->on_device && a->device_uid != device_uid(d)) {
+                request_finish(m, r, REQUEST_E_AMBIGUOUS, "another device with the same identity has the filter; give this one"
+                       " another UUID first (sfdisk --part-uuid)");
+                return;
+        }
+
+        r->was_held = a->held;
+        r->persistent = options->persistent;
+        attachment_ask(m, a, options, d);
+        (void) str_copy(r->attachment, sizeof(r->attachment), a->id);
         manager_schedule(m);
+}
+
+/* Writes the policy that wants the same, and puts it in force; the attachment is its then. */
+static int make_persistent(Manager *m, const Attachment *a) {
+        char name[ATTACHMENT_ID_SIZE + 8], *path = NULL;
+        Policy policy = { .name = name, .match = a->match, .settings = a->settings };
+        int r;
+
+        (void) snprintf(name, sizeof(name), "50-%s.conf", a->id);
+        (void) str_copy(policy.filter, sizeof(policy.filter), a->filter);
+
+        r = m->ops.save_policy(&policy, &path, m->ops.outside);
+        if (r < 0)
+                return r;
+
+        log_line(LOG_NOTICE, "%s: %s written, so that it is attached after the next boot too", a->id, path);
+        free(path);
+        return manager_reload(m);
 }
 
 /* What the state of an attachment means to somebody who waits for it; REQUEST_OK: keep waiting. */
@@ -118,6 +172,30 @@ static RequestError state_to_error(const Attachment *a) {
         }
 }
 
+static void attach_answer(Manager *m, Request *r, const Attachment *a) {
+        const RequestAnswer ok = { .attachment = a };
+        char message[512];
+        int error = 0;
+
+        if (a->device_uid != r->subject.uid) {
+                request_finish(m, r, REQUEST_E_STALE, "the device changed while it was attached; look at the attachment");
+                return;
+        }
+
+        if (r->persistent && a->source == ATTACHMENT_SOURCE_RUNTIME)
+                error = make_persistent(m, a);
+
+        if (error < 0) {
+                (void) snprintf(message, sizeof(message), "the filter is on, but no policy could be written for it: %s; until the"
+                                " next boot it comes back by itself", strerror(-error));
+                request_finish(m, r, REQUEST_E_FAILED, message);
+                return;
+        }
+
+        r->done(&ok, r->userdata);
+        request_free(m, r);
+}
+
 /**
  * attach_check() - answer a request whose wish has come true or cannot
  * @m: the manager; the plan has run
@@ -134,13 +212,7 @@ void attach_check(Manager *m, Request *r, uint64_t *wake_at_usec) {
         }
 
         if (a->on_device) {
-                const RequestAnswer ok = { .attachment = a };
-
-                if (a->device_uid == r->subject.uid)
-                        r->done(&ok, r->userdata);
-                else
-                        request_answer(r, REQUEST_E_STALE, "the device changed while it was attached; look at the attachment");
-                request_free(m, r);
+                attach_answer(m, r, a);
                 return;
         }
 
@@ -162,10 +234,13 @@ void attach_check(Manager *m, Request *r, uint64_t *wake_at_usec) {
         }
 
         /* who is told that it failed relies on the hold: it is there again before, on disk too */
+        a->asked_now = false;
+        a->chosen_uid = 0;
+        world_touch_rivals(&m->world, a);
+        manager_schedule(m);
         if (r->was_held) {
                 a->held = true;
                 manager_save(m, a);
-                manager_schedule(m);
         }
 
         request_answer(r, error, a->reason);

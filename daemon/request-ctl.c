@@ -66,7 +66,7 @@ void manager_ctl(Manager *m, const Subject *subject, const char *filter, uint32_
                  size_t payload_size, const RequestBuffer *buffers, size_t n_buffers, RequestDone done, void *userdata) {
         Request *r = request_new(m, JOB_CTL, subject, filter, done, userdata);
 
-        if (!r || !request_partition(m, r))
+        if (!r || !request_device(m, r).disk)
                 return;
 
         r->cmd = cmd;
@@ -122,7 +122,7 @@ static void note_foreign_detach(Manager *m, const Request *r) {
                 Attachment *a = m->world.attachments.items[i];
 
                 if (a->device_uid == r->subject.uid && str_equal(a->filter, r->filter))
-                        attachment_lost(a, "foreign-detach", &now);
+                        attachment_lost(a, "foreign-detach", a->seen_usec, &now);
         }
 }
 

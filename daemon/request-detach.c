@@ -22,43 +22,46 @@
 void manager_detach(Manager *m, const Subject *subject, const char *filter, RequestDone done, void *userdata) {
         Request *r = request_new(m, JOB_DETACH, subject, filter, done, userdata);
 
-        if (r && request_partition(m, r))
+        if (r && request_device(m, r).disk)
                 manager_schedule(m);
 }
 
-/* Whether a detach on a partition is about an attachment: a clone of where it is, is not. */
-static bool is_about(const Attachment *a, const Request *r, const Partition *p) {
-        const Entry *e = disk_get_entry(p->disk, p->partno);
-
+/* Whether a detach on a device is about an attachment: a clone of where it is, is not. */
+static bool is_about(const Attachment *a, const Request *r, Device d, const Facts *f) {
         if (!str_equal(a->filter, r->filter))
                 return false;
 
         if (a->on_device)
-                return a->device_uid == p->uid;
+                return a->device_uid == device_uid(d);
 
-        /* on another partition, as an earlier daemon noted */
-        if (a->recorded_since_usec && a->fingerprint.object && a->fingerprint.object != p->object)
+        /* on another device, as an earlier daemon noted */
+        if (a->noted_object && a->noted_object != device_object(d))
                 return false;
 
-        return e && match_entry(&a->match, e);
+        return match_facts(a->match, f);
 }
 
 /**
  * detach_begin() - before the kernel is asked: hold off all that want the filter there, on disk too
  * @m: the manager
  * @r: the request; its job is known
- * @p: its partition
+ * @d: its device
  */
-void detach_begin(Manager *m, Request *r, const Partition *p) {
+void detach_begin(Manager *m, Request *r, Device d) {
+        Facts f;
+
+        device_facts(d, &f);
+
         for (size_t i = 0; i < m->world.attachments.n_items; i++) {
                 Attachment *a = m->world.attachments.items[i];
 
-                if (!is_about(a, r, p))
+                if (!is_about(a, r, d, &f))
                         continue;
 
                 a->was_held = a->held;
                 a->held = true;
                 a->hold_job = r->job;
+                world_touch_rivals(&m->world, a);
                 manager_save(m, a);
         }
 }
@@ -66,16 +69,22 @@ void detach_begin(Manager *m, Request *r, const Partition *p) {
 /* What the outcome means to one attachment that is held off for it. */
 static void attachment_detach_done(Manager *m, Attachment *a, JobOutcome outcome) {
         Now now = manager_now(m);
+        uint64_t object;
 
         a->hold_job = 0;
-        a->changed |= ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_RECORD;
+        world_touch_rivals(&m->world, a);
+        attachment_changed(a, ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_RECORD);
 
         switch (outcome) {
 
         case JOB_OK:
         case JOB_NOT_ATTACHED:
-                attachment_lost(a, outcome == JOB_OK ? "detached" : "foreign-detach", &now);
-                attachment_lost_unseen(a, &now); /* on by an earlier daemon's word only */
+                if (outcome == JOB_OK)
+                        attachment_lost(a, "detached", 0, &now);
+                else
+                        attachment_lost(a, "foreign-detach", a->seen_usec, &now);
+                attachment_lost_unseen(a, "daemon-not-running", &now); /* on by an earlier daemon's word only */
+                a->left_object = 0;
                 a->asked = false;
                 if (a->orphaned)
                         a->held = false;
@@ -84,14 +93,17 @@ static void attachment_detach_done(Manager *m, Attachment *a, JobOutcome outcome
                 break;
 
         case JOB_DIED:
-                /* it may be off or on: tracking is not known to be intact, and the hold stays */
-                attachment_lost(a, "unknown", &now);
-                attachment_lost_unseen(a, &now);
+                /* It may be off or on: tracking is not known to be intact, the hold stays, and the plan takes the
+                 * filter off if it is on still. */
+                object = a->on_device ? a->fingerprint.object : a->noted_object;
+                attachment_lost(a, "unknown", 0, &now);
+                attachment_lost_unseen(a, "unknown", &now);
+                a->left_object = object;
                 break;
 
         case JOB_CONFLICT:
-                attachment_lost(a, "foreign-detach", &now);
-                attachment_lost_unseen(a, &now);
+                attachment_lost(a, "foreign-detach", a->seen_usec, &now);
+                attachment_lost_unseen(a, "daemon-not-running", &now);
                 a->held = a->was_held;
                 break;
 
@@ -146,7 +158,7 @@ void detach_done(Manager *m, Request *r, const JobReply *reply) {
 
         case JOB_DIED:
                 request_end(r, REQUEST_E_TIMED_OUT, "the worker ended before it answered, so whether the filter is off is"
-                            " unknown; detach it again");
+                            " unknown; it is tried again until it is");
                 break;
 
         default:

@@ -133,35 +133,60 @@ Request *request_new(Manager *m, JobKind kind, const Subject *subject, const cha
 }
 
 /**
- * request_partition() - the partition that was meant, if it is still the same
+ * request_device() - the device that was meant, if it is still the same
  * @m: the manager
  * @r: the request; answered and consumed if not
  *
- * Return: borrowed until the next event; NULL if the request is gone.
+ * Return: borrowed until the next event; its disk is NULL if the request is gone.
  */
-Partition *request_partition(Manager *m, Request *r) {
-        Partition *p = device_set_get_partition_by_uid(&m->world.devices, r->subject.uid);
+Device request_device(Manager *m, Request *r) {
+        Device d = device_set_get_by_uid(&m->world.devices, r->subject.uid);
 
-        if (!p) {
+        if (!d.disk) {
                 request_finish(m, r, REQUEST_E_STALE, "the device went away, or was read again, since it was named; ask again");
-                return NULL;
+                return (Device) { 0 };
         }
 
         if (m->world.interface == KERNEL_INTERFACE_NONE) {
                 request_finish(m, r, REQUEST_E_UNSUPPORTED, "this kernel has no block device filters; boot one that has");
-                return NULL;
+                return (Device) { 0 };
         }
 
-        if (p->ignored[0] || p->disk->ignored[0]) {
+        if (device_ignored(d)[0]) {
                 char message[256];
 
                 (void) snprintf(message, sizeof(message), "/dev/%s is left alone: %s; name the device that it is a part of",
-                                p->name, p->ignored[0] ? p->ignored : p->disk->ignored);
+                                device_name(d), device_ignored(d));
                 request_finish(m, r, REQUEST_E_INVALID, message);
-                return NULL;
+                return (Device) { 0 };
         }
 
-        return p;
+        return d;
+}
+
+/* What a device is recognised by, as a line. Too long a label is cut: it is shown and compared, not parsed. */
+static void describe(const Facts *f, char *ret, size_t size) {
+        Term terms[3];
+        size_t n = 0;
+        char *s = NULL;
+        MatchKey pin;
+        Match *m;
+
+        ret[0] = 0;
+
+        if (facts_find_pin(f, &pin))
+                terms[n++] = (Term) { .key = pin, .value = f->values[pin] };
+        if (f->values[MATCH_PART_LABEL] && f->values[MATCH_PART_LABEL][0])
+                terms[n++] = (Term) { .key = MATCH_PART_LABEL, .value = f->values[MATCH_PART_LABEL] };
+
+        if (match_new(terms, n, &m) < 0)
+                return;
+
+        if (match_to_string(m, &s) >= 0)
+                (void) snprintf(ret, size, "%s", s);
+
+        free(s);
+        match_unref(m);
 }
 
 /**
@@ -175,24 +200,19 @@ Partition *request_partition(Manager *m, Request *r) {
  */
 RequestError manager_resolve(Manager *m, const char *device, Subject *ret, char **ret_message) {
         RequestError error;
-        const Entry *e;
-        Partition *p;
+        Facts f;
+        Device d;
 
         *ret_message = NULL;
-        error = resolve_device(&m->world.devices, device, &p, ret_message);
+        error = resolve_device(&m->world.devices, device, &d, ret_message);
         if (error != REQUEST_OK)
                 return error;
 
-        *ret = (Subject) { .uid = p->uid };
-        (void) str_copy(ret->device, sizeof(ret->device), p->name);
-        (void) str_copy(ret->disk, sizeof(ret->disk), p->disk->name);
-
-        e = disk_get_entry(p->disk, p->partno);
-        if (e) {
-                memcpy(ret->identity.part_uuid, e->uuid, sizeof(e->uuid));
-                memcpy(ret->identity.part_label, e->label, sizeof(e->label));
-        }
-
+        *ret = (Subject) { .uid = device_uid(d) };
+        (void) str_copy(ret->device, sizeof(ret->device), device_name(d));
+        (void) str_copy(ret->disk, sizeof(ret->disk), d.disk->name);
+        device_facts(d, &f);
+        describe(&f, ret->identity, sizeof(ret->identity));
         return REQUEST_OK;
 }
 
@@ -204,9 +224,9 @@ RequestError manager_resolve(Manager *m, const char *device, Subject *ret, char 
  * Return: borrowed until the event loop goes on; NULL if there is none.
  */
 const Attachment *manager_find_attachment(Manager *m, const Subject *subject) {
-        const Partition *p = device_set_get_partition_by_uid(&m->world.devices, subject->uid);
+        Device d = device_set_get_by_uid(&m->world.devices, subject->uid);
 
-        return p ? world_find_attachment(&m->world, NULL, p) : NULL;
+        return d.disk ? world_find_attachment(&m->world, NULL, d) : NULL;
 }
 
 /**
@@ -216,18 +236,18 @@ const Attachment *manager_find_attachment(Manager *m, const Subject *subject) {
 void requests_begin_jobs(Manager *m) {
         for (Request *r = m->requests, *next; r; r = next) {
                 JobRequest job;
-                Partition *p;
+                Device d;
                 int memfd;
 
                 next = r->next;
                 if (r->kind == JOB_ATTACH || r->job || r->ended)
                         continue;
 
-                p = request_partition(m, r);
-                if (!p || (p->disk->job && !p->disk->stuck))
+                d = request_device(m, r);
+                if (!d.disk || (d.disk->job && !d.disk->stuck))
                         continue;
 
-                if (p->disk->stuck) {
+                if (d.disk->stuck) {
                         request_finish(m, r, REQUEST_E_STUCK, "the disk does not answer an earlier job; see the kernel's log");
                         continue;
                 }
@@ -235,16 +255,16 @@ void requests_begin_jobs(Manager *m) {
                 if (m->world.interface == KERNEL_INTERFACE_UNKNOWN)
                         continue;
 
-                world_fill_request(&m->world, p->disk, p, r->kind, &job);
+                world_fill_request(&m->world, d, r->kind, &job);
                 job.cmd = r->cmd;
                 job.payload_size = (uint32_t) r->payload_size;
                 job.n_buffers = (uint32_t) r->n_buffers;
                 (void) str_copy(job.filter, sizeof(job.filter), r->filter);
 
-                r->job = p->disk->job = job.id;
+                r->job = d.disk->job = job.id;
                 if (r->kind == JOB_DETACH)
-                        detach_begin(m, r, p);
-                p->disk->job_began_at = p->disk->n_events;
+                        detach_begin(m, r, d);
+                d.disk->job_began_at = d.disk->n_events;
                 memfd = r->memfd;
                 r->memfd = -EBADF;
                 manager_submit(m, &job, memfd);

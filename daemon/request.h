@@ -23,6 +23,7 @@ struct Request {
         char *message;                       /* DETACH, once ended; NULL if REQUEST_OK */
         bool answered;                       /* the caller has an answer; the job goes on */
         bool was_held;                       /* ATTACH: before it was asked for */
+        bool persistent;                     /* ATTACH: it becomes a policy */
         uint32_t cmd;
         size_t payload_size;
         size_t n_buffers;
@@ -38,9 +39,9 @@ void request_free(Manager *m, Request *r);
 void request_answer(Request *r, RequestError error, const char *message);
 void request_end(Request *r, RequestError error, const char *message);
 void request_finish(Manager *m, Request *r, RequestError error, const char *message);
-Partition *request_partition(Manager *m, Request *r);
+Device request_device(Manager *m, Request *r);
 
 void attach_check(Manager *m, Request *r, uint64_t *wake_at_usec);
-void detach_begin(Manager *m, Request *r, const Partition *p);
+void detach_begin(Manager *m, Request *r, Device d);
 void detach_done(Manager *m, Request *r, const JobReply *reply);
 void ctl_done(Manager *m, Request *r, const JobReply *reply, int memfd);

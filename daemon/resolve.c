@@ -7,7 +7,9 @@
 #include "daemon/text.h"
 
 typedef struct Search {
-        Match match;      /* by table entry, if not empty */
+        bool by_value;    /* by what is known of it */
+        MatchKey key;
+        char value[FACT_SIZE];
         const char *link; /* else by this link of udev's */
 } Search;
 
@@ -17,13 +19,15 @@ static const char *after(const char *s, const char *prefix) {
         return strncmp(s, prefix, n) == 0 ? s + n : NULL;
 }
 
-static bool fits(const Search *search, const Partition *p) {
-        const Entry *e = disk_get_entry(p->disk, p->partno);
-        const char *s = p->links;
+static bool fits(const Search *search, Device d) {
+        const char *s = device_links(d);
         size_t n;
+        Facts f;
 
-        if (!search->link)
-                return e && match_entry(&search->match, e);
+        if (search->by_value) {
+                device_facts(d, &f);
+                return f.values[search->key] && str_equal(f.values[search->key], search->value);
+        }
 
         n = strlen(search->link);
         while (s && *s) {
@@ -62,34 +66,34 @@ static RequestError tell(Text *t, char **ret_message, RequestError error) {
         return error;
 }
 
-static RequestError find_one(const DeviceSet *devices, const Search *search, const char *name, Partition **ret,
+static RequestError find_one(const DeviceSet *devices, const Search *search, const char *name, Device *ret,
                              char **ret_message) {
-        Partition *found = NULL;
+        Device found = { 0 };
         Text t = TEXT_INIT;
 
         for (size_t i = 0; i < devices->n_disks; i++)
-                for (size_t j = 0; j < devices->disks[i]->n_partitions; j++) {
-                        Partition *p = devices->disks[i]->partitions[j];
+                for (size_t j = 0; j <= devices->disks[i]->n_partitions; j++) {
+                        Device d = { devices->disks[i], j > 0 ? devices->disks[i]->partitions[j - 1] : NULL };
 
-                        if (!fits(search, p))
+                        if (!fits(search, d))
                                 continue;
 
-                        if (found) {
+                        if (found.disk) {
                                 text_add(&t, "/dev/");
-                                text_add(&t, found->name);
+                                text_add(&t, device_name(found));
                                 text_add(&t, " and /dev/");
-                                text_add(&t, p->name);
+                                text_add(&t, device_name(d));
                                 text_add(&t, " both answer to ");
                                 text_add(&t, name);
                                 text_add(&t, "; name the one that is meant by its path");
                                 return tell(&t, ret_message, REQUEST_E_AMBIGUOUS);
                         }
 
-                        found = p;
+                        found = d;
                 }
 
-        if (!found) {
-                text_add(&t, "no partition that is present answers to ");
+        if (!found.disk) {
+                text_add(&t, "no device that is present answers to ");
                 text_add(&t, name);
                 text_add(&t, "; lsblk -o PATH,PARTUUID,PARTLABEL shows what there is");
                 return tell(&t, ret_message, REQUEST_E_NO_SUCH_DEVICE);
@@ -100,17 +104,17 @@ static RequestError find_one(const DeviceSet *devices, const Search *search, con
 }
 
 /**
- * resolve_device() - the partition that a caller means
+ * resolve_device() - the device that a caller means
  * @devices: what is there
  * @name: "/dev/NAME", a link below /dev/disk, "PARTUUID=", "PARTLABEL=", "UUID=" or "LABEL=" as in
  *        fstab; any content
  * @ret: borrowed until the next event; written only on success
  * @ret_message: on failure a sentence, owned by the caller; NULL if there is no memory for it
  *
- * Return: REQUEST_OK, REQUEST_E_INVALID (no such form), REQUEST_E_NO_SUCH_DEVICE,
- * REQUEST_E_NO_IDENTITY (a whole disk) or REQUEST_E_AMBIGUOUS (several answer to it).
+ * Return: REQUEST_OK, REQUEST_E_INVALID (no such form), REQUEST_E_NO_SUCH_DEVICE or
+ * REQUEST_E_AMBIGUOUS (several answer to it).
  */
-RequestError resolve_device(const DeviceSet *devices, const char *name, Partition **ret, char **ret_message) {
+RequestError resolve_device(const DeviceSet *devices, const char *name, Device *ret, char **ret_message) {
         static const struct {
                 const char *prefix, *folder;
         } links[] = {
@@ -123,7 +127,9 @@ RequestError resolve_device(const DeviceSet *devices, const char *name, Partitio
 
         value = after(name, "PARTUUID=");
         if (value) {
-                if (!part_uuid_normalize(value, search.match.part_uuid)) {
+                search.by_value = true;
+                search.key = MATCH_PART_UUID;
+                if (!fact_normalize(MATCH_PART_UUID, value, search.value)) {
                         text_add(&t, name);
                         text_add(&t, " is no partition UUID; one looks like"
                                      " PARTUUID=0fc63daf-8483-4772-8e79-3d69d8477de4 or PARTUUID=1234abcd-01");
@@ -134,7 +140,9 @@ RequestError resolve_device(const DeviceSet *devices, const char *name, Partitio
 
         value = after(name, "PARTLABEL=");
         if (value) {
-                if (!*value || !str_copy(search.match.part_label, sizeof(search.match.part_label), value)) {
+                search.by_value = true;
+                search.key = MATCH_PART_LABEL;
+                if (!fact_normalize(MATCH_PART_LABEL, value, search.value)) {
                         text_add(&t, "a partition name has 1 to 36 characters");
                         return tell(&t, ret_message, REQUEST_E_INVALID);
                 }
@@ -168,15 +176,9 @@ RequestError resolve_device(const DeviceSet *devices, const char *name, Partitio
                 return tell(&t, ret_message, REQUEST_E_INVALID);
         }
 
-        *ret = device_set_get_partition(devices, value);
-        if (*ret)
+        *ret = device_set_get(devices, value);
+        if (ret->disk)
                 return REQUEST_OK;
-
-        if (device_set_get_disk(devices, value)) {
-                text_add(&t, name);
-                text_add(&t, " is a whole disk; name one of its partitions, which have a UUID to recognise them by");
-                return tell(&t, ret_message, REQUEST_E_NO_IDENTITY);
-        }
 
         search.link = name;
         return find_one(devices, &search, name, ret, ret_message);

@@ -2,11 +2,11 @@
 #pragma once
 
 /*
- * From what a caller names to a partition that is there. Pure: links are looked up in what udev
+ * From what a caller names to a device that is there. Pure: links are looked up in what udev
  * told, never in the file system, where they jump and may lead anywhere.
  */
 
 #include "daemon/device.h"
 #include "daemon/manager.h"
 
-RequestError resolve_device(const DeviceSet *devices, const char *name, Partition **ret, char **ret_message);
+RequestError resolve_device(const DeviceSet *devices, const char *name, Device *ret, char **ret_message);

@@ -10,10 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/boot.h"
 #include "daemon/state.h"
 #include "daemon/text.h"
-
-#define RECORD_SIZE_MAX 8192
 
 /**
  * state_open() - open the folder of records, and make it if it is not there
@@ -33,6 +32,7 @@ int state_open(const char *folder, StateDir *ret) {
                 return -errno;
 
         ret->fd = fd;
+        (void) boot_get_id(ret->boot);
         return 0;
 }
 
@@ -46,70 +46,26 @@ void state_close(StateDir *s) {
         s->fd = -EBADF;
 }
 
-static void write_record(FILE *f, const Attachment *a, uint64_t now_usec) {
-        const Entry *e = &a->fingerprint.entry;
-
-        (void) fprintf(f, "filter=%s\npart_uuid=%s\npart_label=%s\nsource=%s\nasked=%d\nheld=%d\norphaned=%d\n", a->filter,
-                       a->match.part_uuid, a->match.part_label, attachment_source_to_string(a->source), a->asked, a->held,
-                       a->orphaned);
-        (void) fprintf(f, "policy=%s\nattached=%" PRIu64 "\ngaps=%" PRIu64 "\n", a->policy_path ?: "", a->n_attached,
-                       a->n_gaps);
-
-        if (a->has_fingerprint)
-                (void) fprintf(f, "disk=%s\ndiskseq=%" PRIu64 "\nobject=%" PRIu64 "\npt_uuid=%s\npartno=%u\nstart=%" PRIu64 "\nsize=%" PRIu64
-                               "\nuuid=%s\nlabel=%s\ntype=%s\n", a->fingerprint.disk, a->fingerprint.diskseq, a->fingerprint.object,
-                               a->fingerprint.pt_uuid, e->partno, e->start_sectors, e->size_sectors, e->uuid, e->label,
-                               e->type);
-
-        /* What an earlier daemon noted is true until it has been looked at. */
-        if (a->intact_since_usec)
-                (void) fprintf(f, "intact_since=%" PRIu64 "\nnoted_at=%" PRIu64 "\n", a->intact_since_usec, now_usec);
-        else if (a->recorded_since_usec)
-                (void) fprintf(f, "intact_since=%" PRIu64 "\nnoted_at=%" PRIu64 "\n", a->recorded_since_usec,
-                               a->recorded_at_usec);
-
-        for (size_t i = 0; i < a->n_gaps_kept; i++)
-                (void) fprintf(f, "gap=%" PRIu64 " %" PRIu64 " %s\n", a->gaps[i].begin_usec, a->gaps[i].end_usec,
-                               a->gaps[i].reason);
-
-        (void) fprintf(f, "end=1\n");
-}
-
 /**
  * state_save() - write the record of an attachment
  * @s: the folder
  * @a: the attachment
- * @now_realtime_usec: the time, noted with a claim that tracking is intact
+ * @now_realtime_usec: the time
  *
  * Return: 0, or a negative errno: the old record is still there.
  */
 int state_save(const StateDir *s, const Attachment *a, uint64_t now_realtime_usec) {
-        char temporary[ATTACHMENT_ID_SIZE + 8];
-        int fd, r;
-        FILE *f;
+        RecordNote note;
+        char *text;
+        int r;
 
-        (void) snprintf(temporary, sizeof(temporary), ".%s.new", a->id);
-
-        fd = openat(s->fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd < 0)
-                return -errno;
-
-        f = fdopen(fd, "w");
-        if (!f) {
-                close(fd);
-                return -ENOMEM;
-        }
-
-        write_record(f, a, now_realtime_usec);
-
-        r = fflush(f) != 0 || fsync(fd) < 0 ? -errno : 0;
-        if (fclose(f) != 0 && r == 0)
-                r = -errno;
-        if (r == 0 && renameat(s->fd, temporary, s->fd, a->id) < 0)
-                r = -errno;
+        memcpy(note.boot, s->boot, sizeof(note.boot));
+        r = record_format(a, &note, now_realtime_usec, &text);
         if (r < 0)
-                (void) unlinkat(s->fd, temporary, 0);
+                return r;
 
+        r = state_write_file(s->fd, a->id, text, strlen(text));
+        free(text);
         return r;
 }
 
@@ -124,152 +80,12 @@ int state_remove(const StateDir *s, const char *id) {
         return unlinkat(s->fd, id, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/* What a record says before it is known to be whole. */
-typedef struct Record {
-        char filter[FILTER_NAME_SIZE];
-        Match match;
-        AttachmentSource source;
-        char policy[512];
-        bool whole;
-        Attachment facts; /* numbers, fingerprint and gaps; the rest unused */
-} Record;
-
-static uint64_t to_u64(const char *s) {
-        return strtoull(s, NULL, 10);
+/* Of this boot, for all that is known: the kernel's objects that it names can be meant. */
+static bool is_of_this_boot(const StateDir *s, const RecordNote *note) {
+        return !s->boot[0] || !note->boot[0] || str_equal(s->boot, note->boot);
 }
 
-static void parse_gap(Attachment *a, const char *value) {
-        char reason[32];
-        Gap g = { 0 };
-
-        if (a->n_gaps_kept == ATTACHMENT_GAPS_MAX ||
-            sscanf(value, "%" SCNu64 " %" SCNu64 " %31s", &g.begin_usec, &g.end_usec, reason) != 3)
-                return;
-
-        (void) str_copy(g.reason, sizeof(g.reason), reason);
-        a->gaps[a->n_gaps_kept++] = g;
-}
-
-static void parse_line(Record *r, const char *key, const char *value) {
-        Attachment *a = &r->facts;
-        Fingerprint *f = &a->fingerprint;
-        const struct {
-                const char *key;
-                uint64_t *number;
-        } numbers[] = {
-                { "attached", &a->n_attached },           { "gaps", &a->n_gaps },
-                { "object", &f->object },
-                { "diskseq", &f->diskseq },               { "start", &f->entry.start_sectors },
-                { "size", &f->entry.size_sectors },       { "intact_since", &a->recorded_since_usec },
-                { "noted_at", &a->recorded_at_usec },
-        };
-        const struct {
-                const char *key;
-                char *text;
-                size_t size;
-        } texts[] = {
-                { "filter", r->filter, sizeof(r->filter) },
-                { "part_uuid", r->match.part_uuid, sizeof(r->match.part_uuid) },
-                { "part_label", r->match.part_label, sizeof(r->match.part_label) },
-                { "policy", r->policy, sizeof(r->policy) },
-                { "disk", f->disk, sizeof(f->disk) },
-                { "pt_uuid", f->pt_uuid, sizeof(f->pt_uuid) },
-                { "uuid", f->entry.uuid, sizeof(f->entry.uuid) },
-                { "label", f->entry.label, sizeof(f->entry.label) },
-                { "type", f->entry.type, sizeof(f->entry.type) },
-        };
-
-        for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-                if (str_equal(key, numbers[i].key))
-                        *numbers[i].number = to_u64(value);
-
-        for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-                if (str_equal(key, texts[i].key))
-                        (void) str_copy(texts[i].text, texts[i].size, value);
-
-        if (str_equal(key, "partno")) {
-                f->entry.partno = (unsigned) to_u64(value);
-                a->has_fingerprint = true;
-        } else if (str_equal(key, "source"))
-                r->source = str_equal(value, "runtime") ? ATTACHMENT_SOURCE_RUNTIME : ATTACHMENT_SOURCE_POLICY;
-        else if (str_equal(key, "asked"))
-                a->asked = str_equal(value, "1");
-        else if (str_equal(key, "held"))
-                a->held = str_equal(value, "1");
-        else if (str_equal(key, "orphaned"))
-                a->orphaned = str_equal(value, "1");
-        else if (str_equal(key, "gap"))
-                parse_gap(a, value);
-        else if (str_equal(key, "end"))
-                r->whole = true;
-}
-
-static int read_record(int fd, Record *ret) {
-        char buf[RECORD_SIZE_MAX], *line, *rest = buf;
-        ssize_t n = read(fd, buf, sizeof(buf) - 1);
-
-        if (n < 0)
-                return -errno;
-
-        buf[n] = 0;
-        *ret = (Record) { 0 };
-
-        while ((line = strsep(&rest, "\n"))) {
-                char *value = strchr(line, '=');
-
-                if (value) {
-                        *value++ = 0;
-                        parse_line(ret, line, value);
-                }
-        }
-
-        return ret->whole ? 0 : -EBADMSG;
-}
-
-static int make_attachment(const Record *record, Attachment **ret) {
-        const Attachment *f = &record->facts;
-        Attachment *a;
-        int r;
-
-        r = attachment_new(record->filter, &record->match, record->source, &a);
-        if (r < 0)
-                return r;
-
-        if (record->policy[0]) {
-                a->policy_path = strdup(record->policy);
-                if (!a->policy_path) {
-                        attachment_free(a);
-                        return -ENOMEM;
-                }
-        }
-
-        a->asked = f->asked;
-        a->held = f->held;
-        a->orphaned = f->orphaned;
-        a->n_attached = f->n_attached;
-        a->n_gaps = f->n_gaps;
-        a->n_gaps_kept = f->n_gaps_kept;
-        memcpy(a->gaps, f->gaps, sizeof(a->gaps));
-        a->has_fingerprint = f->has_fingerprint;
-        a->fingerprint = f->fingerprint;
-        a->recorded_since_usec = f->recorded_since_usec;
-        a->recorded_at_usec = f->recorded_at_usec;
-
-        *ret = a;
-        return 0;
-}
-
-/**
- * state_load() - tell of all records
- * @s: the folder
- * @found: called for each with an attachment that it owns then
- * @userdata: for @found
- *
- * A record that is not whole, or that nobody here wrote, is passed over.
- *
- * Return: 0, or a negative errno: the folder cannot be read.
- */
-int state_load(const StateDir *s, StateFound found, void *userdata) {
+static int load(const StateDir *s, bool this_boot, StateFound found, void *userdata) {
         struct dirent *e;
         DIR *d;
         int fd;
@@ -287,21 +103,110 @@ int state_load(const StateDir *s, StateFound found, void *userdata) {
         rewinddir(d);
         while ((e = readdir(d))) {
                 Attachment *a;
-                Record record;
+                RecordNote note;
+                char *data;
+                size_t size;
+                int r;
 
-                if (e->d_name[0] == '.')
+                if (e->d_name[0] == '.' || state_read_file(s->fd, e->d_name, &data, &size) < 0)
                         continue;
 
-                fd = openat(s->fd, e->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-                if (fd < 0)
+                r = state_parse_file(e->d_name, data, size, &a, &note);
+                free(data);
+                if (r < 0)
                         continue;
 
-                if (read_record(fd, &record) == 0 && make_attachment(&record, &a) == 0)
+                if (is_of_this_boot(s, &note) == this_boot)
                         found(a, userdata);
-
-                close(fd);
+                else
+                        attachment_free(a);
         }
 
         closedir(d);
         return 0;
+}
+
+/**
+ * state_load() - tell of all records of this boot
+ * @s: the folder
+ * @found: called for each with an attachment that it owns then
+ * @userdata: for @found
+ *
+ * A record that is not whole, or that nobody here wrote, is passed over.
+ *
+ * Return: 0, or a negative errno: the folder cannot be read.
+ */
+int state_load(const StateDir *s, StateFound found, void *userdata) {
+        return load(s, true, found, userdata);
+}
+
+typedef struct LastBoot {
+        StateFound found;
+        void *userdata;
+} LastBoot;
+
+/* What was of the kernel went with it, and so did an administrator's word that was not made persistent. */
+static void found_of_last_boot(Attachment *a, void *userdata) {
+        const LastBoot *l = userdata;
+
+        a->noted_object = a->left_object = 0;
+        a->fingerprint.object = a->fingerprint.diskseq = 0;
+        a->fingerprint.generation[0] = 0;
+        a->asked = a->held = a->orphaned = false;
+        l->found(a, l->userdata);
+}
+
+/**
+ * state_load_last_boot() - tell of all records that were kept of earlier boots
+ * @folder: full path of where state_keep() has put them; need not be there
+ * @found: called for each with an attachment that it owns then. Of it counts what it has seen: its
+ *         fingerprint, its gaps, and if recorded_since_usec is not 0, that the filter was on until
+ *         recorded_at_usec; it went not later than boot_get_time_usec()
+ * @userdata: for @found
+ *
+ * Blocks: for the start only. Without the id of this boot none can be told from those of this boot, and none is.
+ *
+ * Return: 0, or a negative errno: the folder cannot be read.
+ */
+int state_load_last_boot(const char *folder, StateFound found, void *userdata) {
+        LastBoot l = { found, userdata };
+        StateDir s = { .fd = -EBADF };
+        int r;
+
+        if (!boot_get_id(s.boot))
+                return 0;
+
+        s.fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (s.fd < 0)
+                return errno == ENOENT ? 0 : -errno;
+
+        r = load(&s, false, found_of_last_boot, &l);
+        state_close(&s);
+        return r;
+}
+
+#define BOOT_DISKSEQ ".boot-diskseq" /* hidden from state_load() */
+
+/**
+ * state_boot_diskseq() - the highest sequence number of a disk when the first daemon since the boot looked
+ * @s: the folder
+ * @highest: the one that is there now
+ *
+ * Return: what an earlier daemon noted; @highest, noted from now on, if none did.
+ */
+uint64_t state_boot_diskseq(const StateDir *s, uint64_t highest) {
+        char *data = NULL, text[32];
+        uint64_t v = 0;
+        size_t size;
+
+        if (state_read_file(s->fd, BOOT_DISKSEQ, &data, &size) >= 0)
+                v = strtoull(data, NULL, 10);
+        free(data);
+        if (v > 0)
+                return v;
+
+        /* without the note a later daemon takes all that is there then for there at boot */
+        (void) snprintf(text, sizeof(text), "%" PRIu64 "\n", highest);
+        (void) state_write_file(s->fd, BOOT_DISKSEQ, text, strlen(text));
+        return highest;
 }

@@ -5,20 +5,36 @@
  * What is remembered in /run/blkfilterd/attachments/, one file per attachment: run-time
  * attachments, holds, since when tracking is intact, and gaps. Written whole and renamed, so that
  * a crash leaves the old file or the new one. A reboot forgets it, as the kernel does its filters.
+ *
+ * Another process (blkfilter-keep) copies it to /var/lib/blkfilterd/attachments/ now and then and when the
+ * daemon has ended, so that the daemon never waits for a disk. After a reboot those records tell until
+ * when tracking was intact, and no more.
  */
 
 #include "daemon/attachment.h"
+#include "daemon/record.h"
 
 typedef struct StateDir {
-        int fd; /* -EBADF if not open */
+        int fd;                  /* -EBADF if not open */
+        char boot[BOOT_ID_SIZE]; /* this boot; "" if it is not to be had */
 } StateDir;
 
 int state_open(const char *folder, StateDir *ret);
 void state_close(StateDir *s);
 int state_save(const StateDir *s, const Attachment *a, uint64_t now_realtime_usec);
 int state_remove(const StateDir *s, const char *id);
+uint64_t state_boot_diskseq(const StateDir *s, uint64_t highest);
 
 /* Called for each record; takes the attachment over. */
 typedef void (*StateFound)(Attachment *a, void *userdata);
 
 int state_load(const StateDir *s, StateFound found, void *userdata);
+int state_load_last_boot(const char *folder, StateFound found, void *userdata);
+
+/* state-keep.c */
+int state_keep(const char *from, const char *to, uint64_t max_age_usec);
+
+/* state-file.c: what both are made of */
+int state_read_file(int dir_fd, const char *name, char **ret, size_t *ret_size);
+int state_write_file(int dir_fd, const char *name, const char *data, size_t size);
+int state_parse_file(const char *name, const char *data, size_t size, Attachment **ret, RecordNote *ret_note);

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/log.h"
 #include "daemon/manager-internal.h"
@@ -13,18 +14,18 @@ static void log_change(const Attachment *a) {
         char message[1024], *identity = NULL;
         int priority;
 
-        if (match_to_string(&a->match, &identity) < 0)
+        if (match_to_string(a->match, &identity) < 0)
                 identity = NULL;
 
-        if (a->changed & ATTACHMENT_CHANGED_LOST) {
+        if (a->changed & ATTACHMENT_CHANGED_LOST && a->n_gaps_kept > 0) {
                 const Gap *g = &a->gaps[a->n_gaps_kept - 1];
 
                 (void) snprintf(message, sizeof(message), "%s on %s: the filter is gone (%s); what is written until it is"
                                 " back is not seen by it", a->filter, identity ?: a->id, g->reason);
-                log_attachment(LOG_WARNING, LOG_ID_LOST, a, message);
+                log_attachment(LOG_WARNING, log_id_of_loss(g->reason), a, message);
         }
 
-        if (a->changed & ATTACHMENT_CHANGED_BACK) {
+        if (a->changed & ATTACHMENT_CHANGED_BACK && a->n_gaps_kept > 0) {
                 const Gap *g = &a->gaps[a->n_gaps_kept - 1];
 
                 (void) snprintf(message, sizeof(message), "%s on %s: the filter is back on /dev/%s after %" PRIu64
@@ -42,29 +43,45 @@ static void log_change(const Attachment *a) {
                            a->state == ATTACHMENT_DETACHED ? LOG_INFO : LOG_WARNING;
                 (void) snprintf(message, sizeof(message), "%s on %s: %s: %s", a->filter, identity ?: a->id,
                                 attachment_state_to_string(a->state), a->reason);
-                log_attachment(priority, LOG_ID_STATE, a, message);
+                log_attachment(priority, log_id_of_state(a->state), a, message);
         }
 
         free(identity);
 }
 
+static void load_module(Manager *m, Attachment *a) {
+        int r;
+
+        if (!a->module_due)
+                return;
+
+        a->module_due = false;
+        log_line(LOG_INFO, "%s: asking systemd to load module %s", a->id, a->settings->module);
+        r = m->ops.load_module(a->settings->module, m->ops.outside);
+        if (r < 0)
+                log_line(LOG_WARNING, "%s: systemd cannot be asked to load module %s: %s; load it by hand (modprobe %s)", a->id,
+                         a->settings->module, strerror(-r), a->settings->module);
+}
+
 /**
  * tell_attachments() - tell what the plan has changed: to the journal, the records, the bus
- * @m: the manager; orphans that are on no device are removed
+ * @m: the manager; attachments that nobody wants and that are on nothing are removed
  */
 void tell_attachments(Manager *m) {
         AttachmentSet *s = &m->world.attachments;
 
-        for (size_t i = s->n_items; i-- > 0; ) {
-                Attachment *a = s->items[i];
+        while (s->n_untold > 0) {
+                Attachment *a = s->untold[--s->n_untold];
                 uint32_t changed = a->changed;
 
-                /* a hold is an administrator's word: the policy may come back */
-                if (a->orphaned && !a->on_device && !a->job && !a->held && !a->recorded_since_usec) {
+                a->untold = false;
+
+                if (attachment_is_superfluous(a)) {
                         manager_remove_attachment(m, a);
                         continue;
                 }
 
+                load_module(m, a);
                 if (!changed)
                         continue;
 
@@ -73,12 +90,22 @@ void tell_attachments(Manager *m) {
                         manager_save(m, a);
 
                 a->changed = 0;
+                if (changed == ATTACHMENT_CHANGED_RECORD)
+                        continue;
+
                 m->counts_changed = true;
 
                 if (changed & ATTACHMENT_CHANGED_ADDED && m->listener.attachment_added)
                         m->listener.attachment_added(a, m->listener.userdata);
                 if (m->listener.attachment_changed)
                         m->listener.attachment_changed(a, changed, m->listener.userdata);
+        }
+
+        if (m->world.n_refused > m->n_refused_told) {
+                if (!m->n_refused_told)
+                        log_line(LOG_WARNING, "more than %u devices fit the pattern of one policy: those that came last are left"
+                                 " alone; make the policy narrower", PATTERN_INSTANCES_MAX);
+                m->n_refused_told = m->world.n_refused;
         }
 }
 
@@ -88,18 +115,12 @@ void tell_attachments(Manager *m) {
  */
 void tell_status(Manager *m) {
         char line[256];
-        size_t n_attached = 0, n_bad = 0;
-
-        for (size_t i = 0; i < m->world.attachments.n_items; i++) {
-                AttachmentState state = m->world.attachments.items[i]->state;
-
-                n_attached += state == ATTACHMENT_ATTACHED;
-                n_bad += state == ATTACHMENT_CONFLICT || state == ATTACHMENT_AMBIGUOUS || state == ATTACHMENT_REFUSED ||
-                         state == ATTACHMENT_FAILED || state == ATTACHMENT_STUCK || state == ATTACHMENT_UNSUPPORTED;
-        }
+        const size_t *n = m->world.attachments.n_in_state;
+        size_t n_bad = n[ATTACHMENT_CONFLICT] + n[ATTACHMENT_AMBIGUOUS] + n[ATTACHMENT_REFUSED] + n[ATTACHMENT_FAILED] +
+                n[ATTACHMENT_STUCK] + n[ATTACHMENT_UNSUPPORTED];
 
         (void) snprintf(line, sizeof(line), "%zu attached of %zu, %zu in trouble, %zu errors in policies; interface %s",
-                        n_attached, m->world.attachments.n_items, n_bad, m->policies->n_errors,
+                        n[ATTACHMENT_ATTACHED], m->world.attachments.n_items, n_bad, m->policies->n_errors,
                         kernel_interface_to_string(m->world.interface));
         m->ops.status(!m->ready, line, m->ops.outside);
         m->ready = true;
@@ -112,13 +133,11 @@ void tell_status(Manager *m) {
 void tell_policies(const PolicySet *policies) {
         for (size_t i = 0; i < policies->n_errors; i++) {
                 const PolicyError *e = &policies->errors[i];
+                char message[1024];
 
-                if (e->line > 0)
-                        log_line(LOG_WARNING, "%s:%u: %s%s", e->path, e->line, e->message,
-                                 e->kept_last ? " Its last good version stays in force." : "");
-                else
-                        log_line(LOG_WARNING, "%s: %s%s", e->path, e->message,
-                                 e->kept_last ? " Its last good version stays in force." : "");
+                (void) snprintf(message, sizeof(message), "%s%s", e->message,
+                                e->kept_last ? " Its last good version stays in force." : "");
+                log_policy(LOG_WARNING, e->path, e->line, message);
         }
 
         log_line(LOG_INFO, "%zu policies in force, %zu errors in policy files", policies->n_policies, policies->n_errors);

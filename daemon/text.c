@@ -162,3 +162,50 @@ bool str_copy(char *dst, size_t size, const char *src) {
         memcpy(dst, src, n + 1);
         return true;
 }
+
+/**
+ * utf8_char_length() - how long the character at the start of a string is
+ * @s: NUL-terminated, any content
+ *
+ * Return: 1 to 4 bytes; 0 if no valid character of UTF-8 stands there, or the end.
+ */
+size_t utf8_char_length(const char *s) {
+        const unsigned char *p = (const unsigned char *) s;
+        unsigned n = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : (*p & 0xf0) == 0xe0 ? 3 :
+                     *p >= 0xf0 && *p < 0xf5 ? 4 : 0;
+        unsigned c = n == 2 ? *p & 0x1f : n == 3 ? *p & 0x0f : *p & 0x07;
+
+        if (n == 0 || *p == 0)
+                return 0;
+
+        for (unsigned i = 1; i < n; i++) {
+                if ((p[i] & 0xc0) != 0x80)
+                        return 0;
+                c = c << 6 | (p[i] & 0x3f);
+        }
+
+        /* written longer than it need be, half of a pair of UTF-16, or beyond Unicode */
+        if ((n == 3 && (c < 0x800 || (c >= 0xd800 && c < 0xe000))) || (n == 4 && (c < 0x10000 || c > 0x10ffff)))
+                return 0;
+
+        return n;
+}
+
+/**
+ * utf8_is_printable() - whether a string can stand in a line, and be told on the bus
+ * @s: NUL-terminated, any content
+ *
+ * Return: false if it has control bytes, or is not valid UTF-8.
+ */
+bool utf8_is_printable(const char *s) {
+        while (*s) {
+                size_t n = utf8_char_length(s);
+
+                if (n == 0 || (unsigned char) *s < 0x20 || *s == 0x7f)
+                        return false;
+
+                s += n;
+        }
+
+        return true;
+}

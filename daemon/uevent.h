@@ -3,7 +3,7 @@
 
 /*
  * Tells of block devices: the kernel's events, udev's, and a look at all that is there. The one
- * place that knows libudev. Callbacks only take facts in; "done" ends a batch of them.
+ * place that knows libudev, with uevent-facts.c. Callbacks only take facts in; "done" ends a batch of them.
  */
 
 #include <systemd/sd-event.h>

@@ -165,6 +165,7 @@ static int worker_begin(Worker *w, Work *work) {
         } control = {};
         struct iovec iov = { .iov_base = &work->request, .iov_len = sizeof(work->request) };
         struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+        uint64_t timeout_usec = work->request.timeout_usec ?: w->pool->config.timeout_usec;
         int r;
 
         if (work->memfd >= 0) {
@@ -183,12 +184,12 @@ static int worker_begin(Worker *w, Work *work) {
                 return -errno;
 
         if (w->timer) {
-                r = sd_event_source_set_time_relative(w->timer, w->pool->config.timeout_usec);
+                r = sd_event_source_set_time_relative(w->timer, timeout_usec);
                 if (r >= 0)
                         r = sd_event_source_set_enabled(w->timer, SD_EVENT_ONESHOT);
         } else
-                r = sd_event_add_time_relative(w->pool->event, &w->timer, CLOCK_MONOTONIC,
-                                               w->pool->config.timeout_usec, 0, on_timeout, w);
+                r = sd_event_add_time_relative(w->pool->event, &w->timer, CLOCK_MONOTONIC, timeout_usec, 0,
+                                               on_timeout, w);
 
         /* The job is under way now: without a timer it is only not bounded, and that is no reason
          * to say that it failed. */

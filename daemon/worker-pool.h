@@ -23,7 +23,7 @@ typedef void (*WorkerDone)(const JobRequest *request, const JobReply *reply, int
 
 typedef struct WorkerPoolConfig {
         const char *executable;   /* full path of blkfilter-worker */
-        uint64_t timeout_usec;    /* after this a job counts as stuck */
+        uint64_t timeout_usec;    /* after this a job counts as stuck, if its request does not say */
         unsigned n_warm;          /* workers that are kept when there is nothing to do */
         unsigned n_max;           /* workers that work at once, the stuck ones not counted */
 } WorkerPoolConfig;

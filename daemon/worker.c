@@ -7,63 +7,24 @@
 #include <sys/stat.h>
 
 #include "daemon/backend.h"
+#include "daemon/generation.h"
 #include "daemon/hold.h"
-#include "daemon/identify.h"
+#include "daemon/prove.h"
 #include "daemon/text.h"
 #include "daemon/worker.h"
 
-static JobOutcome read_table(const Hold *h, JobReply *reply) {
-        int r = identify_table(h->disk_fd, reply);
-
-        if (r < 0) {
-                reply->error = -r;
-                return JOB_UNREADABLE;
-        }
-
-        return JOB_OK;
+/* The device that the job is about. */
+static const JobDevice *subject(const JobRequest *request) {
+        return request->partition.name[0] ? &request->partition : &request->disk;
 }
 
-static JobOutcome mismatch(JobReply *reply, const char *why) {
-        (void) snprintf(reply->message, sizeof(reply->message), "%s", why);
-        return JOB_MISMATCH;
-}
+static JobOutcome open_subject(const JobRequest *request, Hold *h, JobReply *reply) {
+        JobOutcome outcome = hold_open_disk(h, &request->disk, reply);
 
-/*
- * Proves that the partition that is open is the one that was meant: the table on the disk has an
- * entry of that number that matches, no other entry matches too, and the kernel's partition
- * begins and ends where the entry says.
- */
-static JobOutcome prove(const JobRequest *request, const Hold *h, JobReply *reply) {
-        const Entry *entry = NULL;
-        uint64_t start, size;
-        JobOutcome outcome;
+        if (outcome == JOB_OK && request->partition.name[0])
+                outcome = hold_open_partition(h, &request->partition, reply);
 
-        outcome = read_table(h, reply);
-        if (outcome != JOB_OK)
-                return outcome;
-
-        for (uint32_t i = 0; i < reply->n_entries; i++)
-                if (reply->entries[i].partno == request->partno)
-                        entry = &reply->entries[i];
-
-        if (!entry)
-                return mismatch(reply, "the table has no entry of that number");
-
-        if (!match_entry(&request->expect, entry))
-                return mismatch(reply, "the entry has another UUID or name");
-
-        for (uint32_t i = 0; i < reply->n_entries; i++)
-                if (&reply->entries[i] != entry && match_entry(&request->expect, &reply->entries[i]))
-                        return JOB_DUPLICATE;
-
-        if (device_read_sysfs_u64(&request->partition, "start", &start) < 0 ||
-            device_read_sysfs_u64(&request->partition, "size", &size) < 0)
-                return JOB_GONE;
-
-        if (start != entry->start_sectors || size != entry->size_sectors)
-                return mismatch(reply, "the kernel's partition begins or ends elsewhere than the entry says");
-
-        return JOB_OK;
+        return outcome;
 }
 
 static JobOutcome take_result(BackendResult result, const JobRequest *request, JobReply *reply) {
@@ -73,7 +34,7 @@ static JobOutcome take_result(BackendResult result, const JobRequest *request, J
                 (void) snprintf(reply->message, sizeof(reply->message), "%s", strerror(result.error));
 
         if (result.outcome == JOB_CONFLICT)
-                device_read_filter(&request->partition, reply->other_filter);
+                (void) device_read_filter(subject(request), reply->other_filter);
 
         return result.outcome;
 }
@@ -85,22 +46,85 @@ static JobOutcome do_attach(const JobRequest *request, const Backend *backend, H
         if (outcome != JOB_OK)
                 return outcome;
 
-        outcome = take_result(backend->attach(h->partition_fd, request->filter), request, reply);
+        outcome = take_result(backend->attach(hold_fd(h), request->filter), request, reply);
         if (outcome != JOB_OK && outcome != JOB_ALREADY)
                 return outcome;
 
-        if (!device_is_in_sysfs(&request->partition, &request->disk)) {
+        if (!device_is_in_sysfs(subject(request), &request->disk)) {
                 /* It was removed under us: what was attached is on nothing. */
                 if (outcome == JOB_OK)
-                        (void) backend->detach(h->partition_fd, request->filter);
+                        (void) backend->detach(hold_fd(h), request->filter);
                 return JOB_GONE;
+        }
+
+        if (generation_is_told_by(request->filter))
+                (void) generation_read(backend, hold_fd(h), request->filter, reply->generation);
+
+        return outcome;
+}
+
+/*
+ * What the kernel says in sysfs: JOB_OK (the filter is on), JOB_NOT_ATTACHED, JOB_CONFLICT, JOB_GONE, or
+ * JOB_UNSUPPORTED if it does not tell.
+ */
+static JobOutcome read_filter(const JobRequest *request, JobReply *reply) {
+        const JobDevice *device = subject(request);
+        char filter[FILTER_NAME_SIZE];
+        int r;
+
+        /* The attribute is found by the device's number, which another one may have by now, or after. */
+        if (!device_is_in_sysfs(device, &request->disk))
+                return JOB_GONE;
+
+        r = device_read_filter(device, filter);
+
+        if (!device_is_in_sysfs(device, &request->disk))
+                return JOB_GONE;
+
+        if (r == -ENOENT)
+                return JOB_UNSUPPORTED;
+
+        if (r < 0 && r != -EINVAL) {
+                reply->error = -r;
+                (void) snprintf(reply->message, sizeof(reply->message), "reading which filter is on it: %s", strerror(-r));
+                return JOB_FAILED;
+        }
+
+        /* a name that cannot be one is none of ours */
+        if (r == -EINVAL || (filter[0] && !str_equal(filter, request->filter))) {
+                (void) str_copy(reply->other_filter, sizeof(reply->other_filter), filter);
+                return JOB_CONFLICT;
+        }
+
+        return filter[0] ? JOB_OK : JOB_NOT_ATTACHED;
+}
+
+/*
+ * Whether the filter is on. No device is opened for that, but to ask a filter which of its attaches it is: that
+ * also tells on kernels whose sysfs does not.
+ */
+static JobOutcome do_check(const JobRequest *request, const Backend *backend, Hold *h, JobReply *reply) {
+        JobOutcome told = read_filter(request, reply), outcome;
+
+        if ((told != JOB_OK && told != JOB_UNSUPPORTED) || !generation_is_told_by(request->filter))
+                return told;
+
+        outcome = open_subject(request, h, reply);
+        if (outcome == JOB_OK)
+                outcome = generation_read(backend, hold_fd(h), request->filter, reply->generation);
+
+        /* it cannot be asked, or does not answer as it should: what is known without stays known */
+        if (outcome == JOB_FAILED || outcome == JOB_UNSUPPORTED) {
+                reply->error = 0;
+                reply->message[0] = 0;
+                return told;
         }
 
         return outcome;
 }
 
 static JobOutcome do_detach(const JobRequest *request, const Backend *backend, Hold *h, JobReply *reply) {
-        return take_result(backend->detach(h->partition_fd, request->filter), request, reply);
+        return take_result(backend->detach(hold_fd(h), request->filter), request, reply);
 }
 
 /*
@@ -123,7 +147,7 @@ static JobOutcome do_ctl(const JobRequest *request, const Backend *backend, Hold
 
         reply->sent = true;
         if (st.st_size == 0)
-                return take_result(backend->ctl(h->partition_fd, request->filter, request->cmd, NULL, 0), request, reply);
+                return take_result(backend->ctl(hold_fd(h), request->filter, request->cmd, NULL, 0), request, reply);
 
         map = mmap(NULL, (size_t) st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
         if (map == MAP_FAILED) {
@@ -141,7 +165,7 @@ static JobOutcome do_ctl(const JobRequest *request, const Backend *backend, Hold
                 memcpy(map + buffers[i].payload_offset, &address, sizeof(address));
         }
 
-        outcome = take_result(backend->ctl(h->partition_fd, request->filter, request->cmd, map, request->payload_size),
+        outcome = take_result(backend->ctl(hold_fd(h), request->filter, request->cmd, map, request->payload_size),
                               request, reply);
 
         for (uint32_t i = 0; i < request->n_buffers; i++)
@@ -166,20 +190,21 @@ static JobOutcome do_job(const JobRequest *request, int memfd, Hold *h, JobReply
         const Backend *backend = backend_get(request->interface);
         JobOutcome outcome;
 
-        outcome = hold_open_disk(h, &request->disk, reply);
-        if (outcome != JOB_OK)
-                return outcome;
+        if (request->kind == JOB_PROBE || request->kind == JOB_SCAN) {
+                outcome = hold_open_disk(h, &request->disk, reply);
+                if (outcome != JOB_OK)
+                        return outcome;
 
-        if (request->kind == JOB_PROBE)
-                return do_probe(h, reply);
-
-        if (request->kind == JOB_SCAN)
-                return read_table(h, reply);
+                return request->kind == JOB_PROBE ? do_probe(h, reply) : prove_read_table(h, reply);
+        }
 
         if (!backend)
                 return JOB_UNSUPPORTED;
 
-        outcome = hold_open_partition(h, &request->partition, reply);
+        if (request->kind == JOB_CHECK)
+                return do_check(request, backend, h, reply);
+
+        outcome = open_subject(request, h, reply);
         if (outcome != JOB_OK)
                 return outcome;
 

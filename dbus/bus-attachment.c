@@ -62,9 +62,10 @@ int bus_append_device(sd_bus_message *m, const char *name) {
 static int append_gaps(sd_bus_message *reply, const Attachment *a) {
         int r;
 
-        r = sd_bus_message_open_container(reply, 'a', "(tts)");
+        r = sd_bus_message_open_container(reply, 'a', "(ttts)");
         for (size_t i = 0; r >= 0 && i < a->n_gaps_kept; i++)
-                r = sd_bus_message_append(reply, "(tts)", a->gaps[i].begin_usec, a->gaps[i].end_usec, a->gaps[i].reason);
+                r = sd_bus_message_append(reply, "(ttts)", a->gaps[i].begin_usec, a->gaps[i].latest_usec,
+                                          a->gaps[i].end_usec, a->gaps[i].reason);
 
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
@@ -102,6 +103,12 @@ static int append_fingerprint(sd_bus_message *reply, const Attachment *a) {
                 if (r >= 0)
                         r = append_text_field(reply, "PTUUID", f->pt_uuid);
                 if (r >= 0)
+                        r = append_text_field(reply, "DiskWWN", f->wwn);
+                if (r >= 0)
+                        r = append_text_field(reply, "DiskSerial", f->serial);
+                if (r >= 0)
+                        r = append_text_field(reply, "Generation", f->generation);
+                if (r >= 0)
                         r = append_text_field(reply, "Disk", f->disk);
                 if (r >= 0)
                         r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}",
@@ -120,7 +127,7 @@ static int append_identity(sd_bus_message *reply, const Attachment *a) {
         _cleanup_(freep) char *identity = NULL;
         int r;
 
-        r = match_to_string(&a->match, &identity);
+        r = match_to_string(a->match, &identity);
         return r < 0 ? r : bus_append_text(reply, identity);
 }
 
@@ -221,7 +228,7 @@ static const sd_bus_vtable attachment_vtable[] = {
         LIVE_PROPERTY("State", "s"),
         LIVE_PROPERTY("StateReason", "s"),
         LIVE_PROPERTY("IntactSince", "t"),
-        LIVE_PROPERTY("Gaps", "a(tts)"),
+        LIVE_PROPERTY("Gaps", "a(ttts)"),
         LIVE_PROPERTY("GapCount", "t"),
         LIVE_PROPERTY("AttachCount", "t"),
         LIVE_PROPERTY("Fingerprint", "a{sv}"),

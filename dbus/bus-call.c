@@ -103,7 +103,7 @@ static void call_act(Call *c) {
                         return;
                 }
 
-                if (now.uid != c->subject.uid || !match_equal(&now.identity, &c->subject.identity) ||
+                if (now.uid != c->subject.uid || !str_equal(now.identity, c->subject.identity) ||
                     !str_equal(now.disk, c->subject.disk)) {
                         (void) bus_error_set_request(&error, REQUEST_E_STALE, NULL);
                         call_refuse(c, &error);
@@ -150,21 +150,19 @@ static void on_polkit(PolkitAnswer answer, const char *why_silent, void *userdat
 }
 
 static void call_ask_polkit(Call *c) {
-        _cleanup_(freep) char *identity = NULL;
         char device[JOB_NODE_SIZE + sizeof("/dev/")], command[16];
         const char *details[11] = { 0 };
         size_t n = 0;
         int r = 0;
 
         if (c->change->resolve) {
-                r = match_to_string(&c->subject.identity, &identity);
                 (void) snprintf(device, sizeof(device), "/dev/%s", c->subject.device);
                 (void) snprintf(command, sizeof(command), "%u", c->command);
 
                 details[n++] = "device";
                 details[n++] = device;
                 details[n++] = "identity";
-                details[n++] = identity;
+                details[n++] = c->subject.identity;
                 details[n++] = "filter";
                 details[n++] = c->filter;
 

@@ -53,6 +53,7 @@ struct Call {
         char attachment[ATTACHMENT_ID_SIZE]; /* "" if a device is given */
         char filter[FILTER_NAME_SIZE];
         Subject subject;                     /* the device as it was first looked up */
+        AttachOptions attach;
         uint32_t command;
         const void *payload;
         size_t payload_size;                 /* bytes */

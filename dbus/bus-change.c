@@ -11,7 +11,6 @@
 #include "dbus/bus-change.h"
 #include "dbus/bus-error.h"
 
-/* No method has an option yet; each reads its own table when one comes. */
 static const BusOption no_options[] = { {} };
 
 static int read_options(Call *c, sd_bus_error *error) {
@@ -52,6 +51,36 @@ static int read_attachment(Call *c, sd_bus_error *error) {
         (void) str_copy(c->attachment, sizeof(c->attachment), a->id);
         (void) str_copy(c->filter, sizeof(c->filter), a->filter);
         return 0;
+}
+
+static int read_bool(sd_bus_message *m, bool *ret) {
+        int v, r = sd_bus_message_read(m, "b", &v);
+
+        *ret = r > 0 && v;
+        return r;
+}
+
+static int read_choose(sd_bus_message *m, void *userdata) {
+        Call *c = userdata;
+
+        return read_bool(m, &c->attach.choose);
+}
+
+static int read_persistent(sd_bus_message *m, void *userdata) {
+        Call *c = userdata;
+
+        return read_bool(m, &c->attach.persistent);
+}
+
+static int read_named_attach(Call *c, sd_bus_error *error) {
+        static const BusOption options[] = {
+                { "choose", "b", read_choose },
+                { "persistent", "b", read_persistent },
+                {},
+        };
+        int r = read_named(c, error);
+
+        return r < 0 ? r : bus_read_options(c->message, options, c, error);
 }
 
 static int read_attachment_plain(Call *c, sd_bus_error *error) {
@@ -172,7 +201,7 @@ static int resolve_attachment(Call *c, Subject *ret, sd_bus_error *error) {
 }
 
 static void act_attach(Call *c) {
-        manager_attach(c->bus->manager, &c->subject, c->filter, call_done, c);
+        manager_attach(c->bus->manager, &c->subject, c->filter, &c->attach, call_done, c);
 }
 
 static void act_detach(Call *c) {
@@ -248,7 +277,7 @@ static int append_errors(const Call *c, const RequestAnswer *answer, sd_bus_mess
 #define CHANGES(ROW)                                                                                             \
         ROW(manager_attach, BLKFILTER_ACTION_ATTACH,                                                             \
             "Authentication is required to attach the filter $(filter) to $(device).",                           \
-            read_named_plain, resolve_named, act_attach, append_attachment)                                      \
+            read_named_attach, resolve_named, act_attach, append_attachment)                                      \
         ROW(manager_detach, BLKFILTER_ACTION_DETACH,                                                             \
             "Authentication is required to detach the filter $(filter) from $(device).",                         \
             read_named_plain, resolve_named, act_detach, NULL)                                                   \

@@ -47,7 +47,7 @@ static int append_attachment(sd_bus_message *reply, const Attachment *a) {
 
         r = bus_attachment_path(a, &path);
         if (r >= 0)
-                r = match_to_string(&a->match, &identity);
+                r = match_to_string(a->match, &identity);
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'r', "ossssst");
         if (r >= 0)
@@ -167,7 +167,7 @@ static const sd_bus_vtable manager_vtable[] = {
                                 bus_method_manager_reload, SD_BUS_VTABLE_UNPRIVILEGED),
 
         SD_BUS_SIGNAL_WITH_ARGS("FilterLost",
-                                SD_BUS_ARGS("o", attachment, "s", device, "s", reason, "t", begin), 0),
+                                SD_BUS_ARGS("o", attachment, "s", device, "s", reason, "t", begin, "t", latest), 0),
         SD_BUS_SIGNAL_WITH_ARGS("FilterRestored",
                                 SD_BUS_ARGS("o", attachment, "s", device, "t", begin, "t", end), 0),
 
@@ -276,7 +276,8 @@ void bus_tell_loss(Bus *b, const Attachment *a) {
             sd_bus_message_new_signal(b->bus, &m, BLKFILTER_OBJECT_ROOT, BLKFILTER_INTERFACE_MANAGER, "FilterLost") < 0 ||
             sd_bus_message_append(m, "o", path) < 0 ||
             bus_append_device(m, a->lost_device) < 0 ||
-            sd_bus_message_append(m, "st", g ? g->reason : "", g ? g->begin_usec : UINT64_C(0)) < 0)
+            sd_bus_message_append(m, "stt", g ? g->reason : "", g ? g->begin_usec : UINT64_C(0),
+                                  g ? g->latest_usec : UINT64_C(0)) < 0)
                 return;
 
         (void) sd_bus_send(b->bus, m, NULL);

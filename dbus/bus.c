@@ -258,3 +258,13 @@ Bus *bus_free(Bus *b) {
         free(b);
         return NULL;
 }
+
+/**
+ * bus_get_connection() - the connection itself, for other calls than ours
+ * @b: the Bus
+ *
+ * Return: borrowed until the event loop goes on; NULL while there is none.
+ */
+sd_bus *bus_get_connection(Bus *b) {
+        return b->bus && sd_bus_is_ready(b->bus) > 0 ? b->bus : NULL;
+}

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
 #include "daemon/manager.h"
@@ -22,3 +23,4 @@ typedef struct BusConfig {
 
 int bus_new(sd_event *event, Manager *m, const BusConfig *config, Bus **ret);
 Bus *bus_free(Bus *b);
+sd_bus *bus_get_connection(Bus *b);

@@ -36,6 +36,9 @@ typedef struct Fake {
         DeviceEvent devices[DEVICES]; /* disks before their partitions */
         size_t n_devices;
         PolicySet *policies;          /* the files; each load gets a copy */
+        uint64_t boot_diskseq;        /* as an earlier daemon noted; 0: none has */
+        uint64_t check_usec;          /* pause between two checks of all filters; 0: none */
+        AttachOptions options;        /* of the next ask() */
         char folder[32];
         StateDir records;
         uint64_t last_object, last_seq;
@@ -68,7 +71,7 @@ __attribute__((unused)) static void op_wake(uint64_t at_usec, void *outside) {
 }
 
 __attribute__((unused)) static int op_submit(const JobRequest *request, int memfd, void *outside) {
-        static const char *const kinds[] = { "scan", "attach", "detach", "ctl", "probe" };
+        static const char *const kinds[] = { "scan", "attach", "detach", "ctl", "check", "probe" };
         Fake *f = outside;
 
         if (memfd >= 0)
@@ -133,6 +136,41 @@ __attribute__((unused)) static int op_remove_record(const char *id, void *outsid
         return state_remove(&f->records, id);
 }
 
+__attribute__((unused)) static int op_load_last_boot(uint64_t *ret_boot_usec, StateFound found, void *userdata,
+                                                     void *outside) {
+        (void) found;
+        (void) userdata;
+        (void) outside;
+        *ret_boot_usec = 0;
+        return 0;
+}
+
+__attribute__((unused)) static int op_save_policy(const Policy *p, char **ret_path, void *outside) {
+        Policy *copy = policy_new_of(p->name, p->filter, match_ref(p->match), settings_ref(p->settings));
+        Fake *f = outside;
+        int r = policy_set_add(f->policies, copy);
+
+        trace(f, "save policy", p->name);
+        if (r < 0)
+                policy_free(copy);
+        else
+                *ret_path = strdup(copy->path);
+        return r;
+}
+
+__attribute__((unused)) static int op_load_module(const char *name, void *outside) {
+        trace(outside, "module", name);
+        return 0;
+}
+
+__attribute__((unused)) static uint64_t op_boot_diskseq(uint64_t highest, void *outside) {
+        Fake *f = outside;
+
+        if (!f->boot_diskseq)
+                f->boot_diskseq = highest;
+        return f->boot_diskseq;
+}
+
 __attribute__((unused)) static void op_status(bool ready, const char *line, void *outside) {
         (void) line;
 
@@ -195,9 +233,13 @@ __attribute__((unused)) static void fake_begin_manager(Fake *f) {
                 .look = op_look,
                 .udev_is_busy = op_udev_is_busy,
                 .load_policies = op_load_policies,
+                .load_last_boot = op_load_last_boot,
                 .load_records = op_load_records,
                 .save_record = op_save_record,
                 .remove_record = op_remove_record,
+                .save_policy = op_save_policy,
+                .load_module = op_load_module,
+                .boot_diskseq = op_boot_diskseq,
                 .status = op_status,
         };
         const ManagerListener listener = { .attachment_changed = on_changed, .attachment_removed = on_removed, .userdata = f };
@@ -207,6 +249,7 @@ __attribute__((unused)) static void fake_begin_manager(Fake *f) {
         CHECK(manager_new(&ops, &f->manager) == 0);
         manager_set_listener(f->manager, &listener);
         CHECK(manager_start(f->manager) == 0);
+        manager_set_check(f->manager, f->check_usec);
 }
 
 __attribute__((unused)) static void fake_init(Fake *f) {
@@ -242,12 +285,12 @@ __attribute__((unused)) static DeviceEvent *fake_device(Fake *f, const char *nam
         e->minor = (uint32_t) (name[2] - 'a') * 16 + e->partno;
         (void) str_copy(e->name, sizeof(e->name), name);
         memcpy(e->disk, name, 3);
+        e->object = ++f->last_object;
         if (e->partno == 0) {
                 e->diskseq = ++f->last_object;
                 return e;
         }
 
-        e->object = ++f->last_object;
         e->has_entry = true;
         e->entry = entry_of(e->partno, uuid, label);
         return e;
@@ -278,16 +321,7 @@ __attribute__((unused)) static void fake_reread(Fake *f, const char *name) {
 }
 
 __attribute__((unused)) static void fake_policy(Fake *f, const char *name, const char *filter, const char *uuid, const char *label) {
-        Policy *p = calloc(1, sizeof(*p));
-        char path[128];
-
-        CHECK(p);
-        (void) snprintf(path, sizeof(path), "/etc/blkfilter.d/%s", name);
-        p->name = strdup(name);
-        p->path = strdup(path);
-        p->match = match_of(uuid, label);
-        p->retry_usec = POLICY_RETRY_USEC_DEFAULT;
-        CHECK(p->name && p->path && str_copy(p->filter, sizeof(p->filter), filter) && policy_set_add(f->policies, p) == 0);
+        CHECK(policy_set_add(f->policies, policy_new_of(name, filter, match_of(uuid, label), NULL)) == 0);
 }
 
 /* Answers the oldest job with an outcome, and with the table where there is one. */
@@ -344,7 +378,7 @@ __attribute__((unused)) static void ask(Fake *f, JobKind kind, const char *devic
         *a = (Answer) { .fake = f };
         f->trace[0] = 0;
         if (kind == JOB_ATTACH)
-                manager_attach(f->manager, &s, filter, on_answer, a);
+                manager_attach(f->manager, &s, filter, &f->options, on_answer, a);
         else if (kind == JOB_DETACH)
                 manager_detach(f->manager, &s, filter, on_answer, a);
         else
@@ -354,8 +388,9 @@ __attribute__((unused)) static void ask(Fake *f, JobKind kind, const char *devic
 
 __attribute__((unused)) static Attachment *get(Fake *f, const char *filter, const char *uuid, const char *label) {
         char id[ATTACHMENT_ID_SIZE];
-        Match m = match_of(uuid, label);
+        Match *m = match_of(uuid, label);
 
-        CHECK(attachment_make_id(filter, &m, id) == 0);
+        CHECK(attachment_make_id(filter, m, id) == 0);
+        match_unref(m);
         return attachment_set_get(manager_get_attachments(f->manager), id);
 }

@@ -15,10 +15,11 @@ static Now at(uint64_t seconds) {
 }
 
 static Attachment *attachment_of(const char *filter, const char *uuid, const char *label) {
-        Match m = match_of(uuid, label);
+        Match *m = match_of(uuid, label);
         Attachment *a = NULL;
 
-        CHECK(attachment_new(filter, &m, ATTACHMENT_SOURCE_POLICY, &a) == 0);
+        CHECK(attachment_new(filter, m, ATTACHMENT_SOURCE_POLICY, &a) == 0);
+        match_unref(m);
         return a;
 }
 
@@ -34,63 +35,94 @@ static void attached(Attachment *a, const Fingerprint *f, bool already, uint64_t
 
         (void) str_copy(a->device, sizeof(a->device), "sda1");
         a->device_uid = 1;
+        a->job_since_usec = now.realtime_usec;
         attachment_attached(a, f, already, &now);
 }
 
 static void lost(Attachment *a, const char *why, uint64_t seconds) {
         Now now = at(seconds);
 
-        attachment_lost(a, why, &now);
+        attachment_lost(a, why, 0, &now);
 }
 
 static void test_id_one(const char *filter, const char *uuid, const char *label, const char *wanted) {
         char id[ATTACHMENT_ID_SIZE] = "untouched";
-        Match m = match_of(uuid, label);
+        Match *m = match_of(uuid, label);
 
-        CHECK(attachment_make_id(filter, &m, id) == (wanted ? 0 : -EINVAL));
-        CHECK_STR(id, wanted ?: "untouched");
+        CHECK(attachment_make_id(filter, m, id) == 0);
+        CHECK_STR(id, wanted);
+        match_unref(m);
 }
 
+/* Nothing that stands for one device: there is nothing to be known by. */
+static void test_no_id_one(const char *text) {
+        char id[ATTACHMENT_ID_SIZE] = "untouched";
+        Match *m = match_parse(text);
+        Attachment *a = NULL;
+
+        CHECK(attachment_make_id("bftrack", m, id) == -EINVAL);
+        CHECK_STR(id, "untouched");
+        CHECK(attachment_new("bftrack", m, ATTACHMENT_SOURCE_RUNTIME, &a) == -EINVAL && !a);
+        match_unref(m);
+}
+
+/* The hashes are FNV-1a of the match in a line, 64 bits, and the last step of splitmix64. */
 static void test_id(void) {
         test_id_one("bftrack", UUID_X, "", "bftrack_0fc63daf_8483_4772_8e79_3d69d8477de4");
-        test_id_one("bftrack", UUID_X, "data", "bftrack_0fc63daf_8483_4772_8e79_3d69d8477de4");
         test_id_one("bf-track", "1234abcd-01", "", "bf_track_1234abcd_01");
-        test_id_one("bftrack", "", "", NULL);
+        test_id_one("bftrack", "", "a", "bftrack_PartLabel_600ad97303e32fd0");
+        test_id_one("bftrack", "", "foobar", "bftrack_PartLabel_e1d00d53ceafd76e");
 
-        /* FNV-1a's published values for "a" and "foobar" */
-        test_id_one("bftrack", "", "a", "bftrack_label_af63dc4c8601ec8c");
-        test_id_one("bftrack", "", "foobar", "bftrack_label_85944171f73967e8");
+        /* what is demanded besides makes another attachment */
+        test_id_one("bftrack", UUID_X, "data", "bftrack_0fc63daf_8483_4772_8e79_3d69d8477de4_4e64add1f48b1de1");
+
+        test_no_id_one("PartLabel=da*");
+        test_no_id_one("PartLabel=!data");
+        test_no_id_one("PartUUID=" UUID_X "|PartUUID=" UUID_Y);
+        test_no_id_one("FSType=ext4|PartNumber=1|PartType=0x83");
 }
 
 /* Fit for an object path, whatever the label and however long the filter's name. */
 static void test_id_form(void) {
-        char label[PART_LABEL_SIZE];
+        char label[PART_LABEL_SIZE], id[ATTACHMENT_ID_SIZE];
+        Match *m;
 
         memset(label, '\xff', sizeof(label) - 1);
         label[sizeof(label) - 1] = 0;
 
-        for (int i = 0; i < 2; i++) {
-                Attachment *a = attachment_of("A234567890-2345678901_345678901", i ? UUID_X : "", i ? "" : label);
+        for (MatchKey key = 0; key < _MATCH_KEY_MAX; key++) {
+                if (!match_key_identifies(key))
+                        continue;
 
-                CHECK(strlen(a->id) > 31);
-                CHECK(a->id[strspn(a->id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == 0);
-                attachment_free(a);
+                m = match_one(key, key == MATCH_PART_UUID ? UUID_X : label);
+                CHECK(attachment_make_id("A234567890-2345678901_345678901", m, id) == 0);
+                CHECK(strlen(id) > 31);
+                CHECK(id[strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == 0);
+                match_unref(m);
         }
+
+        /* the longest there is */
+        m = match_of(UUID_X, label);
+        CHECK(attachment_make_id("A234567890-2345678901_345678901", m, id) == 0);
+        CHECK(strlen(id) == 31 + 1 + 36 + 1 + 16);
+        match_unref(m);
 }
 
 static void test_new(void) {
         static const char *const bad[] = { "", "a b", "a/b", "12345678901234567890123456789012" };
-        Match m = match_of(UUID_X, "data"), nothing = { 0 };
+        Match *m = match_of(UUID_X, "data");
         Attachment *a = NULL;
 
         for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-                CHECK(attachment_new(bad[i], &m, ATTACHMENT_SOURCE_RUNTIME, &a) == -EINVAL && !a);
-        CHECK(attachment_new("bftrack", &nothing, ATTACHMENT_SOURCE_RUNTIME, &a) == -EINVAL && !a);
+                CHECK(attachment_new(bad[i], m, ATTACHMENT_SOURCE_RUNTIME, &a) == -EINVAL && !a);
 
-        CHECK(attachment_new("bftrack", &m, ATTACHMENT_SOURCE_RUNTIME, &a) == 0);
-        CHECK(a->state == ATTACHMENT_WAITING && a->reason && a->source == ATTACHMENT_SOURCE_RUNTIME);
-        CHECK(match_equal(&a->match, &m) && !a->on_device && a->retry_usec > 0);
+        CHECK(attachment_new("bftrack", m, ATTACHMENT_SOURCE_RUNTIME, &a) == 0);
+        CHECK(a->state == ATTACHMENT_WAITING && a->reason && a->source == ATTACHMENT_SOURCE_RUNTIME && a->asked);
+        CHECK(a->match == m && m->n_refs == 2 && !a->on_device && a->settings->retry_usec > 0 && !a->set);
+        CHECK(a->settings->on == POLICY_ON_ALL && !a->is_instance);
         attachment_free(a);
+        CHECK(m->n_refs == 1);
+        match_unref(m);
         CHECK(!attachment_free(NULL));
 }
 
@@ -104,9 +136,10 @@ static void test_set(void) {
         for (size_t i = 1; i < s.n_items; i++)
                 CHECK(strcmp(s.items[i - 1]->id, s.items[i]->id) < 0);
 
-        again = attachment_of("c", "1234abcd-01", "other");
-        CHECK(attachment_set_add(&s, again) == -EEXIST && s.n_items == 5);
+        again = attachment_of("c", "1234abcd-01", "");
+        CHECK(attachment_set_add(&s, again) == -EEXIST && s.n_items == 5 && !again->set);
         attachment_free(again);
+        CHECK(s.n_in_state[ATTACHMENT_WAITING] == 5 && s.by_claim.n_items == 5);
 
         CHECK(attachment_set_get(&s, "m_1234abcd_01") == s.items[2] && !attachment_set_get(&s, "m"));
         attachment_set_remove(&s, s.items[2]);
@@ -114,8 +147,47 @@ static void test_set(void) {
         attachment_set_remove(&s, s.items[3]);
         attachment_set_remove(&s, s.items[0]);
         CHECK(s.n_items == 2 && attachment_set_get(&s, "c_1234abcd_01") && attachment_set_get(&s, "n_1234abcd_01"));
+        CHECK(s.n_in_state[ATTACHMENT_WAITING] == 2 && s.by_claim.n_items == 2 && s.n_touched == 2 && s.n_untold == 2);
         attachment_set_deinit(&s);
         CHECK(s.n_items == 0 && !s.items);
+}
+
+static size_t count(const IndexItem *i, const Attachment *a) {
+        size_t n = 0;
+
+        for (; i; i = index_next(i))
+                n += i->owner == a;
+        return n;
+}
+
+/* The lists of what is to be looked at and told: each once, and none that is gone. */
+static void test_lists(void) {
+        AttachmentSet s = { 0 };
+        Attachment *a = attachment_of("a", UUID_X, ""), *b = attachment_of("b", UUID_X, "");
+
+        /* in no set there is nobody to tell */
+        attachment_touch(a);
+        CHECK(!a->touched);
+
+        CHECK(attachment_set_add(&s, a) == 0 && attachment_set_add(&s, b) == 0);
+        CHECK(s.n_touched == 2 && s.n_untold == 2 && a->touched && a->untold && a->changed == ATTACHMENT_CHANGED_ADDED);
+        attachment_touch(a);
+        attachment_changed(a, ATTACHMENT_CHANGED_STATE);
+        CHECK(s.n_touched == 2 && s.n_untold == 2);
+        CHECK(a->changed == (ATTACHMENT_CHANGED_ADDED | ATTACHMENT_CHANGED_STATE));
+
+        CHECK(attachment_set_home(a, "sda") == 0 && attachment_set_home(b, "sda") == 0);
+        CHECK(attachment_set_home(a, "sda") == 0 && count(attachment_set_first_at(&s, "sda"), a) == 1);
+        CHECK(count(attachment_set_first_at(&s, "sda"), b) == 1 && !attachment_set_first_at(&s, "sdb"));
+        CHECK(attachment_set_home(b, "sdb") == 0 && count(attachment_set_first_at(&s, "sda"), b) == 0);
+        CHECK_STR(b->home, "sdb");
+        CHECK(attachment_set_home(b, "") == 0 && !attachment_set_first_at(&s, "sdb") && !b->home[0]);
+        CHECK(attachment_set_home(b, "sda") == 0);
+
+        attachment_set_remove(&s, a);
+        CHECK(s.n_touched == 1 && s.touched[0] == b && s.n_untold == 1 && s.untold[0] == b);
+        CHECK(s.by_home.n_items == 1 && count(attachment_set_first_at(&s, "sda"), b) == 1);
+        attachment_set_deinit(&s);
 }
 
 static void test_names(void) {
@@ -182,10 +254,61 @@ static void test_lost(void) {
         lost(a, "removed", 3);
         lost(a, "detached", 4);
         CHECK(a->n_gaps == 1 && a->n_gaps_kept == 1 && !a->on_device && a->intact_since_usec == 0);
-        CHECK(a->gaps[0].begin_usec == T0 + 3 * SECOND && a->gaps[0].end_usec == 0);
+        CHECK(a->gaps[0].begin_usec == T0 + 3 * SECOND && a->gaps[0].latest_usec == T0 + 3 * SECOND);
+        CHECK(a->gaps[0].end_usec == 0 && attachment_get_open_gap(a) == &a->gaps[0]);
         CHECK_STR(a->gaps[0].reason, "removed");
         CHECK_STR(a->device, "");
+        CHECK_STR(a->lost_device, "sda1");
         CHECK(a->device_uid == 0 && a->changed & ATTACHMENT_CHANGED_LOST && a->changed & ATTACHMENT_CHANGED_RECORD);
+        attachment_free(a);
+}
+
+/* It was not seen to go: it went at some time since it was known to be on. */
+static void test_lost_before(void) {
+        Attachment *a = attachment_of("bftrack", UUID_X, "");
+        Fingerprint f = on_disk("sda", 1, 1);
+        Now now = at(30);
+
+        attached(a, &f, false, 2);
+        CHECK(a->seen_usec == T0 + 2 * SECOND);
+        attached(a, &f, true, 20);
+        CHECK(a->seen_usec == T0 + 20 * SECOND && a->intact_since_usec == T0 + 2 * SECOND);
+        attachment_lost(a, "foreign-detach", a->seen_usec, &now);
+        CHECK(a->gaps[0].begin_usec == T0 + 20 * SECOND && a->gaps[0].latest_usec == T0 + 30 * SECOND);
+        CHECK(a->gaps[0].end_usec == 0 && a->intact_since_usec == 0);
+
+        /* a time to come is no begin: a clock was set back */
+        attached(a, &f, false, 40);
+        now = at(50);
+        attachment_lost(a, "foreign-detach", T0 + 60 * SECOND, &now);
+        CHECK(a->gaps[1].begin_usec == T0 + 50 * SECOND && a->gaps[1].latest_usec == T0 + 50 * SECOND);
+
+        /* nor does a gap begin before the one before it has ended */
+        attached(a, &f, false, 60);
+        now = at(70);
+        attachment_lost(a, "foreign-detach", T0 + 45 * SECOND, &now);
+        CHECK(a->gaps[2].begin_usec == T0 + 60 * SECOND && a->gaps[2].latest_usec == T0 + 70 * SECOND);
+        attachment_free(a);
+}
+
+/* What an earlier daemon noted is lost once, with the time of its note; nothing noted, nothing lost. */
+static void test_lost_unseen(void) {
+        Attachment *a = attachment_of("bftrack", UUID_X, "");
+        Now now = at(30);
+
+        a->noted_object = 7; /* it was only about to attach */
+        a->changed = 0;
+        attachment_lost_unseen(a, "daemon-not-running", &now);
+        CHECK(a->n_gaps == 0 && a->changed == 0 && a->noted_object == 0);
+
+        a->noted_object = 7;
+        a->recorded_since_usec = T0;
+        a->recorded_at_usec = T0 + 10 * SECOND;
+        attachment_lost_unseen(a, "daemon-not-running", &now);
+        attachment_lost_unseen(a, "daemon-not-running", &now);
+        CHECK(a->n_gaps == 1 && a->noted_object == 0 && a->recorded_since_usec == 0);
+        CHECK(a->gaps[0].begin_usec == T0 + 10 * SECOND && a->gaps[0].latest_usec == T0 + 30 * SECOND);
+        CHECK(a->changed & ATTACHMENT_CHANGED_LOST && a->changed & ATTACHMENT_CHANGED_RECORD);
         attachment_free(a);
 }
 
@@ -198,7 +321,7 @@ static void test_gap_reason_one(const char *why, const char *disk, uint64_t disk
         lost(a, why, 2);
         a->changed = 0;
         attached(a, &after, false, 3);
-        CHECK(a->n_gaps == 1 && a->gaps[0].end_usec == T0 + 3 * SECOND);
+        CHECK(a->n_gaps == 1 && a->gaps[0].end_usec == T0 + 3 * SECOND && !attachment_get_open_gap(a));
         CHECK_STR(a->gaps[0].reason, wanted);
         CHECK(a->changed & ATTACHMENT_CHANGED_BACK && a->intact_since_usec == T0 + 3 * SECOND);
         attachment_free(a);
@@ -241,7 +364,7 @@ static void test_already_known(void) {
         attached(a, &f, false, 1);
         a->changed = 0;
         attached(a, &f, true, 100);
-        CHECK(a->intact_since_usec == T0 + SECOND && a->n_attached == 1 && a->n_gaps == 0 && a->changed == 0);
+        CHECK(a->intact_since_usec == T0 + SECOND && a->n_attached == 1 && a->n_gaps == 0 && a->changed == ATTACHMENT_CHANGED_RECORD);
         attachment_free(a);
 }
 
@@ -257,7 +380,10 @@ static void test_recorded_one(bool already, const char *disk, uint64_t diskseq, 
         a->recorded_since_usec = T0 + SECOND;
         a->recorded_at_usec = T0 + 50 * SECOND;
         if (lasting) {
-                a->gaps[a->n_gaps_kept++] = (Gap) { .begin_usec = T0 + 40 * SECOND, .reason = "removed" };
+                a->gaps = calloc(1, sizeof(*a->gaps));
+                CHECK(a->gaps);
+                a->gaps[a->n_gaps_kept++] = (Gap) { .begin_usec = T0 + 40 * SECOND, .latest_usec = T0 + 40 * SECOND,
+                                                    .reason = "removed" };
                 a->n_gaps++;
         }
 
@@ -268,6 +394,7 @@ static void test_recorded_one(bool already, const char *disk, uint64_t diskseq, 
         if (gap) {
                 CHECK_STR(a->gaps[0].reason, gap);
                 CHECK(a->gaps[0].begin_usec == T0 + (lasting ? 40 : 50) * SECOND);
+                CHECK(a->gaps[0].latest_usec == T0 + (lasting ? 40 : 100) * SECOND);
                 CHECK(a->gaps[0].end_usec == T0 + 100 * SECOND);
         }
         attachment_free(a);
@@ -283,19 +410,22 @@ static void test_recorded(void) {
         test_recorded_one(false, "sda", 1, 1, true, false, "rescan");
 }
 
-/* A record is not believed of another object of the kernel, nor where that is not known. */
+/* A record is not believed of another object of the kernel, nor where that is not known; nor of the same with
+ * another filter of that name on it, as its generation tells. */
 static void test_recorded_object(void) {
-        static const uint64_t objects[] = { 0, 7 };
+        static const uint64_t objects[] = { 0, 7, 8 };
 
-        for (size_t i = 0; i < 2; i++) {
+        for (size_t i = 0; i < 3; i++) {
                 Attachment *a = attachment_of("bftrack", UUID_X, "");
                 Fingerprint f = on_disk("sda", 1, 1);
 
                 a->has_fingerprint = true;
                 a->fingerprint = f;
                 a->fingerprint.object = f.object = objects[i];
-                if (objects[i])
+                if (objects[i] == 7)
                         f.object++;
+                if (objects[i] == 8)
+                        CHECK(str_copy(f.generation, sizeof(f.generation), "4567"));
                 a->recorded_since_usec = T0 + SECOND;
                 a->recorded_at_usec = T0 + 50 * SECOND;
                 attached(a, &f, true, 100);
@@ -336,7 +466,7 @@ static void test_delay(void) {
         CHECK(retry_delay_usec(1000, UINT64_MAX) == 64000);
         CHECK(retry_delay_usec(POLICY_RETRY_USEC_MAX, UINT64_MAX) == 64 * POLICY_RETRY_USEC_MAX);
 
-        a->retry_usec = 3 * SECOND;
+        a->settings->retry_usec = 3 * SECOND;
         attachment_set_delay(a, &now);
         CHECK(a->n_failures == 1 && a->retry_at_usec == now.monotonic_usec + 3 * SECOND);
         attachment_set_delay(a, &now);
@@ -349,10 +479,13 @@ int main(void) {
         test_id_form();
         test_new();
         test_set();
+        test_lists();
         test_names();
         test_set_state();
         test_first_time();
         test_lost();
+        test_lost_before();
+        test_lost_unseen();
         test_gap_reason();
         test_gaps_overflow();
         test_already_known();

@@ -7,7 +7,7 @@
 
 #undef NDEBUG
 
-#include "tests/test.h"
+#include "tests/script.h"
 
 /* sda and sda1 came, udev has told of both. */
 static void begin(Script *s) {
@@ -21,8 +21,12 @@ static Disk *sda(const Script *s) {
         return device_set_get_disk(&s->world.devices, "sda");
 }
 
+static Partition *partition(const Script *s, const char *name) {
+        return device_set_get(&s->world.devices, name).partition;
+}
+
 static Partition *sda1(const Script *s) {
-        return device_set_get_partition(&s->world.devices, "sda1");
+        return partition(s, "sda1");
 }
 
 static void apply(Script *s, EventSource source, EventAction action, const char *name, uint64_t seqnum) {
@@ -49,13 +53,24 @@ static void test_look_up(void) {
 
         CHECK(d->n_disks == 4 && device_set_get_disk(d, "sdb") == d->disks[1]);
         CHECK(!device_set_get_disk(d, "sdb1") && !device_set_get_disk(d, "sde") && !device_set_get_disk(d, ""));
-        CHECK_STR(device_set_get_partition(d, "sdc3")->disk->name, "sdc");
-        CHECK(!device_set_get_partition(d, "sdc") && !device_set_get_partition(d, "sdc2"));
+        CHECK_STR(partition(&s, "sdc3")->disk->name, "sdc");
+        CHECK(device_set_get(d, "sdc").disk == d->disks[2] && !partition(&s, "sdc") && !device_set_get(d, "sdc2").disk);
         CHECK(disk_get_partition(d->disks[0], 3)->partno == 3 && !disk_get_partition(d->disks[0], 2));
-        CHECK(device_set_get_partition_by_uid(d, d->disks[2]->partitions[1]->uid) == d->disks[2]->partitions[1]);
-        CHECK(!device_set_get_partition_by_uid(d, 0) && !device_set_get_partition_by_uid(d, d->disks[2]->uid));
-        d->disks[3]->job = 5;
-        CHECK(device_set_get_disk_by_job(d, 5) == d->disks[3] && !device_set_get_disk_by_job(d, 6));
+
+        for (size_t i = 0; i < 4; i++)
+                for (size_t j = 0; j <= 2; j++) {
+                        Device x = { d->disks[i], j ? d->disks[i]->partitions[j - 1] : NULL }, found;
+
+                        found = device_set_get_by_uid(d, device_uid(x));
+                        CHECK(found.disk == x.disk && found.partition == x.partition);
+                        found = device_set_get_by_object(d, device_object(x));
+                        CHECK(found.disk == x.disk && found.partition == x.partition);
+                        found = device_set_get(d, device_name(x));
+                        CHECK(found.disk == x.disk && found.partition == x.partition);
+                }
+
+        CHECK(!device_set_get_by_uid(d, 0).disk && !device_set_get_by_uid(d, 99).disk);
+        CHECK(!device_set_get_by_object(d, 0).disk && !device_set_get_by_object(d, 99).disk);
         script_deinit(&s);
 }
 
@@ -87,7 +102,7 @@ static void test_uids(void) {
                 CHECK(uid > seen);
                 seen = uid;
                 script_reread(&s, "sda");
-                CHECK(sda1(&s)->uid != uid && !device_set_get_partition_by_uid(&s.world.devices, uid));
+                CHECK(sda1(&s)->uid != uid && !device_set_get_by_uid(&s.world.devices, uid).disk);
                 CHECK(sda(&s)->uid == disk_uid);
         }
         script_unplug(&s, "sda");
@@ -214,7 +229,7 @@ static void test_udev_alone(void) {
         apply(&s, EVENT_UDEV, EVENT_REMOVE, "sda", s.seqnum + 2);
         CHECK(sda(&s) && s.world.devices.incomplete);
         apply(&s, EVENT_UDEV, EVENT_ADD, "sda2", s.seqnum + 3);
-        CHECK(!device_set_get_partition(&s.world.devices, "sda2") && s.world.devices.incomplete);
+        CHECK(!partition(&s, "sda2") && s.world.devices.incomplete);
         script_deinit(&s);
 }
 
@@ -242,7 +257,7 @@ static void test_incomplete(void) {
         CHECK(!s.world.devices.incomplete);
         apply(&s, EVENT_KERNEL, EVENT_ADD, "sda1", 2);
         CHECK(s.world.devices.incomplete && s.world.devices.n_disks == 0);
-        device_set_look_begin(&s.world.devices);
+        device_set_look_begin(&s.world.devices, false);
         CHECK(!s.world.devices.incomplete);
         device_set_look_end(&s.world.devices);
         script_deinit(&s);
@@ -281,15 +296,15 @@ static void test_look(void) {
         begin(&s);
         script_table_1(&s, "sdb", 1, UUID_Y, "");
         script_had(&s, "sdb");
-        script_disk(&s, "sda")->present[1] = false;
+        script_device(&s, "sda1")->present = false;
         s.world.devices.looked = true;
         sda(&s)->dirty = false;
         script_look(&s);
         CHECK(s.world.devices.n_disks == 2 && sda(&s)->n_partitions == 0 && sda(&s)->dirty);
         CHECK(disk_get_entry(sda(&s), 1)); /* not forgotten: the look may fall into a re-read */
-        CHECK(device_set_get_partition(&s.world.devices, "sdb1")->settled);
+        CHECK(partition(&s, "sdb1")->settled);
 
-        script_disk(&s, "sda")->present[0] = false;
+        script_device(&s, "sda")->present = false;
         script_look(&s);
         CHECK(!sda(&s) && s.world.devices.n_disks == 1);
         script_deinit(&s);
@@ -309,7 +324,7 @@ static void test_first_look(void) {
 
         script_init(&s);
         script_table_1(&s, "sda", 1, UUID_X, "");
-        device_set_look_begin(&s.world.devices);
+        device_set_look_begin(&s.world.devices, false);
         apply(&s, EVENT_ENUMERATION, EVENT_ADD, "sda", 0);
         e = script_event(&s, EVENT_ENUMERATION, EVENT_ADD, "sda1", 0);
         e.settled = e.has_entry = false;
@@ -357,7 +372,7 @@ static void test_table(void) {
         d->scan_retry_at_usec = 5;
         (void) str_copy(d->scan_error, sizeof(d->scan_error), "why");
 
-        CHECK(disk_set_table(d, UUID_X, entries, 3, d->n_events) == 0);
+        CHECK(disk_set_table(&s.world.devices, d, UUID_X, entries, 3, d->n_events) == 0);
         check_entries(d, "125");
         CHECK_STR(d->pt_uuid, UUID_X);
         CHECK(!d->dirty && d->n_scan_failures == 0 && d->scan_retry_at_usec == 0 && !d->scan_error[0]);
@@ -370,11 +385,11 @@ static void test_table(void) {
         /* something happened while it was being read */
         script_kernel(&s, EVENT_CHANGE, "sda");
         CHECK(d->dirty);
-        CHECK(disk_set_table(d, "", entries, 2, d->n_events - 1) == 0);
+        CHECK(disk_set_table(&s.world.devices, d, "", entries, 2, d->n_events - 1) == 0);
         check_entries(d, "12");
         CHECK(d->dirty && !d->pt_uuid[0]);
 
-        CHECK(disk_set_table(d, "", NULL, 0, d->n_events) == 0);
+        CHECK(disk_set_table(&s.world.devices, d, "", NULL, 0, d->n_events) == 0);
         check_entries(d, "");
         CHECK(!d->dirty);
         script_deinit(&s);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What counts as an identity, what matches it, how it is written. */
+/* What counts as an identity: values, in the form in which they are compared. What matches them is test-match's. */
 
 #undef NDEBUG
 
@@ -61,77 +61,127 @@ static void test_filter_name(void) {
         test_filter_name_one("%s", false);
 }
 
-static void test_match_one(const char *uuid, const char *label, const char *entry_uuid, const char *entry_label,
-                           bool matches) {
-        Match m = match_of(uuid, label);
-        Entry e = entry_of(1, entry_uuid, entry_label);
+static void test_normalize_one(MatchKey key, const char *s, const char *wanted) {
+        char value[FACT_SIZE] = "untouched";
 
-        CHECK(match_entry(&m, &e) == matches);
+        CHECK(fact_normalize(key, s, value) == (wanted != NULL));
+        CHECK_STR(value, wanted ?: "untouched");
 }
 
-static void test_match(void) {
-        test_match_one(UUID_X, "", UUID_X, "", true);
-        test_match_one(UUID_X, "", UUID_X, "any", true);
-        test_match_one(UUID_X, "", UUID_Y, "any", false);
-        test_match_one(UUID_X, "", "", "any", false);
-        test_match_one("", "data", UUID_X, "data", true);
-        test_match_one("", "data", "", "data", true);
-        test_match_one("", "data", "", "Data", false);
-        test_match_one("", "data", "", "data ", false);
-        test_match_one("", "da*", "", "data", false);
-        test_match_one(UUID_X, "data", UUID_X, "data", true);
-        test_match_one(UUID_X, "data", UUID_X, "", false);
-        test_match_one(UUID_X, "data", UUID_Y, "data", false);
+static void test_normalize(void) {
+        char longest[FACT_SIZE + 1];
 
-        /* one that demands nothing matches nothing, an entry without an identity least of all */
-        test_match_one("", "", "", "", false);
-        test_match_one("", "", UUID_X, "data", false);
+        memset(longest, 'A', sizeof(longest));
+        longest[FACT_SIZE] = 0;
+
+        for (MatchKey key = 0; key < _MATCH_KEY_MAX; key++) {
+                test_normalize_one(key, "", NULL);
+                test_normalize_one(key, longest, NULL);
+        }
+
+        test_normalize_one(MATCH_PART_UUID, "1234ABCD-0F", "1234abcd-0f");
+        test_normalize_one(MATCH_PART_UUID, "1234", NULL);
+
+        /* what is written in hexadecimal digits has no case, what somebody calls it has */
+        test_normalize_one(MATCH_FS_UUID, "1A2B-3C4D", "1a2b-3c4d");
+        test_normalize_one(MATCH_PT_UUID, "1234ABCD", "1234abcd");
+        test_normalize_one(MATCH_PART_TYPE, "0FC63DAF-8483-4772-8E79-3D69D8477DE4", UUID_X);
+        test_normalize_one(MATCH_PART_TYPE, "0xEE", "0xee");
+        test_normalize_one(MATCH_DISK_WWN, "0x5000C500A1B2C3D4", "0x5000c500a1b2c3d4");
+        test_normalize_one(MATCH_PART_LABEL, "My Data", "My Data");
+        test_normalize_one(MATCH_FS_LABEL, "ROOT", "ROOT");
+        test_normalize_one(MATCH_DISK_SERIAL, "S3Z8NB0K", "S3Z8NB0K");
+        test_normalize_one(MATCH_DM_NAME, "vg-LV", "vg-LV");
+        test_normalize_one(MATCH_DM_UUID, "LVM-aBc", "LVM-aBc");
+
+        test_normalize_one(MATCH_PART_NUMBER, "1", "1");
+        test_normalize_one(MATCH_PART_NUMBER, "128", "128");
+        test_normalize_one(MATCH_PART_NUMBER, "0", NULL);
+        test_normalize_one(MATCH_PART_NUMBER, "01", NULL);
+        test_normalize_one(MATCH_PART_NUMBER, "-1", NULL);
+        test_normalize_one(MATCH_PART_NUMBER, "1 ", NULL);
+        test_normalize_one(MATCH_PART_NUMBER, "99999", NULL);
 }
 
-static void test_compare(void) {
-        const Match nothing = { 0 }, x = match_of(UUID_X, ""), xd = match_of(UUID_X, "data"), d = match_of("", "data");
+/* The names that policies have, and what is said of each key. */
+static void test_keys(void) {
+        static const struct {
+                const char *name;
+                bool of_partition, of_fs, identifies, glob;
+        } keys[] = {
+                { "PartUUID", true, false, true, false },    { "PartLabel", true, false, true, true },
+                { "PartType", true, false, false, false },   { "PartNumber", true, false, false, false },
+                { "FSUUID", false, true, true, false },      { "FSLabel", false, true, true, true },
+                { "FSType", false, true, false, false },     { "PTUUID", false, false, true, false },
+                { "DiskWWN", false, false, true, false },    { "DiskSerial", false, false, true, true },
+                { "DMName", false, false, true, true },      { "DMUUID", false, false, true, true },
+                { "KernelName", false, false, true, true },
+        };
 
-        CHECK(match_is_empty(&nothing) && !match_is_empty(&x) && !match_is_empty(&d));
-        CHECK(match_equal(&x, &x) && match_equal(&nothing, &nothing));
-        CHECK(!match_equal(&x, &xd) && !match_equal(&d, &xd) && !match_equal(&x, &d));
+        CHECK(sizeof(keys) / sizeof(keys[0]) == _MATCH_KEY_MAX);
+        for (MatchKey key = 0; key < _MATCH_KEY_MAX; key++) {
+                CHECK_STR(match_key_to_string(key), keys[key].name);
+                CHECK(match_key_is_of_partition(key) == keys[key].of_partition);
+                CHECK(match_key_is_of_fs(key) == keys[key].of_fs);
+                CHECK(match_key_identifies(key) == keys[key].identifies);
+                CHECK(match_key_allows_glob(key) == keys[key].glob);
+        }
 }
 
-static void test_to_string_one(const char *uuid, const char *label, const char *wanted) {
-        Match m = match_of(uuid, label);
-        char *s = NULL;
+static void test_entry_one(unsigned partno, const char *wanted) {
+        Entry e = entry_of(partno, UUID_X, "data");
+        Facts f = { .values = { [MATCH_PT_UUID] = "pt" } };
 
-        CHECK(match_to_string(&m, &s) == 0);
-        CHECK_STR(s, wanted);
-        free(s);
+        facts_set_entry(&f, &e);
+        CHECK(f.is_partition);
+        CHECK_STR(f.values[MATCH_PART_NUMBER], wanted);
+        CHECK_STR(f.values[MATCH_PART_UUID], UUID_X);
+        CHECK_STR(f.values[MATCH_PART_LABEL], "data");
+        CHECK_STR(f.values[MATCH_PART_TYPE], "");
+        CHECK_STR(f.values[MATCH_PT_UUID], "pt");
 }
 
-static void test_to_string(void) {
-        char longest[PART_LABEL_SIZE], wanted[16 + 4 * PART_LABEL_SIZE] = "PARTLABEL=";
+static void test_entry(void) {
+        test_entry_one(0, "0");
+        test_entry_one(1, "1");
+        test_entry_one(10, "10");
+        test_entry_one(4294967295U, "4294967295");
+}
 
-        test_to_string_one(UUID_X, "", "PARTUUID=" UUID_X);
-        test_to_string_one("", "data", "PARTLABEL=data");
-        test_to_string_one(UUID_X, "data", "PARTUUID=" UUID_X " PARTLABEL=data");
-        test_to_string_one("", "", "");
-        test_to_string_one("", "a b", "PARTLABEL=a b");
-        test_to_string_one("", "\xc3\xa4", "PARTLABEL=\xc3\xa4");
+/* What a device is best recognised by: a partition by its own UUID or by nothing, a whole device by the strongest. */
+static void test_pin(void) {
+        static const MatchKey strongest_last[] = { MATCH_FS_UUID, MATCH_PT_UUID, MATCH_DISK_SERIAL, MATCH_DISK_WWN,
+                                                   MATCH_DM_UUID };
+        MatchKey pin = _MATCH_KEY_MAX;
+        Facts f = { 0 };
 
-        /* nothing on a disk can begin a new line of a log, or pretend to be an escape */
-        test_to_string_one("", "a\nb", "PARTLABEL=a\\x0ab");
-        test_to_string_one("", "\x1b[2J\x7f", "PARTLABEL=\\x1b[2J\\x7f");
-        test_to_string_one("", "a\\x0ab", "PARTLABEL=a\\x5cx0ab");
+        for (MatchKey key = 0; key < _MATCH_KEY_MAX; key++)
+                f.values[key] = "";
+        CHECK(!facts_find_pin(&f, &pin) && pin == _MATCH_KEY_MAX);
 
-        memset(longest, 1, sizeof(longest) - 1);
-        longest[sizeof(longest) - 1] = 0;
-        for (size_t i = 0; i < sizeof(longest) - 1; i++)
-                memcpy(wanted + 10 + 4 * i, "\\x01", 5);
-        test_to_string_one("", longest, wanted);
+        f.values[MATCH_PART_LABEL] = f.values[MATCH_FS_LABEL] = f.values[MATCH_DM_NAME] = f.values[MATCH_KERNEL_NAME] = "x";
+        CHECK(!facts_find_pin(&f, &pin));
+
+        for (size_t i = 0; i < sizeof(strongest_last) / sizeof(strongest_last[0]); i++) {
+                f.values[strongest_last[i]] = "x";
+                CHECK(facts_find_pin(&f, &pin) && pin == strongest_last[i]);
+        }
+
+        f.is_partition = true;
+        pin = _MATCH_KEY_MAX;
+        CHECK(!facts_find_pin(&f, &pin) && pin == _MATCH_KEY_MAX);
+        f.values[MATCH_PART_UUID] = NULL;
+        CHECK(!facts_find_pin(&f, &pin) && pin == _MATCH_KEY_MAX);
+        f.values[MATCH_PART_UUID] = UUID_X;
+        CHECK(facts_find_pin(&f, &pin) && pin == MATCH_PART_UUID);
 }
 
 int main(void) {
         test_uuid();
         test_filter_name();
-        test_match();
-        test_compare();
-        test_to_string();
+        test_normalize();
+        test_keys();
+        test_entry();
+        test_pin();
         return EXIT_SUCCESS;
 }

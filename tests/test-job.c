@@ -26,7 +26,8 @@ static JobReply *honest(uint32_t n_entries) {
                 r->entries[i] = entry_of(i + 1, i % 2 ? "1234abcd-01" : UUID_X, "data");
                 CHECK(str_copy(r->entries[i].type, PART_TYPE_SIZE, "0x83"));
         }
-        CHECK(str_copy(r->message, sizeof(r->message), "all is well"));
+        CHECK(str_copy(r->message, sizeof(r->message), "all is well, \xc3\xa9t\xc3\xa9"));
+        CHECK(str_copy(r->generation, sizeof(r->generation), "0123456789abcdef0123456789abcdef"));
         return r;
 }
 
@@ -64,6 +65,14 @@ static void lie_interface(JobReply *r) { r->interface = _KERNEL_INTERFACE_MAX; }
 static void lie_other_filter(JobReply *r) { memset(r->other_filter, 'x', sizeof(r->other_filter)); }
 static void lie_message(JobReply *r) { memset(r->message, 'x', sizeof(r->message)); }
 static void lie_pt_uuid(JobReply *r) { memset(r->pt_uuid, 'a', sizeof(r->pt_uuid)); }
+static void lie_generation(JobReply *r) { memset(r->generation, 'a', sizeof(r->generation)); }
+static void lie_generation_form(JobReply *r) { (void) str_copy(r->generation, GENERATION_SIZE, "1234"); }
+static void lie_generation_case(JobReply *r) {
+        (void) str_copy(r->generation, GENERATION_SIZE, "ABABABABABABABABABABABABABABABAB");
+}
+static void lie_message_utf8(JobReply *r) { (void) str_copy(r->message, sizeof(r->message), "caf\xe9"); }
+static void lie_label_utf8(JobReply *r) { (void) str_copy(r->entries[0].label, PART_LABEL_SIZE, "\xc0\xaf"); }
+static void lie_label_line(JobReply *r) { (void) str_copy(r->entries[0].label, PART_LABEL_SIZE, "a\nb"); }
 static void lie_partno(JobReply *r) { r->entries[0].partno = 0; }
 static void lie_order(JobReply *r) { r->entries[2].partno = 1; }
 static void lie_double(JobReply *r) { r->entries[2].partno = r->entries[1].partno; }
@@ -79,6 +88,8 @@ static void test_lies(void) {
                 lie_protocol,  lie_outcome, lie_interface, lie_other_filter, lie_message,
                 lie_pt_uuid,   lie_partno,  lie_order,     lie_double,       lie_uuid,
                 lie_uuid_form, lie_uuid_case, lie_uuid_zero, lie_label,      lie_type,
+                lie_generation, lie_generation_form, lie_generation_case, lie_message_utf8, lie_label_utf8,
+                lie_label_line,
         };
 
         for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {

@@ -30,7 +30,7 @@ static void test_detach_holds_all(void) {
         CHECK(f.n_jobs == 1 && f.jobs[0].kind == JOB_DETACH && a.n == 0);
         CHECK(by_uuid->held && by_label->held && !other->held);
         CHECK(in_order(&f, "save held bftrack_0fc63daf", "detach sda1"));
-        CHECK(in_order(&f, "save held bftrack_label_", "detach sda1"));
+        CHECK(in_order(&f, "save held bftrack_PartLabel_", "detach sda1"));
 
         fake_answer(&f, JOB_OK);
         CHECK(a.n == 1 && a.error == REQUEST_OK);

@@ -32,23 +32,25 @@ static void test_restart(void) {
 
         fake_begin_manager(&f);
         x = get(&f, "bftrack", UUID_X, "");
-        CHECK(x->recorded_since_usec == since && x->recorded_at_usec == f.now.realtime_usec);
-        while (fake_run(&f), f.n_jobs > 0)
-                fake_answer(&f, f.jobs[0].kind == JOB_ATTACH ? JOB_ALREADY : JOB_OK);
+        CHECK(x->recorded_since_usec == since && x->recorded_at_usec == since); /* the kernel was asked then */
+        f.trace[0] = 0;
+        fake_settle(&f);
         CHECK(x->on_device && x->intact_since_usec == since && x->n_gaps == 0);
-        CHECK(get(&f, "bfcount", UUID_Y, "")->on_device);
+        CHECK(get(&f, "bfcount", UUID_Y, "")->on_device && get(&f, "bfcount", UUID_Y, "")->intact_since_usec == since);
+        CHECK(strstr(f.trace, "check sda1") && strstr(f.trace, "check sda2") && !strstr(f.trace, "attach"));
 
         /* the partition was read again while no daemon was there: the gap begins when that was last known */
+        since = f.now.realtime_usec;
         fake_pass(&f, 50 * SECOND);
         manager_free(f.manager);
         for (size_t i = 0; i < f.n_devices; i++)
                 if (f.devices[i].partno)
                         f.devices[i].object = ++f.last_object;
-        since = f.now.realtime_usec;
         fake_pass(&f, 10 * SECOND);
         fake_start(&f);
         x = get(&f, "bftrack", UUID_X, "");
         CHECK(x->on_device && x->n_gaps == 1 && x->gaps[0].begin_usec == since && x->gaps[0].end_usec == f.now.realtime_usec);
+        CHECK(x->gaps[0].latest_usec == f.now.realtime_usec);
         CHECK_STR(x->gaps[0].reason, "daemon-not-running");
         fake_deinit(&f);
 }
@@ -89,14 +91,16 @@ static void test_detach_unended(void) {
         fake_pass(&f, 10 * SECOND);
         fake_start(&f);
         x = get(&f, "bftrack", UUID_X, "");
-        CHECK(x->held && !x->on_device && x->n_gaps == 1);
+        CHECK(x->held && !x->on_device && x->n_gaps == 1 && !x->left_object);
+        CHECK(in_order(&f, "detach sda1", "detach sda1")); /* it was done again */
 
         ask(&f, JOB_ATTACH, "/dev/sda1", "bftrack", &a);
         manager_free(f.manager);
         fake_begin_manager(&f);
-        while (fake_run(&f), f.n_jobs > 0)
-                fake_answer(&f, f.jobs[0].kind == JOB_ATTACH ? JOB_ALREADY : JOB_OK);
+        f.trace[0] = 0;
+        fake_settle(&f);
         x = get(&f, "bftrack", UUID_X, "");
+        CHECK(strstr(f.trace, "check sda1") && !strstr(f.trace, "attach"));
         CHECK(x->on_device && x->intact_since_usec == f.now.realtime_usec && x->n_gaps == 1);
         fake_deinit(&f);
 }
@@ -113,13 +117,16 @@ static void test_conflict_on_recorded(void) {
         fake_begin_manager(&f);
         fake_run(&f);
         fake_answer(&f, JOB_OK);
+        CHECK(f.n_jobs == 1 && f.jobs[0].kind == JOB_CHECK);
+        fake_answer(&f, JOB_CONFLICT);
+        CHECK(f.n_jobs == 1 && f.jobs[0].kind == JOB_ATTACH);
         fake_answer(&f, JOB_CONFLICT);
         x = get(&f, "bftrack", UUID_X, "");
         CHECK(x->state == ATTACHMENT_CONFLICT && x->n_gaps == 1 && !x->recorded_since_usec);
         fake_deinit(&f);
 }
 
-/* An orphan stays known over any number of daemons; who wants it again has it proven first. */
+/* An orphan stays known over any number of daemons, and is there for who wants it again. */
 static void test_orphan_over_restarts(void) {
         Attachment *x;
         Answer a;
@@ -135,13 +142,13 @@ static void test_orphan_over_restarts(void) {
                 manager_free(f.manager);
                 fake_start(&f);
                 x = get(&f, "bftrack", UUID_X, "");
-                CHECK(x && x->orphaned && x->on_device && x->n_gaps == 0 && x->intact_since_usec == 0);
+                CHECK(x && x->orphaned && x->on_device && x->n_gaps == 0 && x->intact_since_usec == 1700000000 * SECOND);
+                CHECK(x->state == ATTACHMENT_ORPHANED);
         }
 
         ask(&f, JOB_ATTACH, "/dev/sda1", "bftrack", &a);
-        CHECK(a.n == 0 && f.n_jobs == 1 && f.jobs[0].kind == JOB_ATTACH && !x->orphaned);
-        fake_answer(&f, JOB_ALREADY);
-        CHECK(a.n == 1 && a.error == REQUEST_OK && x->on_device && x->n_gaps == 0);
+        CHECK(a.n == 1 && a.error == REQUEST_OK && x->on_device && x->n_gaps == 0 && f.n_jobs == 0);
+        CHECK(!x->orphaned && x->source == ATTACHMENT_SOURCE_RUNTIME && x->state == ATTACHMENT_ATTACHED);
         CHECK(x->intact_since_usec == 1700000000 * SECOND);
         fake_deinit(&f);
 }
@@ -174,7 +181,7 @@ static void test_told_after_look(void) {
         e.diskseq = f.devices[0].diskseq;
         f.devices[0].diskseq += 10;
         for (size_t i = 0; i < f.n_devices; i++)
-                f.devices[i].object += f.devices[i].partno ? 10 : 0;
+                f.devices[i].object += 10;
         manager_lost(f.manager);
         manager_told(f.manager);
         fake_run(&f);

@@ -4,7 +4,7 @@
 
 #undef NDEBUG
 
-#include "tests/test.h"
+#include "tests/script-run.h"
 
 /* What an outcome leads to, and when it is tried again, microseconds after the reply. */
 static void test_outcome_one(JobOutcome outcome, AttachmentState state, uint64_t delay_usec, const char *reason) {
@@ -50,7 +50,6 @@ static void test_outcome(void) {
         test_outcome_one(JOB_UNREADABLE, ATTACHMENT_FAILED, SECOND, "the message");
         test_outcome_one(JOB_UNSUPPORTED, ATTACHMENT_UNSUPPORTED, SECOND, "does not take filters");
         test_outcome_one(JOB_FAILED, ATTACHMENT_FAILED, SECOND, "the message");
-        test_outcome_one(JOB_DIED, ATTACHMENT_FAILED, SECOND, "the message");
 }
 
 /* A filter that was there already is as good as one that was put there. */

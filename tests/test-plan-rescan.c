@@ -7,7 +7,7 @@
 
 #undef NDEBUG
 
-#include "tests/test.h"
+#include "tests/script-run.h"
 
 static void check_gap(const Attachment *a, uint64_t n, const char *reason, uint64_t begin_usec, uint64_t end_usec) {
         const Gap *g = &a->gaps[a->n_gaps_kept - 1];
@@ -250,7 +250,7 @@ static void test_medium_changed(void) {
         script_disk(&s, "sda")->diskseq = ++s.last_diskseq;
         script_kernel(&s, EVENT_CHANGE, "sda");
         CHECK(script_run(&s) == 0 && !a->on_device && a->n_gaps == 1);
-        CHECK(device_set_get_partition(&s.world.devices, "sda1") == NULL);
+        CHECK(!device_set_get(&s.world.devices, "sda1").disk);
         script_deinit(&s);
 }
 
@@ -259,18 +259,18 @@ static void test_lost_events(void) {
         Script s;
         Attachment *a = script_begin(&s);
 
-        script_disk(&s, "sda")->present[1] = false;
+        script_device(&s, "sda1")->present = false;
         script_look(&s);
         script_settle(&s);
         CHECK(!a->on_device && a->n_gaps == 1 && a->state == ATTACHMENT_WAITING);
 
-        script_silent_add(&s, "sda", 1);
+        script_silent_add(&s, "sda1");
         script_look(&s);
         script_settle(&s);
         CHECK(a->state == ATTACHMENT_ATTACHED && a->n_gaps == 1 && a->n_attached == 2);
 
         /* a whole re-read between two looks: the same name and number, and yet another partition */
-        script_silent_add(&s, "sda", 1);
+        script_silent_add(&s, "sda1");
         script_look(&s);
         script_settle(&s);
         CHECK(a->state == ATTACHMENT_ATTACHED && a->n_gaps == 2 && a->n_attached == 3);
@@ -280,7 +280,7 @@ static void test_lost_events(void) {
         script_settle(&s);
         CHECK(a->n_gaps == 2 && a->n_attached == 3);
 
-        script_disk(&s, "sda")->present[0] = script_disk(&s, "sda")->present[1] = false;
+        script_device(&s, "sda")->present = script_device(&s, "sda1")->present = false;
         script_look(&s);
         script_settle(&s);
         CHECK(!a->on_device && a->n_gaps == 3 && s.world.devices.n_disks == 0);
@@ -425,84 +425,6 @@ static void test_stuck_attach_unplugged(void) {
         script_deinit(&s);
 }
 
-/* After a restart: the filter is found where it was, and nothing is detached or lost. */
-static void test_restart_one(JobOutcome outcome, uint64_t n_gaps) {
-        JobReply reply = { .outcome = outcome };
-        uint64_t since = 1600000000 * SECOND, noted = 1650000000 * SECOND;
-        Attachment *a;
-        Script s;
-
-        script_init(&s);
-        script_table_1(&s, "sda", 1, UUID_X, "");
-        script_had(&s, "sda");
-        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
-        a->has_fingerprint = true;
-        a->fingerprint = (Fingerprint) { .entry = entry_of(1, UUID_X, ""), .disk = "sda", .diskseq = 1, .object = 1 };
-        a->recorded_since_usec = since;
-        a->recorded_at_usec = noted;
-
-        script_look(&s);
-        script_expect(&s, JOB_ATTACH, "sda1");
-        reply_table(&s, &s.jobs[0], &reply);
-        script_reply(&s, &reply);
-        CHECK(script_run(&s) == 0 && a->state == ATTACHMENT_ATTACHED && a->n_gaps == n_gaps);
-        CHECK(a->intact_since_usec == (n_gaps ? s.now.realtime_usec : since));
-        if (n_gaps)
-                check_gap(a, 1, "daemon-not-running", noted, s.now.realtime_usec);
-        script_deinit(&s);
-}
-
-/* The disk left, or was read again, while no daemon was there: the gap is told at once, and lasts. */
-static void test_restart_without_it(void) {
-        uint64_t noted = 1650000000 * SECOND;
-        Attachment *a;
-        Script s;
-
-        script_init(&s);
-        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
-        a->has_fingerprint = true;
-        a->fingerprint = (Fingerprint) { .entry = entry_of(1, UUID_X, ""), .disk = "sda", .diskseq = 1, .object = 7 };
-        a->recorded_since_usec = a->recorded_at_usec = noted;
-
-        CHECK(script_run(&s) == 0 && a->n_gaps == 0); /* nothing has been looked at yet */
-        script_look(&s);
-        CHECK(script_run(&s) == 0 && a->n_gaps == 1 && a->changed & ATTACHMENT_CHANGED_LOST);
-        CHECK(a->gaps[0].begin_usec == noted && a->gaps[0].end_usec == 0);
-        CHECK_STR(a->gaps[0].reason, "daemon-not-running");
-        script_deinit(&s);
-}
-
-/* An orphan keeps what it was attached to over a restart, as long as the kernel's object is there. */
-static void test_restart_orphan_one(uint64_t object, bool on_device) {
-        PolicySet *none = policy_set_new();
-        Attachment *a;
-        Script s;
-
-        script_init(&s);
-        script_table_1(&s, "sda", 1, UUID_X, "");
-        script_had(&s, "sda");
-        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
-        CHECK(none && world_set_policies(&s.world, none) == 0 && a->orphaned);
-        a->has_fingerprint = true;
-        a->fingerprint = (Fingerprint) { .entry = entry_of(1, UUID_X, ""), .disk = "sda", .diskseq = 1, .object = object };
-        a->recorded_since_usec = a->recorded_at_usec = SECOND;
-        script_look(&s);
-        CHECK(script_run(&s) == 0 && s.n_jobs == 0 && a->on_device == on_device && a->intact_since_usec == 0);
-        CHECK(a->state == ATTACHMENT_ORPHANED);
-        policy_set_free(none);
-        script_deinit(&s);
-}
-
-static void test_restart_orphan(void) {
-        test_restart_orphan_one(1, true);
-        test_restart_orphan_one(9, false);
-}
-
-static void test_restart(void) {
-        test_restart_one(JOB_ALREADY, 0);
-        test_restart_one(JOB_OK, 1);
-}
-
 int main(void) {
         test_reread();
         test_reread_in_steps();
@@ -520,8 +442,5 @@ int main(void) {
         test_stuck_scan();
         test_stuck_attach_late();
         test_stuck_attach_unplugged();
-        test_restart();
-        test_restart_without_it();
-        test_restart_orphan();
         return EXIT_SUCCESS;
 }

@@ -7,7 +7,7 @@
 
 #undef NDEBUG
 
-#include "tests/test.h"
+#include "tests/script-run.h"
 
 static void test_cold_start(void) {
         Script s;
@@ -46,8 +46,11 @@ static void test_request(void) {
         CHECK(r->partition.major == 8 && r->partition.minor == 18);
         CHECK_STR(r->disk.name, "sdb");
         CHECK_STR(r->filter, "bftrack");
-        CHECK_STR(r->expect.part_uuid, UUID_X);
-        CHECK_STR(r->expect.part_label, "data");
+        CHECK(r->disk.object == script_device(&s, "sdb")->object && r->partition.object == script_device(&s, "sdb2")->object);
+        CHECK(r->expect.keys == (1U << MATCH_PART_UUID | 1U << MATCH_PART_LABEL) && !r->expect.place);
+        CHECK_STR(r->expect.values[MATCH_PART_UUID], UUID_X);
+        CHECK_STR(r->expect.values[MATCH_PART_LABEL], "data");
+        CHECK(r->timeout_usec == POLICY_TIMEOUT_USEC_DEFAULT);
         script_deinit(&s);
 }
 
@@ -168,6 +171,7 @@ static void test_interface_one(KernelInterface interface, AttachmentState state,
 
         /* the kernel has answered */
         s.world.interface = KERNEL_INTERFACE_BLKFILTER_1;
+        world_touch_all(&s.world);
         script_settle(&s);
         CHECK(a->state == ATTACHMENT_ATTACHED);
         script_deinit(&s);
@@ -184,7 +188,9 @@ static void test_held(void) {
 
         /* as the manager does for Detach() */
         a->held = true;
-        attachment_lost(a, "detached", &s.now);
+        script_device(&s, "sda1")->filter[0] = 0;
+        attachment_lost(a, "detached", 0, &s.now);
+        attachment_touch(a);
         CHECK(script_run(&s) == 0);
         CHECK(a->state == ATTACHMENT_DETACHED && a->n_gaps == 1);
         CHECK_HAS(a->reason, "administrator");
@@ -197,6 +203,7 @@ static void test_held(void) {
         CHECK(script_run(&s) == 0 && a->state == ATTACHMENT_DETACHED);
 
         a->held = false;
+        attachment_touch(a);
         script_settle(&s);
         CHECK(a->state == ATTACHMENT_ATTACHED && a->n_gaps == 1);
         CHECK_STR(a->gaps[0].reason, "detached");
@@ -251,13 +258,11 @@ static void test_wrong_file_is_kept(void) {
 /* A wish made at run time stays when a policy for the same comes and goes. */
 static void test_asked_for(void) {
         PolicySet *none = policy_set_new();
-        Match m = match_of(UUID_X, "");
         Attachment *a;
         Script s;
 
         script_init(&s);
-        CHECK(attachment_new("bftrack", &m, ATTACHMENT_SOURCE_RUNTIME, &a) == 0);
-        CHECK(attachment_set_add(&s.world.attachments, a) == 0);
+        a = script_wish(&s, "bftrack", UUID_X);
         CHECK(script_policy(&s, "20-data.conf", "bftrack", UUID_X, "") == a);
         CHECK(a->source == ATTACHMENT_SOURCE_POLICY && a->policy_path && a->rank == 1);
 
@@ -305,13 +310,11 @@ static void test_same_policy_twice(void) {
 
 static void test_runtime_first(void) {
         Attachment *policy, *runtime;
-        Match m = match_of(UUID_X, "");
         Script s;
 
         script_init(&s);
         policy = script_policy(&s, "20-a.conf", "bftrack", UUID_X, "");
-        CHECK(attachment_new("bfcount", &m, ATTACHMENT_SOURCE_RUNTIME, &runtime) == 0);
-        CHECK(attachment_set_add(&s.world.attachments, runtime) == 0);
+        runtime = script_wish(&s, "bfcount", UUID_X);
         script_table_1(&s, "sda", 1, UUID_X, "");
         script_had(&s, "sda");
         script_look(&s);

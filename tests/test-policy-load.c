@@ -7,85 +7,9 @@
 
 #undef NDEBUG
 
-#include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "daemon/policy-load.h"
-#include "daemon/policy-scan.h"
-
-#define GOOD "[Match]\nPartUUID=0fc63daf-8483-4772-8e79-3d69d8477de4\nPartLabel=data\n\n[Filter]\nName=bfcount\n"
-#define MATCH "[Match]\nPartLabel=data\n"
-#define FILTER "[Filter]\nName=bfcount\n"
-
-static char root[] = "/tmp/test-policy-load-XXXXXX";
-static char dir_a[64], dir_b[64], dir_c[64];
-static const char *const folders[] = { dir_a, dir_b, dir_c, NULL };
-
-/* A case's name goes to stderr before it fails, so that an assertion can be told from the others. */
-static const char *current = "";
-
-#define CHECK(condition)                                                                        \
-        do {                                                                                    \
-                if (!(condition)) {                                                             \
-                        fprintf(stderr, "%s:%d: \"%s\": %s\n", __FILE__, __LINE__, current, #condition); \
-                        abort();                                                                \
-                }                                                                               \
-        } while (false)
-
-static void write_bytes(const char *folder, const char *name, const char *data, size_t size) {
-        char path[PATH_MAX];
-        int fd;
-
-        snprintf(path, sizeof(path), "%s/%s", folder, name);
-        fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-        assert(fd >= 0);
-        assert(write(fd, data, size) == (ssize_t) size);
-        assert(close(fd) == 0);
-}
-
-static void write_text(const char *folder, const char *name, const char *text) {
-        write_bytes(folder, name, text, strlen(text));
-}
-
-static const char *in(const char *folder, const char *name) {
-        static char path[PATH_MAX];
-
-        snprintf(path, sizeof(path), "%s/%s", folder, name);
-        return path;
-}
-
-static void clean(void) {
-        char command[256];
-
-        snprintf(command, sizeof(command), "rm -rf '%s'/a '%s'/b '%s'/c", root, root, root);
-        assert(system(command) == 0);
-        assert(mkdir(dir_a, 0755) == 0 && mkdir(dir_b, 0755) == 0 && mkdir(dir_c, 0755) == 0);
-        assert(chmod(dir_a, 0755) == 0 && chmod(dir_b, 0755) == 0 && chmod(dir_c, 0755) == 0);
-}
-
-static PolicySet *load(const PolicySet *last) {
-        PolicySet *s = NULL;
-
-        assert(policy_load(folders, last, &s) == 0);
-        assert(s);
-        return s;
-}
-
-static const PolicyError *error_of(const PolicySet *s, const char *path) {
-        for (size_t i = 0; i < s->n_errors; i++)
-                if (strcmp(s->errors[i].path, path) == 0)
-                        return &s->errors[i];
-
-        return NULL;
-}
+#include "tests/policy-folders.h"
 
 static void test_large(void) {
         char *text = malloc(POLICY_FILE_SIZE_MAX + 1);
@@ -209,7 +133,7 @@ static void test_precedence(void) {
         CHECK(s->n_policies == 4);
         CHECK(strcmp(s->policies[0]->name, "10-b.conf") == 0);
         CHECK(strcmp(s->policies[1]->name, "50-both.conf") == 0);
-        CHECK(strcmp(s->policies[1]->match.part_label, "a") == 0);
+        CHECK(strcmp(match_get_value(s->policies[1]->match, MATCH_PART_LABEL), "a") == 0);
         CHECK(strcmp(s->policies[2]->name, "62-unmasked.conf") == 0);
         CHECK(strcmp(s->policies[3]->name, "90-c.conf") == 0);
 
@@ -252,7 +176,7 @@ static void test_kept_last(void) {
         assert(mkdir(in(dir_a, "50.conf"), 0755) == 0);                                 /* another folder's: stays */
         second = load(first);
         CHECK(second->n_policies == 3 && second->n_errors == 4);
-        CHECK(strcmp(policy_set_get(second, "10.conf")->match.part_label, "ten") == 0);
+        CHECK(strcmp(label_of(second, "10.conf"), "ten") == 0);
         CHECK(policy_set_get(second, "20.conf") && policy_set_get(second, "50.conf"));
         CHECK(policy_set_get(second, "10.conf") != policy_set_get(first, "10.conf"));
         CHECK(strcmp(second->errors[0].path, in(dir_a, "10.conf")) == 0);
@@ -266,11 +190,11 @@ static void test_kept_last(void) {
         /* and it stays over any number of reloads, until the file is right again */
         third = load(second);
         policy_set_free(second);
-        CHECK(strcmp(policy_set_get(third, "10.conf")->match.part_label, "ten") == 0);
+        CHECK(strcmp(label_of(third, "10.conf"), "ten") == 0);
         write_text(dir_a, "10.conf", "[Match]\nPartLabel=eleven\n" FILTER);
         second = load(third);
         policy_set_free(third);
-        CHECK(strcmp(policy_set_get(second, "10.conf")->match.part_label, "eleven") == 0);
+        CHECK(strcmp(label_of(second, "10.conf"), "eleven") == 0);
         CHECK(!error_of(second, in(dir_a, "10.conf")));
         policy_set_free(second);
 }
@@ -294,8 +218,8 @@ static void test_bad_folder(void) {
         write_text(dir_b, "20.conf", "[Match]\nPartLabel=new\n" FILTER);
         second = load(first);
         CHECK(second->n_policies == 2 && second->n_errors == 2);
-        CHECK(strcmp(second->policies[0]->match.part_label, "a") == 0);
-        CHECK(strcmp(second->policies[1]->match.part_label, "new") == 0);
+        CHECK(strcmp(match_get_value(second->policies[0]->match, MATCH_PART_LABEL), "a") == 0);
+        CHECK(strcmp(match_get_value(second->policies[1]->match, MATCH_PART_LABEL), "new") == 0);
         CHECK(strcmp(second->errors[0].path, dir_a) == 0 && second->errors[0].kept_last);
         CHECK(strstr(second->errors[0].message, "Not a directory"));
         CHECK(strcmp(second->errors[1].path, in(dir_b, "30.conf")) == 0 && !second->errors[1].kept_last);
@@ -308,7 +232,7 @@ static void test_bad_folder(void) {
         assert(unlink(in(dir_a, "10.conf")) == 0);
         second = load(first);
         CHECK(second->n_policies == 2 && second->n_errors == 2);
-        CHECK(strcmp(policy_set_get(second, "10.conf")->match.part_label, "a") == 0);
+        CHECK(strcmp(label_of(second, "10.conf"), "a") == 0);
         CHECK(strstr(second->errors[0].message, "chmod go-w"));
         policy_set_free(second);
         policy_set_free(first);
@@ -363,13 +287,7 @@ static void test_names(void) {
 }
 
 int main(void) {
-        char command[64];
-
-        umask(0022);
-        assert(mkdtemp(root));
-        snprintf(dir_a, sizeof(dir_a), "%s/a", root);
-        snprintf(dir_b, sizeof(dir_b), "%s/b", root);
-        snprintf(dir_c, sizeof(dir_c), "%s/c", root);
+        folders_init();
 
         test_large();
         test_precedence();
@@ -380,7 +298,6 @@ int main(void) {
         test_names();
         test_kinds(); /* lowers the limit of open files */
 
-        snprintf(command, sizeof(command), "rm -rf '%s'", root);
-        assert(system(command) == 0);
+        folders_deinit();
         return 0;
 }

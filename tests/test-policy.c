@@ -1,12 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Sets of policies: order, doubles, errors, copies; and what a reload makes of attachments. */
+/* Policies, their settings, and sets of them: order, doubles, errors, copies. */
 
 #undef NDEBUG
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "tests/test.h"
+#include "daemon/policy.h"
+#include "daemon/text.h"
+
+#define CHECK(condition)                                                                \
+        do {                                                                            \
+                if (!(condition)) {                                                     \
+                        fprintf(stderr, "%s:%d: %s(): %s\n", __FILE__, __LINE__, __func__, #condition); \
+                        abort();                                                        \
+                }                                                                       \
+        } while (0)
+
+#define CHECK_STR(got, wanted) CHECK(str_equal(got, wanted))
+
+#define UUID_X "0fc63daf-8483-4772-8e79-3d69d8477de4"
+#define UUID_Y "b921b045-1df0-41c3-af44-4c6f280d3fae"
 
 static Policy *policy_of(const char *name, const char *filter, const char *uuid) {
         Policy *p = calloc(1, sizeof(*p));
@@ -14,8 +31,7 @@ static Policy *policy_of(const char *name, const char *filter, const char *uuid)
         CHECK(p);
         p->name = strdup(name);
         p->path = strdup(name);
-        p->match = match_of(uuid, "");
-        p->retry_usec = POLICY_RETRY_USEC_DEFAULT;
+        CHECK(settings_new(&p->settings) == 0 && match_new_one(MATCH_PART_UUID, uuid, &p->match) == 0);
         CHECK(p->name && p->path && str_copy(p->filter, sizeof(p->filter), filter));
         return p;
 }
@@ -53,16 +69,93 @@ static void test_free_nothing(void) {
 static void test_copy(void) {
         Policy *p = policy_of("a.conf", "bftrack", UUID_X), *copy = NULL;
 
+        p->lines = calloc(2, sizeof(*p->lines));
+        CHECK(p->lines);
+        for (unsigned i = 0; i < 2; i++) {
+                p->lines[i] = (PolicyLine) { "Match", "PartUUID", strdup(UUID_X), strdup("/a.conf"), i + 1 };
+                p->n_lines++;
+                CHECK(p->lines[i].value && p->lines[i].path);
+        }
+
         CHECK(policy_copy(p, &copy) == 0);
         CHECK(copy->name != p->name && copy->path != p->path);
+
+        /* what cannot change is shared, the rest is not */
+        CHECK(copy->match == p->match && p->match->n_refs == 2);
+        CHECK(copy->settings == p->settings && p->settings->n_refs == 2);
         p->name[0] = 'b';
-        p->match = match_of(UUID_Y, "");
-        CHECK_STR(copy->name, "a.conf");
-        CHECK_STR(copy->match.part_uuid, UUID_X);
-        CHECK_STR(copy->filter, "bftrack");
-        CHECK(copy->retry_usec == POLICY_RETRY_USEC_DEFAULT);
+        p->lines[1].value[0] = 'x';
         policy_free(p);
+        CHECK(copy->match->n_refs == 1 && copy->settings->n_refs == 1);
+        CHECK_STR(copy->name, "a.conf");
+        CHECK_STR(match_get_value(copy->match, MATCH_PART_UUID), UUID_X);
+        CHECK_STR(copy->filter, "bftrack");
+        CHECK(copy->n_lines == 2 && copy->lines[1].line == 2);
+        CHECK_STR(copy->lines[1].value, UUID_X);
+        CHECK_STR(copy->lines[1].path, "/a.conf");
         policy_free(copy);
+}
+
+static Settings *settings_with(const uint8_t *options, size_t size) {
+        Settings *s;
+
+        CHECK(settings_new(&s) == 0);
+        if (size > 0) {
+                s->options = malloc(size);
+                CHECK(s->options);
+                memcpy(s->options, options, size);
+                s->options_size = size;
+        }
+
+        return s;
+}
+
+static void test_settings(void) {
+        static const uint8_t options[] = { 1, 0, 2 }, other[] = { 1, 0, 3 };
+        Settings *a = settings_with(NULL, 0), *b = settings_with(NULL, 0), *shared;
+
+        CHECK(a->n_refs == 1 && a->on == POLICY_ON_ALL && !a->refuse_change && !a->ignore_conflict);
+        CHECK(a->retry_usec == POLICY_RETRY_USEC_DEFAULT && a->timeout_usec == POLICY_TIMEOUT_USEC_DEFAULT);
+        CHECK(!a->module[0] && !a->options && a->options_size == 0);
+        CHECK(settings_equal(a, a) && settings_equal(a, b));
+
+        b->on = POLICY_ON_BOOT;
+        CHECK(!settings_equal(a, b));
+        b->on = a->on;
+        b->refuse_change = true;
+        CHECK(!settings_equal(a, b));
+        b->refuse_change = false;
+        b->ignore_conflict = true;
+        CHECK(!settings_equal(a, b));
+        b->ignore_conflict = false;
+        b->retry_usec++;
+        CHECK(!settings_equal(a, b));
+        b->retry_usec--;
+        b->timeout_usec++;
+        CHECK(!settings_equal(a, b));
+        b->timeout_usec--;
+        b->module[0] = 'x';
+        CHECK(!settings_equal(a, b));
+        settings_unref(b);
+
+        b = settings_with(options, sizeof(options));
+        CHECK(!settings_equal(a, b));
+        settings_unref(a);
+        a = settings_with(options, sizeof(options));
+        CHECK(settings_equal(a, b));
+        settings_unref(a);
+        a = settings_with(options, sizeof(options) - 1);
+        CHECK(!settings_equal(a, b));
+        settings_unref(a);
+        a = settings_with(other, sizeof(other));
+        CHECK(!settings_equal(a, b));
+        settings_unref(a);
+
+        shared = settings_ref(b);
+        CHECK(shared == b && b->n_refs == 2);
+        CHECK(!settings_unref(b) && shared->n_refs == 1 && shared->options[2] == 2);
+        CHECK(!settings_unref(shared));
+        CHECK(!settings_ref(NULL) && !settings_unref(NULL));
 }
 
 static void test_errors(void) {
@@ -77,69 +170,20 @@ static void test_errors(void) {
         CHECK_STR(s->errors[0].message, "expected a UUID.");
         CHECK(s->errors[0].line == 3 && !s->errors[0].kept_last);
         CHECK(s->errors[1].line == 0 && s->errors[1].kept_last);
+        CHECK_STR(s->errors[1].name, "a.conf");
+        CHECK(!s->errors[0].is_warning);
+
+        CHECK(policy_set_note(s, &(PolicyError) { .path = message, .message = message, .is_warning = true }) == 0);
+        message[0] = 'Y';
+        CHECK(!s->errors[2].name && s->errors[2].is_warning && s->errors[2].path[0] == 'X');
         policy_set_free(s);
-}
-
-/* A reload: what is new, what stays, what is gone, what changed its words only. */
-static void test_reload(void) {
-        PolicySet *one = policy_set_new(), *two = policy_set_new();
-        Attachment *x, *y, *z;
-        World w = { 0 };
-        char id[ATTACHMENT_ID_SIZE];
-        Policy *p;
-        Match m;
-
-        CHECK(one && two);
-        CHECK(policy_set_add(one, policy_of("1.conf", "bftrack", UUID_X)) == 0);
-        CHECK(policy_set_add(one, policy_of("2.conf", "bftrack", UUID_Y)) == 0);
-        CHECK(world_set_policies(&w, one) == 0 && w.attachments.n_items == 2);
-
-        m = match_of(UUID_X, "");
-        CHECK(attachment_make_id("bftrack", &m, id) == 0);
-        x = attachment_set_get(&w.attachments, id);
-        m = match_of(UUID_Y, "");
-        CHECK(attachment_make_id("bftrack", &m, id) == 0);
-        y = attachment_set_get(&w.attachments, id);
-        CHECK(x && y && x->rank == 1 && y->rank == 2);
-        CHECK(x->changed & ATTACHMENT_CHANGED_ADDED && x->source == ATTACHMENT_SOURCE_POLICY);
-        CHECK_STR(y->policy_path, "2.conf");
-
-        /* the same again: no news */
-        x->changed = y->changed = 0;
-        CHECK(world_set_policies(&w, one) == 0 && w.attachments.n_items == 2);
-        CHECK(x->changed == 0 && y->changed == 0);
-
-        /* 1.conf is gone, 2.conf has a label and another delay, 3.conf is new; by name it comes first */
-        p = policy_of("2.conf", "bftrack", UUID_Y);
-        p->match = match_of(UUID_Y, "data");
-        p->retry_usec = POLICY_RETRY_USEC_MAX;
-        CHECK(policy_set_add(two, p) == 0);
-        CHECK(policy_set_add(two, policy_of("0.conf", "bfcount", UUID_Z)) == 0);
-        CHECK(world_set_policies(&w, two) == 0 && w.attachments.n_items == 3);
-        CHECK(x->orphaned && x->changed & ATTACHMENT_CHANGED_STATE);
-        CHECK(!y->orphaned && y->rank == 2 && y->retry_usec == POLICY_RETRY_USEC_MAX);
-        CHECK_STR(y->match.part_label, "data");
-        CHECK(y->changed & ATTACHMENT_CHANGED_RECORD);
-        m = match_of(UUID_Z, "");
-        CHECK(attachment_make_id("bfcount", &m, id) == 0);
-        z = attachment_set_get(&w.attachments, id);
-        CHECK(z && z->rank == 1);
-
-        /* and back: the same attachment, not a second one */
-        CHECK(world_set_policies(&w, one) == 0 && w.attachments.n_items == 3);
-        CHECK(!x->orphaned && z->orphaned && x->rank == 1);
-        CHECK_STR(y->match.part_label, "");
-
-        policy_set_free(one);
-        policy_set_free(two);
-        world_deinit(&w);
 }
 
 int main(void) {
         test_order();
         test_free_nothing();
         test_copy();
+        test_settings();
         test_errors();
-        test_reload();
         return EXIT_SUCCESS;
 }

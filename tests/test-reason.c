@@ -15,11 +15,12 @@ typedef struct Scene {
 } Scene;
 
 static void begin(Scene *s) {
-        Match m = match_of(UUID_X, "data");
+        Match *m = match_of(UUID_X, "data");
 
         *s = (Scene) { .disk = { .name = "sda" }, .partition = { .name = "sda1", .uid = 7 }, .entry = entry_of(1, UUID_X, "data") };
         s->partition.disk = &s->disk;
-        CHECK(attachment_new("bftrack", &m, ATTACHMENT_SOURCE_POLICY, &s->a) == 0);
+        CHECK(attachment_new("bftrack", m, ATTACHMENT_SOURCE_POLICY, &s->a) == 0);
+        match_unref(m);
         (void) str_copy(s->a->device, sizeof(s->a->device), "sda1");
         s->a->device_uid = 7;
 }
@@ -48,33 +49,53 @@ static void test_absent(void) {
         attachment_free(s.a);
 }
 
+static void check_attached(const Scene *s, const Holders *holders, size_t n, const char *wanted) {
+        Holders some = *holders;
+
+        some.n_items = n;
+        check(reason_attached(s->a, &some), wanted);
+}
+
 static void test_holders(void) {
         Partition other = { .name = "sdb2", .uid = 8 };
-        Disk disk = { .name = "sdc" };
+        Disk disk = { .name = "sdc", .uid = 9 };
         Entry entry = entry_of(12, UUID_X, "data");
-        Holder h[3];
+        Holders h = { .n_items = 3 };
         Scene s;
 
         begin(&s);
-        h[0] = (Holder) { .disk = &s.disk, .entry = &s.entry, .partition = &s.partition };
-        h[1] = (Holder) { .disk = &disk, .entry = &entry, .partition = &other };
-        h[2] = (Holder) { .disk = &disk, .entry = &entry };
+        h.items[0] = (Holder) { .disk = &s.disk, .entry = &s.entry, .partition = &s.partition };
+        h.items[1] = (Holder) { .disk = &disk, .entry = &entry, .partition = &other };
+        h.items[2] = (Holder) { .disk = &disk, .entry = &entry };
 
-        check(reason_attached(s.a, NULL, 0), "filter bftrack is on /dev/sda1");
-        check(reason_attached(s.a, h, 1), "filter bftrack is on /dev/sda1");
-        check(reason_attached(s.a, h, 2), "filter bftrack is on /dev/sda1; a clone gets none: /dev/sdb2");
-        check(reason_attached(s.a, h, 3), "filter bftrack is on /dev/sda1; a clone gets none: /dev/sdb2, entry 12 of /dev/sdc");
+        check_attached(&s, &h, 0, "filter bftrack is on /dev/sda1");
+        check_attached(&s, &h, 1, "filter bftrack is on /dev/sda1");
+        check_attached(&s, &h, 2, "filter bftrack is on /dev/sda1; a clone gets none: /dev/sdb2");
+        check_attached(&s, &h, 3, "filter bftrack is on /dev/sda1; a clone gets none: /dev/sdb2, entry 12 of /dev/sdc");
 
-        check(reason_ambiguous(s.a, h, 3), "/dev/sda1, /dev/sdb2 and entry 12 of /dev/sdc have PARTUUID=" UUID_X
+        check(reason_ambiguous(s.a, &h), "/dev/sda1, /dev/sdb2 and entry 12 of /dev/sdc have PARTUUID=" UUID_X
               " PARTLABEL=data; none gets the filter until all but one are gone or have another identity"
-              " (sfdisk --part-uuid gives one)");
-        check(reason_no_partition(&h[2]), "entry 12 of /dev/sdc has the identity, but the kernel has no such partition now;"
+              " (sfdisk --part-uuid gives one), or an administrator chooses one");
+        check(reason_no_partition(&h.items[2]), "entry 12 of /dev/sdc has the identity, but the kernel has no such partition now;"
               " blockdev --rereadpt makes it");
+
+        /* a whole device, and more than are named one by one */
+        h.items[2] = (Holder) { .disk = &disk };
+        for (size_t i = 3; i < HOLDERS_MAX; i++)
+                h.items[i] = h.items[2];
+        h.n_items = HOLDERS_MAX;
+        check(reason_ambiguous(s.a, &h), "/dev/sda1, /dev/sdb2, /dev/sdc, /dev/sdc, /dev/sdc, /dev/sdc, /dev/sdc and /dev/sdc have"
+              " PARTUUID=" UUID_X " PARTLABEL=data; none gets the filter until all but one are gone or have another identity"
+              " (sfdisk --part-uuid gives one), or an administrator chooses one");
+        h.n_items = 100;
+        check(reason_ambiguous(s.a, &h), "/dev/sda1, /dev/sdb2, /dev/sdc, /dev/sdc, /dev/sdc, /dev/sdc, /dev/sdc, /dev/sdc and 92"
+              " more have PARTUUID=" UUID_X " PARTLABEL=data; none gets the filter until all but one are gone or have another"
+              " identity (sfdisk --part-uuid gives one), or an administrator chooses one");
         attachment_free(s.a);
 }
 
 static void test_reading(void) {
-        Disk d = { .name = "sda" };
+        Disk d = { .name = "sda", .dirty = true };
 
         check(reason_reading(&d), "the partition table of /dev/sda is being read");
         (void) str_copy(d.scan_error, sizeof(d.scan_error), "sector 0: I/O error");
@@ -82,18 +103,84 @@ static void test_reading(void) {
         d.stuck = true;
         check(reason_reading(&d), "the partition table of /dev/sda cannot be read: the disk does not answer; see the kernel's"
               " log");
+        d.dirty = d.stuck = false;
+        check(reason_reading(&d), "udev has not said yet what /dev/sda contains, or that it is ready");
+        check(reason_unclear(&d), "/dev/sda is new too, and may have the same identity: waiting until udev has looked at it");
 }
 
-static void test_first_policy(void) {
+static void test_others(void) {
         Scene s;
 
         begin(&s);
-        check(reason_first_policy(s.a), "an attachment made at run time comes first for this partition and wants filter"
+        check(reason_first_policy(s.a), "an attachment made at run time comes first for this device and wants filter"
               " bftrack");
         s.a->policy_path = strdup("/etc/blkfilter.d/10-a.conf");
-        check(reason_first_policy(s.a), "policy /etc/blkfilter.d/10-a.conf comes first for this partition and wants filter"
+        check(reason_first_policy(s.a), "policy /etc/blkfilter.d/10-a.conf comes first for this device and wants filter"
               " bftrack");
+        check(reason_held(s.a), "an administrator detached the filter from this device (PARTUUID=" UUID_X " PARTLABEL=data); it"
+              " stays so until it is attached by hand");
         attachment_free(s.a);
+}
+
+/* What an earlier daemon noted, and what it was only about to do. */
+static void test_noted(void) {
+        Scene s;
+        Device d;
+
+        begin(&s);
+        d = (Device) { &s.disk, &s.partition };
+        check(reason_noted(s.a, d), "whether filter bftrack is on /dev/sda1 is not known; the kernel is asked");
+        s.a->recorded_since_usec = 1;
+        check(reason_noted(s.a, d), "filter bftrack was on /dev/sda1 when the daemon was there last; the kernel is asked whether"
+              " it still is");
+        s.disk.stuck = true;
+        check(reason_noted(s.a, d), "filter bftrack was on /dev/sda1 when the daemon was there last; the kernel is asked whether"
+              " it still is, but the disk does not answer; see the kernel's log");
+        check(reason_left(s.a, (Device) { &s.disk, NULL }), "filter bftrack is on /dev/sda, where it does not belong any more;"
+              " it is taken off");
+        attachment_free(s.a);
+}
+
+static void test_settings(void) {
+        static const struct {
+                unsigned on;
+                const char *word;
+        } kinds[] = { { POLICY_ON_BOOT, "boot" }, { POLICY_ON_RESCAN, "rescan" }, { POLICY_ON_HOTPLUG, "hotplug" } };
+        char wanted[256];
+        Scene s;
+
+        for (size_t i = 0; i < 3; i++) {
+                (void) snprintf(wanted, sizeof(wanted), "the device is there, but On= of the policy does not name %s; attach it by"
+                                " hand, or add the word and reload", kinds[i].word);
+                check(reason_not_followed(kinds[i].on), wanted);
+        }
+
+        begin(&s);
+        check(reason_changed(s.a, "PTUUID", "a", "b"), "PARTUUID=" UUID_X " PARTLABEL=data is back, but its PTUUID was a and is b"
+              " now, and OnChange=refuse; attach it by hand if that is right");
+        check(reason_changed(s.a, "DiskWWN", "a", ""), "PARTUUID=" UUID_X " PARTLABEL=data is back, but its DiskWWN was a and is"
+              " not known now, and OnChange=refuse; attach it by hand if that is right");
+        attachment_free(s.a);
+}
+
+/* Of a whole device nothing is said of partitions. */
+static void test_whole(void) {
+        JobReply reply = { .outcome = JOB_MISMATCH, .message = "its PTUUID differs" };
+        Match *m = match_one(MATCH_PT_UUID, "1234abcd");
+        Disk disk = { .name = "sda" };
+        Attachment *a;
+        Holder h;
+
+        CHECK(attachment_new("bftrack", m, ATTACHMENT_SOURCE_POLICY, &a) == 0);
+        (void) str_copy(a->device, sizeof(a->device), "sda");
+        check(reason_absent(a, NULL), "no device with PTUUID=1234abcd is present; it is attached when one comes");
+        h = (Holder) { .disk = &disk };
+        (void) str_copy(disk.ignored, sizeof(disk.ignored), "why");
+        check(reason_absent(a, &h), "/dev/sda has PTUUID=1234abcd, but is left alone: why");
+        check(reason_outcome(a, &reply), "/dev/sda is not the device that was meant (its PTUUID differs); blockdev --rereadpt brings"
+              " the two together");
+        attachment_free(a);
+        match_unref(m);
 }
 
 static void test_outcome_one(JobOutcome outcome, const char *message, const char *other, const char *wanted) {
@@ -136,7 +223,10 @@ int main(void) {
         test_absent();
         test_holders();
         test_reading();
-        test_first_policy();
+        test_others();
+        test_noted();
+        test_settings();
+        test_whole();
         test_outcome();
         return EXIT_SUCCESS;
 }

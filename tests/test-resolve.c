@@ -24,32 +24,36 @@ static void put(DeviceSet *s, const char *disk, const char *name, unsigned partn
 static DeviceSet begin(void) {
         DeviceSet s = { 0 };
 
-        put(&s, "sda", "sda", 0, "", "", NULL);
+        put(&s, "sda", "sda", 0, "", "", "/dev/disk/by-id/x");
         put(&s, "sda", "sda1", 1, UUID_X, "data", "/dev/disk/by-partlabel/data /dev/disk/by-uuid/1111-1111");
         put(&s, "sda", "sda2", 2, "1234abcd-02", "two words",
             "/dev/disk/by-label/two\\x20w\\x2frds  /dev/disk/by-uuid/2222-2222 /dev/disk/by-id/x-part2");
         put(&s, "sdb", "sdb", 0, "", "", NULL);
         put(&s, "sdb", "sdb1", 1, UUID_Y, "data", "/dev/disk/by-partlabel/data /dev/disk/by-uuid/1111-1111");
         put(&s, "sdb", "sdb2", 2, "", "", NULL);
-        put(&s, "cciss/c0d0", "cciss/c0d0", 0, "", "", NULL);
+        put(&s, "cciss/c0d0", "cciss/c0d0", 0, "", "", "/dev/disk/by-uuid/3333-3333");
         put(&s, "cciss/c0d0", "cciss/c0d0p1", 1, UUID_Z, "", "");
         return s;
 }
 
 static void test_found_one(const char *name, const char *wanted) {
         DeviceSet s = begin();
-        Partition *p = NULL;
+        Device d = { 0 };
         char *message = NULL;
 
-        CHECK(resolve_device(&s, name, &p, &message) == REQUEST_OK);
-        CHECK(p && !message);
-        CHECK_STR(p->name, wanted);
+        CHECK(resolve_device(&s, name, &d, &message) == REQUEST_OK);
+        CHECK(d.disk && !message);
+        CHECK_STR(device_name(d), wanted);
         device_set_deinit(&s);
 }
 
 static void test_found(void) {
         test_found_one("/dev/sda1", "sda1");
         test_found_one("/dev/sdb2", "sdb2");
+        test_found_one("/dev/sda", "sda");
+        test_found_one("/dev/cciss/c0d0", "cciss/c0d0");
+        test_found_one("/dev/disk/by-id/x", "sda");
+        test_found_one("UUID=3333-3333", "cciss/c0d0");
         test_found_one("/dev/cciss/c0d0p1", "cciss/c0d0p1");
         test_found_one("/dev/disk/by-id/x-part2", "sda2");
         test_found_one("/dev/disk/by-uuid/2222-2222", "sda2");
@@ -63,18 +67,18 @@ static void test_found(void) {
 
 static void test_refused_one(const char *name, RequestError error, const char *words) {
         DeviceSet s = begin();
-        Partition *p = NULL;
+        Device d = { 0 };
         char *message = NULL;
 
-        CHECK(resolve_device(&s, name, &p, &message) == error);
-        CHECK(!p && message);
+        CHECK(resolve_device(&s, name, &d, &message) == error);
+        CHECK(!d.disk && message);
         CHECK_HAS(message, words);
         free(message);
         device_set_deinit(&s);
 }
 
 static void test_refused(void) {
-        char longest[PART_LABEL_SIZE + 16] = "PARTLABEL=";
+        char longest[FACT_SIZE + 16] = "PARTLABEL=";
 
         test_refused_one("", REQUEST_E_INVALID, "by its path below /dev");
         test_refused_one("sda1", REQUEST_E_INVALID, "by its path below /dev");
@@ -89,9 +93,6 @@ static void test_refused(void) {
         test_refused_one("PARTLABEL=", REQUEST_E_INVALID, "1 to 36 characters");
         memset(longest + 10, 'x', sizeof(longest) - 11);
         test_refused_one(longest, REQUEST_E_INVALID, "1 to 36 characters");
-
-        test_refused_one("/dev/sda", REQUEST_E_NO_IDENTITY, "/dev/sda is a whole disk");
-        test_refused_one("/dev/cciss/c0d0", REQUEST_E_NO_IDENTITY, "whole disk");
 
         test_refused_one("/dev/sdz1", REQUEST_E_NO_SUCH_DEVICE, "answers to /dev/sdz1");
         test_refused_one("/dev//sda1", REQUEST_E_NO_SUCH_DEVICE, "lsblk");

@@ -143,6 +143,31 @@ static void test_copy(void) {
         test_copy_one(1, "a", false);
 }
 
+static void test_utf8(void) {
+        static const struct {
+                const char *s;
+                bool printable;
+                size_t first; /* bytes of its first character */
+        } cases[] = {
+                { "", true, 0 },                     { "data", true, 1 },
+                { "\xc3\xa9t\xc3\xa9", true, 2 },    { "\xe2\x82\xac", true, 3 },
+                { "\xf0\x9f\x92\xbe", true, 4 },     { "a\nb", false, 1 },
+                { "a\x7f", false, 1 },               { "\x1b[0m", false, 1 },
+                { "\x80", false, 0 },                { "\xc3", false, 0 },
+                { "\xc3(", false, 0 },               { "\xe2\x82", false, 0 },
+                { "\xc0\xaf", false, 0 },            { "\xc1\x81", false, 0 },
+                { "\xe0\x80\xaf", false, 0 },        { "\xed\xa0\x80", false, 0 },
+                { "\xf0\x80\x80\xaf", false, 0 },    { "\xf4\x90\x80\x80", false, 0 },
+                { "\xf5\x80\x80\x80", false, 0 },    { "\xff", false, 0 },
+                { "\xef\xbf\xbf", true, 3 },         { "\xf4\x8f\xbf\xbf", true, 4 },
+        };
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+                CHECK(utf8_is_printable(cases[i].s) == cases[i].printable);
+                CHECK(utf8_char_length(cases[i].s) == cases[i].first);
+        }
+}
+
 int main(void) {
         (void) setlocale(LC_ALL, "tr_TR.UTF-8");
 
@@ -155,5 +180,6 @@ int main(void) {
         test_ascii();
         test_casecmp();
         test_copy();
+        test_utf8();
         return EXIT_SUCCESS;
 }

@@ -20,7 +20,7 @@ Manager *mock_manager_new(void) {
         m->policies = policy_set_new();
         assert(m->policies);
         m->subject = (Subject) { .device = "sda1", .disk = "sda", .uid = 7 };
-        strcpy(m->subject.identity.part_uuid, "0fc63daf-8483-4772-8e79-3d69d8477de4");
+        strcpy(m->subject.identity, "PARTUUID=0fc63daf-8483-4772-8e79-3d69d8477de4");
         return m;
 }
 
@@ -46,11 +46,12 @@ Manager *mock_manager_free(Manager *m) {
  * Return: the attachment, borrowed.
  */
 Attachment *mock_manager_add(Manager *m, const char *filter, const char *uuid) {
-        Match match = { 0 };
         Attachment *a;
+        Match *match;
 
-        strcpy(match.part_uuid, uuid);
-        assert(attachment_new(filter, &match, ATTACHMENT_SOURCE_RUNTIME, &a) >= 0);
+        assert(match_new_one(MATCH_PART_UUID, uuid, &match) >= 0);
+        assert(attachment_new(filter, match, ATTACHMENT_SOURCE_RUNTIME, &a) >= 0);
+        match_unref(match);
         assert(attachment_set_add(&m->attachments, a) >= 0);
         a->changed = 0;
 
@@ -149,8 +150,10 @@ RequestError manager_resolve(Manager *m, const char *device, Subject *ret, char 
         return REQUEST_OK;
 }
 
-void manager_attach(Manager *m, const Subject *subject, const char *filter, RequestDone done, void *userdata) {
+void manager_attach(Manager *m, const Subject *subject, const char *filter, const AttachOptions *options, RequestDone done,
+                    void *userdata) {
         m->n_attach++;
+        m->options = *options;
         request(m, subject, filter, done, userdata);
         if (!m->hold)
                 mock_manager_answer(m);
@@ -203,9 +206,16 @@ KernelInterface manager_get_interface(Manager *m) {
 }
 
 const Attachment *manager_find_attachment(Manager *m, const Subject *subject) {
-        for (size_t i = 0; i < m->attachments.n_items; i++)
-                if (match_equal(&m->attachments.items[i]->match, &subject->identity))
+        for (size_t i = 0; i < m->attachments.n_items; i++) {
+                char *identity;
+                bool equal;
+
+                assert(match_to_string(m->attachments.items[i]->match, &identity) >= 0);
+                equal = strcmp(identity, subject->identity) == 0;
+                free(identity);
+                if (equal)
                         return m->attachments.items[i];
+        }
 
         return NULL;
 }

@@ -30,6 +30,7 @@ struct Manager {
         unsigned n_resolve, n_attach, n_detach, n_ctl, n_reload, n_forget;
         char device[64];              /* last argument of manager_resolve() */
         char filter[FILTER_NAME_SIZE];
+        AttachOptions options;        /* of the last attach */
         uint32_t command;
         uint8_t payload[256];         /* last command's */
         size_t payload_size;

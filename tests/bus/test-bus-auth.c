@@ -102,6 +102,56 @@ static void test_yes(void) {
         fixture_deinit(&f);
 }
 
+typedef struct Options {
+        int choose, persistent; /* -1: not given */
+        const char *refused;    /* part of the error; NULL: served */
+        const char *odd;        /* another one, of type s; NULL none */
+} Options;
+
+static void attaches_with(sd_bus *bus, void *arg) {
+        sd_bus_message *m = client_call(bus, BLKFILTER_OBJECT_ROOT, BLKFILTER_INTERFACE_MANAGER, "Attach");
+        const Options *o = arg;
+
+        assert(sd_bus_message_append(m, "ss", "/dev/sda1", "bftrack") >= 0);
+        assert(sd_bus_message_open_container(m, 'a', "{sv}") >= 0);
+        if (o->choose >= 0)
+                assert(sd_bus_message_append(m, "{sv}", "choose", "b", o->choose) >= 0);
+        if (o->persistent >= 0)
+                assert(sd_bus_message_append(m, "{sv}", "persistent", "b", o->persistent) >= 0);
+        if (o->odd)
+                assert(sd_bus_message_append(m, "{sv}", o->odd, "s", "yes") >= 0);
+        assert(sd_bus_message_close_container(m) >= 0);
+
+        if (o->refused)
+                client_expect_error(bus, m, SD_BUS_ERROR_INVALID_ARGS, o->refused);
+        else
+                sd_bus_message_unref(client_expect_reply(bus, m, "o"));
+}
+
+/* What is wanted besides comes through the question, as it was asked; what is not known is refused before it. */
+static void test_attach_options(void) {
+        static const Options good[] = {
+                { -1, -1, NULL, NULL }, { 0, 0, NULL, NULL }, { 1, -1, NULL, NULL },
+                { -1, 1, NULL, NULL },  { 1, 1, NULL, NULL },
+        };
+        static const Options bad[] = { { -1, -1, "\"chose\"", "chose" }, { -1, -1, "\"b\"", "choose" } };
+        Fixture f;
+
+        fixture_init(&f, 0);
+        mock_manager_add(f.manager, "bftrack", UUID_A);
+        for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+                fixture_client(&f, NOBODY, attaches_with, (void *) &good[i]);
+                assert(f.manager->n_attach == i + 1 && f.n_questions == i + 1);
+                assert(f.manager->options.choose == (good[i].choose > 0));
+                assert(f.manager->options.persistent == (good[i].persistent > 0));
+        }
+
+        for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+                fixture_client(&f, NOBODY, attaches_with, (void *) &bad[i]);
+        assert(f.manager->n_attach == 5 && f.n_questions == 5);
+        fixture_deinit(&f);
+}
+
 static void is_challenged(sd_bus *bus, void *arg) {
         (void) arg;
         client_expect_error(bus, attach(bus), SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, "password");
@@ -203,11 +253,11 @@ static void change_uid(Fixture *f) {
 }
 
 static void change_identity(Fixture *f) {
-        f->manager->subject.identity.part_uuid[0] ^= 1;
+        f->manager->subject.identity[sizeof("PARTUUID=") - 1] ^= 1;
 }
 
 static void change_label(Fixture *f) {
-        strcpy(f->manager->subject.identity.part_label, "other");
+        strcat(f->manager->subject.identity, " PARTLABEL=other");
 }
 
 static void change_disk(Fixture *f) {
@@ -383,11 +433,12 @@ int main(int argc, char *argv[]) {
         static const char *const names[] = {
                 "root", "polkit-absent", "polkit-not-asked", "yes", "challenge", "polkit-errs", "caller-leaves",
                 "caller-leaves-acting", "stale", "stale-attachment", "ctl-actions", "limits", "limit-of-connection",
+                "attach-options",
         };
         static void (*const cases[])(void) = {
                 test_root, test_polkit_absent, test_polkit_not_asked, test_yes, test_challenge, test_polkit_errs,
                 test_caller_leaves, test_caller_leaves_acting, test_stale, test_stale_attachment, test_ctl_actions,
-                test_limits, test_limit_of_connection,
+                test_limits, test_limit_of_connection, test_attach_options,
         };
 
         _Static_assert(sizeof(names) / sizeof(names[0]) == sizeof(cases) / sizeof(cases[0]), "a name for each case");

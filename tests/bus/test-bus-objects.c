@@ -30,7 +30,13 @@ static void set_attached(Attachment *a) {
         a->fingerprint.entry.size_sectors = 4096;
         strcpy(a->fingerprint.disk, "sda");
         a->fingerprint.diskseq = 9;
-        a->gaps[0] = (Gap) { .begin_usec = 100, .end_usec = 200, .reason = "rescan" };
+        strcpy(a->fingerprint.wwn, "0x5000c500a1b2c3d4");
+        strcpy(a->fingerprint.serial, "S\xffN");
+        strcpy(a->fingerprint.generation, "0123456789abcdef0123456789abcdef");
+        free(a->gaps);
+        a->gaps = calloc(2, sizeof(*a->gaps));
+        assert(a->gaps);
+        a->gaps[0] = (Gap) { .begin_usec = 100, .latest_usec = 150, .end_usec = 200, .reason = "foreign-detach" };
         a->n_gaps_kept = 1;
         a->n_gaps = 17;
 }
@@ -108,7 +114,7 @@ static void expect_number(sd_bus *bus, const char *name, uint64_t expected) {
 
 static void reads_properties(sd_bus *bus, void *arg) {
         const char *interface = BLKFILTER_INTERFACE_ATTACHMENT, *key, *type, *s;
-        uint64_t begin, end, t;
+        uint64_t begin, latest, end, t;
         sd_bus_message *m;
         uint32_t u;
         size_t n = 0;
@@ -126,10 +132,10 @@ static void reads_properties(sd_bus *bus, void *arg) {
         expect_number(bus, "GapCount", 17);
         expect_number(bus, "AttachCount", 3);
 
-        m = get(bus, PATH_A, interface, "Gaps", "a(tts)");
-        assert(sd_bus_message_enter_container(m, 'a', "(tts)") > 0);
-        assert(sd_bus_message_read(m, "(tts)", &begin, &end, &s) > 0);
-        assert(begin == 100 && end == 200 && strcmp(s, "rescan") == 0);
+        m = get(bus, PATH_A, interface, "Gaps", "a(ttts)");
+        assert(sd_bus_message_enter_container(m, 'a', "(ttts)") > 0);
+        assert(sd_bus_message_read(m, "(ttts)", &begin, &latest, &end, &s) > 0);
+        assert(begin == 100 && latest == 150 && end == 200 && strcmp(s, "foreign-detach") == 0);
         sd_bus_message_unref(m);
 
         m = get(bus, PATH_A, interface, "Fingerprint", "a{sv}");
@@ -142,6 +148,9 @@ static void reads_properties(sd_bus *bus, void *arg) {
                         n += strcmp(key, "PartUUID") == 0 && strcmp(s, UUID_A) == 0;
                         n += strcmp(key, "PartLabel") == 0 && strcmp(s, "bad\\xff name") == 0;
                         n += strcmp(key, "PartType") == 0 || strcmp(key, "PTUUID") == 0;
+                        n += strcmp(key, "DiskWWN") == 0 && strcmp(s, "0x5000c500a1b2c3d4") == 0;
+                        n += strcmp(key, "DiskSerial") == 0 && strcmp(s, "S\\xffN") == 0;
+                        n += strcmp(key, "Generation") == 0 && strcmp(s, "0123456789abcdef0123456789abcdef") == 0;
                         n += strcmp(key, "Disk") == 0 && strcmp(s, "sda") == 0;
                 } else if (strcmp(type, "u") == 0) {
                         assert(sd_bus_message_read(m, "v", "u", &u) > 0);
@@ -154,7 +163,7 @@ static void reads_properties(sd_bus *bus, void *arg) {
                 }
                 assert(sd_bus_message_exit_container(m) >= 0);
         }
-        assert(n == 9);
+        assert(n == 12);
         sd_bus_message_unref(m);
 
         expect_text(bus, ROOT, MANAGER, "KernelInterface", "blkfilter-1");
@@ -219,7 +228,7 @@ static sd_bus_message *expect_signal(Fixture *f, size_t i, const char *path, con
 
 static void test_signals(void) {
         const char *path, *device, *reason, *interface;
-        uint64_t begin, end;
+        uint64_t begin, latest, end;
         sd_bus_message *m;
         Attachment *a;
         size_t n = 0;
@@ -241,7 +250,7 @@ static void test_signals(void) {
         (void) expect_signal(&f, n++, ROOT, PROPERTIES);
 
         /* properties first, then what happened; the device is the one that it was on */
-        a->gaps[1] = (Gap) { .begin_usec = 300, .reason = "removed" };
+        a->gaps[1] = (Gap) { .begin_usec = 300, .latest_usec = 350, .reason = "removed" };
         a->n_gaps_kept = 2;
         a->on_device = false;
         memcpy(a->lost_device, a->device, sizeof(a->lost_device));
@@ -249,9 +258,9 @@ static void test_signals(void) {
         tell(&f, a, ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_LOST);
         (void) expect_signal(&f, n++, PATH_A, PROPERTIES);
         m = expect_signal(&f, n++, ROOT, MANAGER, "FilterLost");
-        assert(sd_bus_message_read(m, "osst", &path, &device, &reason, &begin) > 0);
+        assert(sd_bus_message_read(m, "osstt", &path, &device, &reason, &begin, &latest) > 0);
         assert(strcmp(path, PATH_A) == 0 && strcmp(device, "/dev/sda1") == 0);
-        assert(strcmp(reason, "removed") == 0 && begin == 300);
+        assert(strcmp(reason, "removed") == 0 && begin == 300 && latest == 350);
 
         strcpy(a->device, "sdb1");
         a->on_device = true;

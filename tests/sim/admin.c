@@ -43,7 +43,7 @@ static Call *call_new(void) {
 /* Somebody names a device; what is to be done with it may come later, as after a password. */
 static void name_device(void) {
         char name[sizeof("/dev/") + JOB_NODE_SIZE] = "/dev/", *message = NULL;
-        unsigned slot = sim_below(SLOTS), partno = 1 + sim_below(PARTS);
+        unsigned slot = sim_below(SLOTS), partno = sim_below(8) ? 1 + sim_below(PARTS) : 0;
 
         kernel_device_name(slot, partno, name + 5);
         sim.has_subject = manager_resolve(sim.manager, name, &sim.subject, &message) == REQUEST_OK;
@@ -51,8 +51,9 @@ static void name_device(void) {
 }
 
 static void act(void) {
-        const Partition *p = device_set_get_partition_by_uid(&sim.manager->world.devices, sim.subject.uid);
+        Device d = device_set_get_by_uid(&sim.manager->world.devices, sim.subject.uid);
         static const JobKind kinds[] = { JOB_ATTACH, JOB_ATTACH, JOB_DETACH, JOB_CTL };
+        const AttachOptions options = { .choose = sim_chance(10) };
         Call *c = call_new();
 
         if (!c || !sim.has_subject)
@@ -60,13 +61,13 @@ static void act(void) {
 
         sim.has_subject = false;
         sim.counts.n_calls++;
-        *c = (Call) { .used = true, .life = sim.life, .kind = kinds[sim_below(4)], .object = p ? p->object : 0 };
+        *c = (Call) { .used = true, .life = sim.life, .kind = kinds[sim_below(4)], .object = device_object(d) };
         (void) str_copy(c->device, sizeof(c->device), sim.subject.device);
         (void) str_copy(c->filter, sizeof(c->filter), sim_filters[sim_below(2)]);
         sim_trace("admin: call kind %u %s %s", c->kind, c->filter, c->device);
 
         if (c->kind == JOB_ATTACH)
-                manager_attach(sim.manager, &sim.subject, c->filter, on_answer, c);
+                manager_attach(sim.manager, &sim.subject, c->filter, &options, on_answer, c);
         else if (c->kind == JOB_DETACH)
                 manager_detach(sim.manager, &sim.subject, c->filter, on_answer, c);
         else
@@ -78,22 +79,29 @@ static void act(void) {
         }
 }
 
+static void random_file(File *f) {
+        match_unref(f->match);
+        *f = (File) { .exists = true, .match = kernel_random_match(),
+                      .on = sim_chance(90) ? POLICY_ON_ALL : 1 + sim_below(POLICY_ON_ALL),
+                      .refuse_change = sim_chance(10) };
+        (void) str_copy(f->filter, sizeof(f->filter), sim_filters[sim_below(10) == 0]);
+}
+
 static void edit_policies(void) {
         File *f = &sim.files[sim_below(FILES)];
 
         switch (sim_below(4)) {
         case 0:
-                f->exists = false;
+                f->exists = f->broken = false;
                 break;
         case 1:
-                f->broken = true;
+                f->broken = f->exists;
                 break;
         case 2:
                 f->broken = false;
                 break;
         default:
-                *f = (File) { .exists = true, .match = kernel_random_match() };
-                (void) str_copy(f->filter, sizeof(f->filter), sim_filters[sim_below(10) == 0]);
+                random_file(f);
         }
 
         sim_trace("admin: policies are edited");
@@ -123,7 +131,7 @@ bool admin_wants_detach(const JobRequest *request, uint64_t object) {
                 Call *c = &sim.calls[i];
 
                 if (c->used && !c->carried_out && c->kind == JOB_DETACH && str_equal(c->filter, request->filter) &&
-                    str_equal(c->device, request->partition.name) && (!c->object || c->object == object)) {
+                    str_equal(c->device, request->partno ? request->partition.name : request->disk.name) && (!c->object || c->object == object)) {
                         c->carried_out = true;
                         return true;
                 }
@@ -144,8 +152,6 @@ void admin_check_answers(bool all) {
 
 void admin_init(void) {
         for (unsigned i = 0; i < FILES; i++)
-                if (sim_chance(60)) {
-                        sim.files[i] = (File) { .exists = true, .match = kernel_random_match() };
-                        (void) str_copy(sim.files[i].filter, FILTER_NAME_SIZE, sim_filters[sim_below(10) == 0]);
-                }
+                if (sim_chance(60))
+                        random_file(&sim.files[i]);
 }

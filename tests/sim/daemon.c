@@ -12,6 +12,8 @@
 #include "daemon/text.h"
 #include "tests/sim/sim.h"
 
+#define CHECK_USEC (40 * SECOND)
+
 void log_line(int priority, const char *format, ...) {
         va_list ap;
 
@@ -28,10 +30,29 @@ void log_line(int priority, const char *format, ...) {
 }
 
 void log_attachment(int priority, const char *message_id, const Attachment *a, const char *message) {
-        (void) message_id;
-        (void) a;
+        if (!sim.dead && str_equal(message_id, LOG_ID_LOST))
+                check_loss(a);
 
         log_line(priority, "%s", message);
+}
+
+void log_event(int priority, const char *message_id, const char *message) {
+        (void) message_id;
+        log_line(priority, "%s", message);
+}
+
+void log_policy(int priority, const char *path, unsigned line, const char *message) {
+        log_line(priority, "%s:%u: %s", path, line, message);
+}
+
+const char *log_id_of_state(AttachmentState state) {
+        (void) state;
+        return LOG_ID_STATE;
+}
+
+const char *log_id_of_loss(const char *reason) {
+        (void) reason;
+        return LOG_ID_LOST;
 }
 
 static Now op_now(void *outside) {
@@ -81,25 +102,13 @@ static Policy *make_policy(unsigned file) {
         (void) snprintf(path, sizeof(path), "/etc/blkfilter.d/%s", name);
         p->name = strdup(name);
         p->path = strdup(path);
-        p->match = sim.files[file].match;
-        p->retry_usec = SECOND;
+        p->match = match_ref(sim.files[file].match);
+        if (settings_new(&p->settings) < 0)
+                abort();
+        p->settings->on = sim.files[file].on;
+        p->settings->refuse_change = sim.files[file].refuse_change;
         memcpy(p->filter, sim.files[file].filter, sizeof(p->filter));
         return p;
-}
-
-/* The id of an attachment has its UUID only: a policy that demands another label now is the same. */
-static void note_edited(const Policy *p) {
-        char id[ATTACHMENT_ID_SIZE];
-
-        if (attachment_make_id(p->filter, &p->match, id) < 0)
-                return;
-
-        for (size_t i = 0; i < RECORDS; i++)
-                for (unsigned slot = 0; sim.records[i] && slot < SLOTS; slot++)
-                        for (unsigned n = 1; n <= PARTS; n++)
-                                if (str_equal(sim.records[i]->id, id) && !match_equal(&sim.records[i]->match, &p->match) &&
-                                    str_equal(sim.slots[slot].parts[n].made_from.uuid, p->match.part_uuid))
-                                        sim.slots[slot].parts[n].edited = true;
 }
 
 static int op_load_policies(const PolicySet *last, PolicySet **ret, void *outside) {
@@ -108,7 +117,7 @@ static int op_load_policies(const PolicySet *last, PolicySet **ret, void *outsid
         (void) outside;
 
         for (unsigned i = 0; i < FILES; i++) {
-                Policy *p = make_policy(i);
+                Policy *p = sim.files[i].exists ? make_policy(i) : NULL;
 
                 if (sim.files[i].exists && sim.files[i].broken) {
                         const Policy *old = policy_set_get(last, p->name);
@@ -118,11 +127,8 @@ static int op_load_policies(const PolicySet *last, PolicySet **ret, void *outsid
                         p = NULL;
                         if (old)
                                 (void) policy_copy(old, &p);
-                } else if (!sim.files[i].exists)
-                        p = policy_free(p);
+                }
 
-                if (p)
-                        note_edited(p);
                 if (p && policy_set_add(s, p) < 0)
                         abort();
         }
@@ -132,26 +138,34 @@ static int op_load_policies(const PolicySet *last, PolicySet **ret, void *outsid
 }
 
 /* What a record keeps of an attachment: the same as state.c writes and reads. */
-static Attachment *make_record(const Attachment *a, uint64_t now_usec) {
+static Attachment *make_record(const Attachment *a) {
         Attachment *r;
 
-        if (attachment_new(a->filter, &a->match, a->source, &r) < 0)
+        if (attachment_new(a->filter, a->match, a->source, &r) < 0)
                 abort();
 
         r->policy_path = a->policy_path ? strdup(a->policy_path) : NULL;
         r->asked = a->asked;
         r->held = a->held && sim.mistake != MISTAKE_FORGET_HOLDS;
         r->orphaned = a->orphaned;
+        r->is_instance = a->is_instance;
+        r->pin = a->pin;
         r->n_attached = a->n_attached;
         r->n_gaps = a->n_gaps;
         r->n_gaps_kept = a->n_gaps_kept;
-        memcpy(r->gaps, a->gaps, sizeof(a->gaps));
+        r->gaps = calloc(ATTACHMENT_GAPS_MAX, sizeof(*r->gaps));
+        if (!r->gaps)
+                abort();
+        if (a->n_gaps_kept > 0)
+                memcpy(r->gaps, a->gaps, a->n_gaps_kept * sizeof(*r->gaps));
         r->has_fingerprint = a->has_fingerprint;
         r->fingerprint = a->fingerprint;
+        r->noted_object = a->on_device ? a->fingerprint.object : sim.mistake == MISTAKE_FORGET_INTENT ? 0 : a->noted_object;
+        r->left_object = a->left_object;
 
         if (a->intact_since_usec) {
                 r->recorded_since_usec = a->intact_since_usec;
-                r->recorded_at_usec = now_usec;
+                r->recorded_at_usec = a->seen_usec;
         } else if (a->recorded_since_usec) {
                 r->recorded_since_usec = a->recorded_since_usec;
                 r->recorded_at_usec = a->recorded_at_usec;
@@ -165,14 +179,18 @@ static int op_load_records(StateFound found, void *userdata, void *outside) {
 
         for (size_t i = 0; i < RECORDS; i++)
                 if (sim.records[i]) {
-                        Attachment *a = make_record(sim.records[i], 0);
+                        Attachment *a = make_record(sim.records[i]);
 
                         a->recorded_since_usec = sim.records[i]->recorded_since_usec;
                         a->recorded_at_usec = sim.records[i]->recorded_at_usec;
                         if (sim.mistake == MISTAKE_CALL_GAP_INTACT && a->has_fingerprint) {
                                 const KPart *p = &sim.slots[kernel_slot_of(a->fingerprint.disk)].parts[a->fingerprint.entry.partno];
 
-                                a->fingerprint.object = p->object;
+                                a->fingerprint.object = a->noted_object = p->object;
+                                (void) snprintf(a->fingerprint.generation, sizeof(a->fingerprint.generation), "%llu",
+                                                (unsigned long long) p->generation);
+                                if (!kernel_has_generation(a->filter))
+                                        a->fingerprint.generation[0] = 0;
                         }
                         found(a, userdata);
                 }
@@ -201,6 +219,7 @@ static int op_save_record(const Attachment *a, uint64_t now_realtime_usec, void 
         KPart *p;
 
         (void) outside;
+        (void) now_realtime_usec;
 
         if (sim.dead || (sim.mistake == MISTAKE_SAVE_LATE && a->hold_job))
                 return 0;
@@ -211,7 +230,7 @@ static int op_save_record(const Attachment *a, uint64_t now_realtime_usec, void 
 
         r = find_record(a->id);
         attachment_free(*r);
-        *r = make_record(a, now_realtime_usec);
+        *r = make_record(a);
         return 0;
 }
 
@@ -224,6 +243,35 @@ static int op_remove_record(const char *id, void *outside) {
                 *r = attachment_free(*r);
         }
         return 0;
+}
+
+static int op_load_last_boot(uint64_t *ret_boot_usec, StateFound found, void *userdata, void *outside) {
+        (void) found;
+        (void) userdata;
+        (void) outside;
+        *ret_boot_usec = 0;
+        return 0;
+}
+
+static int op_save_policy(const Policy *p, char **ret_path, void *outside) {
+        (void) p;
+        (void) ret_path;
+        (void) outside;
+        return -30;
+}
+
+static int op_load_module(const char *name, void *outside) {
+        (void) name;
+        (void) outside;
+        return 0;
+}
+
+static uint64_t op_boot_diskseq(uint64_t highest, void *outside) {
+        (void) outside;
+
+        if (!sim.boot_diskseq)
+                sim.boot_diskseq = highest;
+        return sim.boot_diskseq;
 }
 
 static void op_status(bool ready, const char *line, void *outside) {
@@ -259,9 +307,13 @@ static void start(char holds[][ATTACHMENT_ID_SIZE], size_t n_holds) {
                 .look = op_look,
                 .udev_is_busy = op_udev_is_busy,
                 .load_policies = op_load_policies,
+                .load_last_boot = op_load_last_boot,
                 .load_records = op_load_records,
                 .save_record = op_save_record,
                 .remove_record = op_remove_record,
+                .save_policy = op_save_policy,
+                .load_module = op_load_module,
+                .boot_diskseq = op_boot_diskseq,
                 .status = op_status,
         };
 
@@ -269,6 +321,7 @@ static void start(char holds[][ATTACHMENT_ID_SIZE], size_t n_holds) {
         forget_sockets();
         if (manager_new(&ops, &sim.manager) < 0 || manager_start(sim.manager) < 0)
                 abort();
+        manager_set_check(sim.manager, sim.mistake == MISTAKE_NO_CHECK ? 0 : CHECK_USEC);
 
         for (size_t i = 0; i < n_holds; i++) {
                 const Attachment *a = attachment_set_get(manager_get_attachments(sim.manager), holds[i]);
@@ -337,5 +390,7 @@ void daemon_deinit(void) {
                 sim.manager = manager_free(sim.manager);
         for (size_t i = 0; i < RECORDS; i++)
                 sim.records[i] = attachment_free(sim.records[i]);
+        for (size_t i = 0; i < FILES; i++)
+                sim.files[i].match = match_unref(sim.files[i].match);
         sim.dead = false;
 }

@@ -5,6 +5,7 @@
  * happen in between. Some die, some hang, some answer when nobody waits any more.
  */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/text.h"
@@ -32,6 +33,7 @@ int jobs_submit(const JobRequest *request) {
                 };
                 sim_trace("daemon: job %llu kind %u on %s", (unsigned long long) request->id, request->kind,
                           request->partno ? request->partition.name : request->disk.name);
+                j->by_plan = world_find_by_job(&sim.manager->world, request) != NULL;
                 check_submit(request);
                 return 0;
         }
@@ -98,9 +100,9 @@ static void open_disk(Job *j) {
 
 static void open_partition(Job *j) {
         KPart *p = &sim.slots[j->slot].parts[j->request.partno];
+        uint64_t object = j->request.partno ? j->request.partition.object : j->request.disk.object;
 
-        if (!p->exists || (j->request.partition.object && j->request.partition.object != p->object &&
-                           !mistaken(MISTAKE_TRUST_DEVNUM))) {
+        if (!p->exists || (object && object != p->object && !mistaken(MISTAKE_TRUST_DEVNUM))) {
                 job_end(j, JOB_GONE);
                 return;
         }
@@ -111,37 +113,73 @@ static void open_partition(Job *j) {
         j->stage = j->request.kind == JOB_ATTACH ? STAGE_PROVE : STAGE_CALL;
 }
 
-/* What the truth says of the partition that is held open. */
+/* What was read, as the worker would compare it. */
+static void read_facts(const Job *j, Facts *ret) {
+        *ret = (Facts) { 0 };
+        if (j->request.partno)
+                facts_set_entry(ret, &j->table[j->request.partno]);
+        ret->values[MATCH_PT_UUID] = j->pt_uuid;
+}
+
+/* Whether a table can tell two partitions apart by what is expected. */
+static bool is_told_by_table(const Job *j) {
+        for (MatchKey key = 0; key < MATCH_KERNEL_NAME; key++)
+                if (match_key_is_of_partition(key) && j->request.expect.keys & 1U << key)
+                        return j->request.partno > 0;
+
+        return false;
+}
+
+/* What the truth says of the device that is held open. */
 static bool is_wanted(const Job *j, const KPart *p) {
-        const Entry *t = sim.slots[j->slot].medium ? sim.slots[j->slot].medium->table : NULL;
+        const Slot *s = &sim.slots[j->slot];
+        const Entry *t = s->medium ? s->medium->table : NULL;
         unsigned n_matches = 0;
+        MatchKey key;
+        Facts f;
 
-        for (unsigned n = 1; t && n <= PARTS; n++)
-                n_matches += t[n].partno && match_entry(&j->request.expect, &t[n]);
+        if (!t || s->diskseq != j->diskseq)
+                return false;
 
-        return t && n_matches == 1 && match_entry(&j->request.expect, &t[j->request.partno]) &&
-                t[j->request.partno].partno && p->start == t[j->request.partno].start_sectors &&
+        kernel_truth_facts(j->slot, j->request.partno, &f);
+        if (!expect_facts(&j->request.expect, &f, &key))
+                return false;
+        if (!is_told_by_table(j))
+                return !j->request.partno || (t[j->request.partno].partno && p->start == t[j->request.partno].start_sectors);
+
+        for (unsigned n = 1; n <= PARTS; n++) {
+                kernel_truth_facts(j->slot, n, &f);
+                n_matches += t[n].partno && expect_facts(&j->request.expect, &f, &key);
+        }
+
+        return n_matches == 1 && t[j->request.partno].partno && p->start == t[j->request.partno].start_sectors &&
                 p->size == t[j->request.partno].size_sectors;
 }
 
 static JobOutcome prove(const Job *j) {
         const Entry *e = &j->table[j->request.partno];
         const KPart *p = held_part(j);
+        MatchKey key;
+        Facts f;
 
         if (mistaken(MISTAKE_SKIP_PROOF))
                 return JOB_OK;
 
-        if (!e->partno || !match_entry(&j->request.expect, e))
+        read_facts(j, &f);
+        if ((j->request.partno && !e->partno) || !expect_facts(&j->request.expect, &f, &key))
                 return JOB_MISMATCH;
 
-        for (unsigned n = 1; n <= PARTS && !mistaken(MISTAKE_SKIP_DUPLICATE); n++)
-                if (n != j->request.partno && j->table[n].partno && match_entry(&j->request.expect, &j->table[n]))
+        for (unsigned n = 1; is_told_by_table(j) && n <= PARTS && !mistaken(MISTAKE_SKIP_DUPLICATE); n++) {
+                facts_set_entry(&f, &j->table[n]);
+                if (n != j->request.partno && j->table[n].partno && expect_facts(&j->request.expect, &f, &key))
                         return JOB_DUPLICATE;
+        }
 
         if (!p)
                 return JOB_GONE;
 
-        if ((p->start != e->start_sectors || p->size != e->size_sectors) && !mistaken(MISTAKE_SKIP_PLACE))
+        if (j->request.partno && (p->start != e->start_sectors || p->size != e->size_sectors) &&
+            !mistaken(MISTAKE_SKIP_PLACE))
                 return JOB_MISMATCH;
 
         return JOB_OK;
@@ -162,8 +200,10 @@ static void read_and_prove(Job *j) {
         }
 
         j->has_table = true;
-        if (sim.slots[j->slot].medium)
+        if (sim.slots[j->slot].medium) {
                 memcpy(j->table, sim.slots[j->slot].medium->table, sizeof(j->table));
+                memcpy(j->pt_uuid, sim.slots[j->slot].medium->pt_uuid, sizeof(j->pt_uuid));
+        }
 
         if (j->request.kind == JOB_SCAN) {
                 job_end(j, JOB_OK);
@@ -182,8 +222,10 @@ static JobOutcome call_attach(Job *j, KPart *p) {
         if (!p || mistaken(MISTAKE_SAY_ATTACHED))
                 return JOB_OK; /* on the descriptor of a device that is gone it succeeds and means nothing */
 
-        if (str_equal(p->filter, j->request.filter))
+        if (str_equal(p->filter, j->request.filter)) {
+                j->generation = kernel_has_generation(p->filter) ? p->generation : 0;
                 return JOB_ALREADY;
+        }
 
         if (!sim.calm && sim_chance(4))
                 return sim_chance(50) && !p->filter[0] ? JOB_NOT_REGISTERED : JOB_FAILED;
@@ -196,13 +238,16 @@ static JobOutcome call_attach(Job *j, KPart *p) {
 
         (void) str_copy(p->filter, sizeof(p->filter), j->request.filter);
         p->filter_since = sim.now.realtime_usec;
+        p->generation = ++sim.last_generation;
+        p->swapped = false;
+        j->generation = kernel_has_generation(p->filter) ? p->generation : 0;
         sim.counts.n_attached++;
         sim_trace("kernel: %s is on object %llu", p->filter, (unsigned long long) p->object);
         return mistaken(MISTAKE_CALL_GAP_INTACT) ? JOB_ALREADY : JOB_OK;
 }
 
 static JobOutcome call_detach(Job *j, KPart *p) {
-        if (p && !admin_wants_detach(&j->request, p->object))
+        if (p && !j->by_plan && !admin_wants_detach(&j->request, p->object))
                 sim_violation("I6: a DETACH of %s from %s (object %llu), which nobody asked for", j->request.filter,
                               j->request.partition.name, (unsigned long long) p->object);
 
@@ -217,10 +262,22 @@ static JobOutcome call_detach(Job *j, KPart *p) {
 
         p->filter[0] = 0;
         p->ours = false;
+        p->off_usec = sim.now.realtime_usec;
         sim.counts.n_detached++;
         if (j->life != sim.life)
-                p->meddled = true; /* the daemon that runs now cannot know */
+                p->foreign_off = true; /* the daemon that runs now cannot know before it asks */
         sim_trace("kernel: %s is off object %llu", j->request.filter, (unsigned long long) p->object);
+        return JOB_OK;
+}
+
+static JobOutcome call_check(Job *j, const KPart *p) {
+        if (!p)
+                return JOB_GONE;
+
+        if (!str_equal(p->filter, j->request.filter))
+                return p->filter[0] ? JOB_CONFLICT : JOB_NOT_ATTACHED;
+
+        j->generation = kernel_has_generation(p->filter) ? p->generation : 0;
         return JOB_OK;
 }
 
@@ -238,6 +295,9 @@ static void call(Job *j) {
         case JOB_DETACH:
                 job_end(j, call_detach(j, p));
                 break;
+        case JOB_CHECK:
+                job_end(j, call_check(j, p));
+                break;
         default:
                 job_end(j, p && str_equal(p->filter, j->request.filter) ? JOB_OK : JOB_NOT_ATTACHED);
         }
@@ -247,6 +307,12 @@ static void call(Job *j) {
 static void check_sysfs(Job *j) {
         const Slot *s = &sim.slots[j->slot];
 
+        /* a whole device whose medium went is still there: what was put on it is taken off again */
+        if (j->outcome == JOB_OK && s->diskseq != j->diskseq && held_part(j)) {
+                KPart *p = held_part(j);
+
+                p->filter[0] = 0;
+        }
         job_end(j, s->parts[j->request.partno].exists && s->diskseq == j->diskseq ? j->outcome : JOB_GONE);
 }
 
@@ -314,6 +380,9 @@ static JobReply *make_reply(const Job *j, JobOutcome outcome) {
         r.id = j->request.id;
         r.outcome = outcome;
         r.interface = j->request.kind == JOB_PROBE ? KERNEL_INTERFACE_BLKFILTER_1 : KERNEL_INTERFACE_UNKNOWN;
+        if (j->generation)
+                (void) snprintf(r.generation, sizeof(r.generation), "%llu", (unsigned long long) j->generation);
+        (void) str_copy(r.pt_uuid, sizeof(r.pt_uuid), j->pt_uuid);
         r.has_table = j->has_table && outcome != JOB_DIED && outcome != JOB_TIMED_OUT;
         for (unsigned n = 1; r.has_table && n <= PARTS; n++)
                 if (j->table[n].partno)

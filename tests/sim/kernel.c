@@ -3,6 +3,7 @@
 /* What is true: disks, tables on them, the kernel's objects, and what filters are on those. */
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/text.h"
@@ -16,6 +17,7 @@ static const char *const uuids[] = {
         "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", "e6d6d379-f507-44c2-a23c-238f2a3df928",
 };
 static const char *const labels[] = { "data", "log", "swap", "root", "" };
+static const char *const serials[] = { "S1", "S2", "S3", "S4" };
 
 #define N_UUIDS (sizeof(uuids) / sizeof(uuids[0]))
 #define N_LABELS (sizeof(labels) / sizeof(labels[0]))
@@ -23,7 +25,7 @@ static const char *const labels[] = { "data", "log", "swap", "root", "" };
 /* The partition with that very object; NULL if it is gone. */
 KPart *kernel_get_object(uint64_t object) {
         for (unsigned i = 0; i < SLOTS; i++)
-                for (unsigned n = 1; n <= PARTS; n++)
+                for (unsigned n = 0; n <= PARTS; n++)
                         if (object && sim.slots[i].parts[n].exists && sim.slots[i].parts[n].object == object)
                                 return &sim.slots[i].parts[n];
 
@@ -57,15 +59,62 @@ bool kernel_fits_table(const Slot *s) {
         return true;
 }
 
-/* Something that a policy may demand: a UUID, a label, or both. */
-Match kernel_random_match(void) {
-        unsigned how = sim_below(10);
-        Match m = { 0 };
+/* Whether a filter tells one attach of it from another. */
+bool kernel_has_generation(const char *filter) {
+        return str_equal(filter, "bftrack");
+}
 
-        if (how < 8)
-                (void) str_copy(m.part_uuid, sizeof(m.part_uuid), uuids[sim_below(4)]);
-        if (how >= 6)
-                (void) str_copy(m.part_label, sizeof(m.part_label), labels[sim_below(3)]);
+/* What is true of a device: what it would be proven to be. */
+void kernel_truth_facts(unsigned slot, unsigned partno, Facts *ret) {
+        static char name[JOB_NODE_SIZE];
+        const Slot *s = &sim.slots[slot];
+
+        *ret = (Facts) { 0 };
+        if (!s->medium)
+                return;
+
+        if (partno)
+                facts_set_entry(ret, &s->medium->table[partno]);
+
+        kernel_device_name(slot, partno, name);
+        ret->values[MATCH_DISK_SERIAL] = s->medium->serial;
+        ret->values[MATCH_PT_UUID] = s->medium->pt_uuid;
+        ret->values[MATCH_KERNEL_NAME] = name;
+}
+
+/* Something that a policy may demand. */
+Match *kernel_random_match(void) {
+        static const char *const globs[] = { "d*", "l?g", "[ls]*" };
+        unsigned how = sim_below(24);
+        Term terms[4];
+        size_t n = 0;
+        Match *m;
+
+        if (how < 14)
+                terms[n++] = (Term) { .key = MATCH_PART_UUID, .value = uuids[sim_below(4)] };
+        if (how == 13)
+                terms[n++] = (Term) { .key = MATCH_PART_UUID, .value = uuids[sim_below(4)] };
+        if (how >= 11 && how < 17)
+                terms[n++] = (Term) { .key = MATCH_PART_LABEL, .value = labels[sim_below(3)] };
+        if (how == 16)
+                terms[n++] = (Term) { .key = MATCH_PART_LABEL, .value = labels[sim_below(3)] };
+        if (how == 17)
+                terms[n++] = (Term) { .key = MATCH_PART_LABEL, .glob = true, .value = globs[sim_below(3)] };
+        if (how >= 18 && how < 21)
+                terms[n++] = (Term) { .key = MATCH_DISK_SERIAL, .value = serials[sim_below(3)] };
+        if (how == 20)
+                terms[n++] = (Term) { .key = MATCH_PART_NUMBER, .value = "2" };
+        if (how == 21)
+                terms[n++] = (Term) { .key = MATCH_PT_UUID, .value = sim.media[sim_below(MEDIA)].pt_uuid };
+        if (how == 22)
+                terms[n++] = (Term) { .key = MATCH_KERNEL_NAME, .value = sim_chance(50) ? "sda1" : "sdb" };
+        if (how == 23) {
+                terms[n++] = (Term) { .key = MATCH_PART_UUID, .value = uuids[sim_below(4)] };
+                terms[n++] = (Term) { .key = MATCH_PART_LABEL, .glob = true, .negated = true, .value = globs[sim_below(3)] };
+        }
+
+        if (match_new(terms, n, &m) < 0)
+                abort();
 
         return m;
 }
@@ -86,6 +135,7 @@ static void part_make(unsigned slot, unsigned partno) {
 
 static void part_drop(unsigned slot, unsigned partno) {
         sim.slots[slot].parts[partno].exists = false;
+        sim.slots[slot].parts[partno].filter[0] = 0;
         udev_emit(slot, partno, EVENT_REMOVE, false);
 }
 
@@ -161,6 +211,7 @@ static void disk_insert(unsigned slot, Medium *medium) {
         Slot *s = &sim.slots[slot];
 
         *s = (Slot) { .present = true, .medium = medium, .diskseq = ++sim.last_diskseq };
+        s->parts[0] = (KPart) { .exists = true, .object = ++sim.last_object };
         sim_trace("kernel: medium %u comes as sd%c", (unsigned) (medium - sim.media), 'a' + slot);
         udev_emit(slot, 0, EVENT_ADD, false);
         for (unsigned n = 1; n <= PARTS; n++)
@@ -293,7 +344,7 @@ static void partitioner_step(unsigned slot) {
 }
 
 static void meddle(Slot *s) {
-        KPart *p = &s->parts[1 + sim_below(PARTS)];
+        KPart *p = &s->parts[sim_below(PARTS + 1)];
         const char *filter = sim_filters[sim_below(3)];
 
         if (!p->exists)
@@ -302,11 +353,14 @@ static void meddle(Slot *s) {
         if (!p->filter[0]) {
                 (void) str_copy(p->filter, sizeof(p->filter), filter);
                 p->filter_since = sim.now.realtime_usec;
+                p->generation = ++sim.last_generation;
+                p->swapped = !kernel_has_generation(filter);
                 sim_trace("kernel: others put %s on object %llu", filter, (unsigned long long) p->object);
         } else if (sim.meddlers || str_equal(p->filter, "foreign")) {
                 sim_trace("kernel: others take %s off object %llu", p->filter, (unsigned long long) p->object);
-                p->meddled = true;
                 p->ours = false;
+                p->foreign_off = true;
+                p->off_usec = sim.now.realtime_usec;
                 p->filter[0] = 0;
         }
 }
@@ -375,6 +429,8 @@ void kernel_calm(void) {
 void kernel_init(void) {
         for (unsigned i = 0; i < MEDIA; i++) {
                 sim.media[i] = (Medium) { .ignored = sim_chance(4) };
+                (void) str_copy(sim.media[i].serial, sizeof(sim.media[i].serial), serials[sim_chance(90) ? i : sim_below(4)]);
+                (void) snprintf(sim.media[i].pt_uuid, sizeof(sim.media[i].pt_uuid), "0000000%u-1111-4222-8333-444444444444", i);
                 for (unsigned n = 1; n <= PARTS; n++)
                         if (sim_chance(60))
                                 random_entry(&sim.media[i].table[n], n);

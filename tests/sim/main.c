@@ -31,6 +31,9 @@ static const char *const mistakes[_MISTAKE_MAX] = {
         [MISTAKE_DROP_REMOVES] = "drop-removes",
         [MISTAKE_DETACH_ANY] = "detach-any",
         [MISTAKE_DROP_LATE_REPLY] = "drop-late-reply",
+        [MISTAKE_BELIEVE_UDEV] = "believe-udev",
+        [MISTAKE_FORGET_INTENT] = "forget-intent",
+        [MISTAKE_NO_CHECK] = "no-check",
 };
 
 uint64_t sim_random(void) {

@@ -27,21 +27,25 @@
 /* A disk as a thing with a table on it, wherever it is plugged in. */
 typedef struct Medium {
         Entry table[PARTS + 1]; /* [partno]; partno 0 in it: no such entry */
+        char serial[8];         /* of the disk that it is in, as a rule; two may have the same */
+        char pt_uuid[PART_UUID_SIZE];
         bool ignored;           /* udev says that nobody may touch it */
 } Medium;
 
-/* A partition as the kernel has it: a device object. */
+/* A device as the kernel has it: a partition, or at place 0 the whole disk, which stays when its medium goes. */
 typedef struct KPart {
         bool exists;
         uint64_t object;        /* never used again */
         uint64_t start, size;
         Entry made_from;
         unsigned openers;
+        uint64_t off_usec;      /* realtime: when a filter of ours went last */
         char filter[FILTER_NAME_SIZE];
         uint64_t filter_since;  /* realtime */
+        uint64_t generation;    /* of the filter that is on; never used again */
         bool ours;              /* the daemon has noted that its filter is on */
-        bool edited;            /* a policy for its UUID was: its attachment may go elsewhere then */
-        bool meddled;           /* others took a filter off, or a worker without a daemon may */
+        bool foreign_off;       /* others took a filter off, or a worker whose daemon is gone: it is found in time */
+        bool swapped;           /* others put a filter without a generation back on: nobody can know */
 } KPart;
 
 typedef struct Slot {
@@ -69,6 +73,8 @@ typedef struct Message { /* of the udev group, and udev's database */
         bool has_entry;
         Entry entry;
         bool ignored;
+        char serial[8];
+        char pt_uuid[PART_UUID_SIZE];
 } Message;
 
 typedef enum JobStage { STAGE_DISK, STAGE_PARTITION, STAGE_PROVE, STAGE_CALL, STAGE_CHECK, STAGE_REPLY } JobStage;
@@ -85,7 +91,10 @@ typedef struct Job { /* one worker process at its work */
         bool proof_is_true;     /* by the truth, not by the worker's word */
         bool has_table;
         Entry table[PARTS + 1];
+        char pt_uuid[PART_UUID_SIZE];
         JobOutcome outcome;
+        bool by_plan;           /* not for an administrator */
+        uint64_t generation;
 } Job;
 
 typedef struct Call { /* of an administrator */
@@ -100,7 +109,9 @@ typedef struct Call { /* of an administrator */
 typedef struct File { /* a policy's */
         bool exists, broken;
         char filter[FILTER_NAME_SIZE];
-        Match match;
+        Match *match;
+        unsigned on;
+        bool refuse_change;
 } File;
 
 typedef enum Mistake {
@@ -117,6 +128,9 @@ typedef enum Mistake {
         MISTAKE_DROP_REMOVES,
         MISTAKE_DETACH_ANY,
         MISTAKE_DROP_LATE_REPLY,
+        MISTAKE_BELIEVE_UDEV,
+        MISTAKE_FORGET_INTENT,
+        MISTAKE_NO_CHECK,
         _MISTAKE_MAX,
 } Mistake;
 
@@ -138,7 +152,7 @@ typedef struct Sim {
 
         Slot slots[SLOTS];
         Medium media[MEDIA];
-        uint64_t last_object, last_diskseq, last_seqnum;
+        uint64_t last_object, last_diskseq, last_seqnum, last_generation;
 
         RawEvent kernel_queue[QUEUE]; /* in the daemon's socket */
         size_t n_kernel;
@@ -161,6 +175,7 @@ typedef struct Sim {
         bool has_subject;
         File files[FILES];
         Attachment *records[RECORDS];
+        uint64_t boot_diskseq;        /* as the first daemon noted it */
 
         Counts counts;
         char violation[512];          /* the first of the run; "" none */
@@ -182,7 +197,9 @@ KPart *kernel_get_object(uint64_t object);
 unsigned kernel_slot_of(const char *disk);
 void kernel_device_name(unsigned slot, unsigned partno, char ret[static JOB_NODE_SIZE]);
 bool kernel_fits_table(const Slot *s);
-Match kernel_random_match(void);
+Match *kernel_random_match(void);
+bool kernel_has_generation(const char *filter);
+void kernel_truth_facts(unsigned slot, unsigned partno, Facts *ret);
 void kernel_init(void);
 void kernel_reread_begin(unsigned slot);
 void kernel_reread_end(unsigned slot);
@@ -220,7 +237,11 @@ bool admin_wants_detach(const JobRequest *request, uint64_t object);
 void admin_check_answers(bool all);
 
 /* check.c */
+bool check_is_wanted(const Attachment *a);
 void check_submit(const JobRequest *request);
 void check_attach(const Job *j, const KPart *p);
+void check_loss(const Attachment *a);
 void check_step(void);
+
+/* check-quiet.c */
 void check_quiet(void);

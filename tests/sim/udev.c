@@ -64,6 +64,8 @@ bool udev_process(void) {
                 const Entry *entry = &s->medium->table[e->partno];
 
                 m.ignored = s->medium->ignored;
+                memcpy(m.serial, s->medium->serial, sizeof(m.serial));
+                memcpy(m.pt_uuid, s->medium->pt_uuid, sizeof(m.pt_uuid));
                 if (e->partno && p->exists && entry->partno && p->start == entry->start_sectors) {
                         m.has_entry = true;
                         m.entry = *entry;
@@ -95,7 +97,7 @@ static void fill(const RawEvent *raw, EventSource source, DeviceEvent *ret) {
                 .minor = raw->slot * 16 + raw->partno,
                 .diskseq = raw->diskseq,
                 /* read from sysfs now, whatever the event is about */
-                .object = raw->action != EVENT_REMOVE && raw->partno && p->exists ? p->object : 0,
+                .object = raw->action != EVENT_REMOVE && p->exists ? p->object : 0,
         };
         kernel_device_name(raw->slot, raw->partno, ret->name);
         kernel_device_name(raw->slot, 0, ret->disk);
@@ -105,11 +107,16 @@ static void fill_facts(const Message *m, DeviceEvent *e) {
         if (!m->exists)
                 return;
 
-        e->processed = e->settled = true;
+        e->processed = true;
+        e->settled = m->raw.partno || m->serial[0]; /* an empty drive is not ready */
         if (m->ignored)
                 (void) str_copy(e->ignored, sizeof(e->ignored), "it is a path of a multipath device");
         e->has_entry = m->has_entry;
         e->entry = m->entry;
+        if (!m->raw.partno && m->serial[0]) {
+                e->values[MATCH_DISK_SERIAL] = m->serial;
+                e->values[MATCH_PT_UUID] = m->pt_uuid;
+        }
 }
 
 /* The daemon reads that events were lost, if they were. */
@@ -148,6 +155,7 @@ bool udev_deliver_kernel(void) {
 
 /* The daemon reads one event of udev; false if there is none. */
 bool udev_deliver_udev(void) {
+        Message m;
         DeviceEvent e;
 
         udev_deliver_lost();
@@ -155,7 +163,8 @@ bool udev_deliver_udev(void) {
                 return false;
 
         fill(&sim.udev_queue[0].raw, EVENT_UDEV, &e);
-        fill_facts(&sim.udev_queue[0], &e);
+        m = sim.udev_queue[0];
+        fill_facts(&m, &e);
         memmove(sim.udev_queue, sim.udev_queue + 1, --sim.n_udev * sizeof(sim.udev_queue[0]));
         sim_trace("daemon: udev %llu %s %s %s", (unsigned long long) e.seqnum,
                   e.action == EVENT_ADD ? "add" : e.action == EVENT_REMOVE ? "remove" : "change", e.name,
@@ -205,10 +214,13 @@ int udev_look(void) {
                         raw.diskseq = s->diskseq;
                         fill(&raw, EVENT_ENUMERATION, &e);
 
-                        /* The database may speak of what was there before. One who must be left alone is spared
-                         * that: the daemon cannot know better. */
-                        if (!s->medium || !s->medium->ignored || sim.db[i][n].raw.diskseq == s->diskseq)
+                        /* The database may speak of what was there before. */
+                        if (n || sim.db[i][n].raw.diskseq == s->diskseq || sim.mistake == MISTAKE_BELIEVE_UDEV)
                                 fill_facts(&sim.db[i][n], &e);
+                        e.in_doubt = n && sim.n_udevd > 0 && sim.mistake != MISTAKE_BELIEVE_UDEV;
+                        sim_trace("daemon: look %s diskseq %llu object %llu%s%s %s", e.name, (unsigned long long) e.diskseq,
+                                  (unsigned long long) e.object, e.in_doubt ? " in doubt" : "", e.settled ? " settled" : "",
+                                  e.values[MATCH_DISK_SERIAL] ?: e.entry.uuid);
                         manager_device(sim.manager, &e);
                 }
 

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Who has an identity, and who wants a device: two questions to two indexes. */
+
+#include <string.h>
+
+#include "daemon/plan.h"
+#include "daemon/text.h"
+
+/**
+ * holder_device() - the device that has the identity
+ * @h: a holder
+ *
+ * Return: its disk is NULL if the kernel has no partition for the entry.
+ */
+Device holder_device(const Holder *h) {
+        return h->entry && !h->partition ? (Device) { 0 } : (Device) { h->disk, h->partition };
+}
+
+/**
+ * holder_is_device() - whether a holder is that very device
+ * @h: a holder
+ * @d: a device, or none
+ */
+bool holder_is_device(const Holder *h, Device d) {
+        return d.disk && device_uid(holder_device(h)) == device_uid(d);
+}
+
+/**
+ * holder_facts() - what is known of a holder
+ * @h: a holder
+ * @ret: written whole; borrowed strings
+ */
+void holder_facts(const Holder *h, Facts *ret) {
+        if (h->entry)
+                disk_entry_facts(h->disk, h->entry, ret);
+        else
+                device_facts((Device) { h->disk, NULL }, ret);
+}
+
+/* Whether what is known of a holder may be of the past, in what the match asks for. */
+static bool is_unsure(const Holder *h, const Match *m) {
+        if (!h->entry)
+                return !h->disk->processed || (h->disk->dirty && match_has_key(m, MATCH_PT_UUID));
+
+        return h->disk->dirty || (h->partition && !h->partition->settled && match_wants_fs(m));
+}
+
+/* By name and number, as they are told: the index has no order that stays. */
+static bool comes_before(const Holder *a, const Holder *b) {
+        int c = strcmp(a->disk->name, b->disk->name);
+
+        return c < 0 || (c == 0 && (a->entry ? a->entry->partno : 0) < (b->entry ? b->entry->partno : 0));
+}
+
+static void holders_add(Holders *holders, const Holder *h) {
+        size_t n = holders->n_items < HOLDERS_MAX ? holders->n_items : HOLDERS_MAX, i = n;
+
+        while (i > 0 && comes_before(h, &holders->items[i - 1]))
+                i--;
+
+        if (i < HOLDERS_MAX) {
+                memmove(holders->items + i + 1, holders->items + i,
+                        ((n < HOLDERS_MAX ? n : HOLDERS_MAX - 1) - i) * sizeof(*holders->items));
+                holders->items[i] = *h;
+        }
+
+        holders->n_items++;
+}
+
+static void consider(Holders *holders, const Match *m, const Holder *h) {
+        Facts f;
+
+        holder_facts(h, &f);
+        if (!match_facts(m, &f))
+                return;
+
+        /* or one that udev is done with and does not call ready, as a drive without a medium */
+        if (h->disk->ignored[0] || (h->partition && h->partition->ignored[0]) ||
+            (h->disk->processed && !(h->entry ? h->disk->known : h->disk->settled))) {
+                holders->ignored = *h;
+                return;
+        }
+
+        if (is_unsure(h, m))
+                holders->unsure = h->disk;
+
+        holders_add(holders, h);
+}
+
+static void consider_entry(Holders *holders, const Match *m, Disk *d, const Entry *e) {
+        const Holder h = { .disk = d, .entry = e, .partition = disk_get_partition(d, e->partno) };
+
+        consider(holders, m, &h);
+}
+
+/* Whether a disk's claim to a value of that key stands for its partitions too. */
+static bool is_shared(MatchKey key) {
+        return key == MATCH_PT_UUID || key == MATCH_DISK_WWN || key == MATCH_DISK_SERIAL || key == MATCH_DM_NAME ||
+                key == MATCH_DM_UUID;
+}
+
+/**
+ * world_find_holders() - who has an identity, for all that is known
+ * @w: the world; its claims are up to date
+ * @m: the identity; has a primary term
+ * @ret: written whole; borrowed until the next event
+ */
+void world_find_holders(const World *w, const Match *m, Holders *ret) {
+        const Term *primary = match_get_primary(m);
+        const IndexItem *i = index_first(&w->devices.claims, claim_hash(primary->key, primary->value));
+
+        *ret = (Holders) { 0 };
+
+        for (; i; i = index_next(i)) {
+                Disk *d = i->owner;
+                const Entry *e = i->detail ? disk_get_entry(d, i->detail) : NULL;
+
+                if (d->gone)
+                        continue;
+
+                if (e)
+                        consider_entry(ret, m, d, e);
+                else if (!i->detail)
+                        consider(ret, m, &(Holder) { .disk = d });
+
+                if (!i->detail && is_shared(primary->key))
+                        for (size_t k = 0; k < d->n_entries; k++)
+                                consider_entry(ret, m, d, &d->entries[k]);
+        }
+}
+
+/**
+ * claimants_init() - begin to ask who may want a device
+ * @c: the question
+ * @w: the world; its attachments must not come or go until the last answer
+ * @f: what is known of the device
+ */
+void claimants_init(Claimants *c, const World *w, const Facts *f) {
+        *c = (Claimants) { .world = w };
+
+        for (MatchKey key = 0; key < _MATCH_KEY_MAX; key++)
+                if (match_key_identifies(key) && f->values[key] && f->values[key][0])
+                        c->hashes[c->n_hashes++] = claim_hash(key, f->values[key]);
+}
+
+/**
+ * claimants_next() - the next that may want it
+ * @c: from claimants_init()
+ *
+ * Return: an attachment, each once; whether the rest of its match fits is for the caller to see. NULL if
+ * that was the last.
+ */
+Attachment *claimants_next(Claimants *c) {
+        const IndexItem *i = c->next;
+
+        while (!i && c->n_hashes > 0)
+                i = index_first(&c->world->attachments.by_claim, c->hashes[--c->n_hashes]);
+
+        c->next = i ? index_next(i) : NULL;
+        return i ? i->owner : NULL;
+}
+
+/**
+ * world_find_attachment() - the attachment that a device has, or would have
+ * @w: the world
+ * @filter: of this filter; NULL: of any, the one that is on it first
+ * @d: a device that is there
+ *
+ * Return: the attachment, borrowed; NULL if none is on it and none matches it.
+ */
+Attachment *world_find_attachment(const World *w, const char *filter, Device d) {
+        const IndexItem *i = attachment_set_first_at(&w->attachments, d.disk->name);
+        Attachment *found = NULL, *a;
+        Claimants c;
+        Facts f;
+
+        for (; i; i = index_next(i)) {
+                a = i->owner;
+
+                if (a->on_device && a->device_uid == device_uid(d) && (!filter || str_equal(a->filter, filter)) &&
+                    (!found || strcmp(a->id, found->id) < 0))
+                        found = a;
+        }
+
+        if (found)
+                return found;
+
+        device_facts(d, &f);
+        claimants_init(&c, w, &f);
+        while ((a = claimants_next(&c)))
+                if ((!filter || str_equal(a->filter, filter)) && match_facts(a->match, &f) &&
+                    (!found || strcmp(a->id, found->id) < 0))
+                        found = a;
+
+        return found;
+}

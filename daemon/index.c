@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/index.h"
+
+/**
+ * index_deinit() - release an index; not the owners in it
+ * @x: the index; empty and usable again afterwards
+ */
+void index_deinit(Index *x) {
+        for (size_t i = 0; i < x->n_buckets; i++)
+                while (x->buckets[i]) {
+                        IndexItem *item = x->buckets[i];
+
+                        x->buckets[i] = item->next;
+                        free(item);
+                }
+
+        free(x->buckets);
+        *x = (Index) { 0 };
+}
+
+/* The last step of splitmix64: every bit of the input changes half of the output's. */
+static uint64_t mix(uint64_t z) {
+        z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+        z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+        return z ^ (z >> 31);
+}
+
+/**
+ * index_hash() - the hash of a string
+ * @kind: what it is a value of: the same string of two kinds has two hashes
+ * @value: NUL-terminated
+ *
+ * FNV-1a, 64 bits.
+ */
+uint64_t index_hash(unsigned kind, const char *value) {
+        uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ kind;
+
+        for (const char *p = value; *p; p++)
+                hash = (hash ^ (unsigned char) *p) * UINT64_C(0x100000001b3);
+
+        return mix(hash);
+}
+
+/**
+ * index_hash_u64() - the hash of a number
+ * @kind: as of index_hash()
+ * @value: the number
+ */
+uint64_t index_hash_u64(unsigned kind, uint64_t value) {
+        return mix(value + (uint64_t) kind * UINT64_C(0x9e3779b97f4a7c15));
+}
+
+static int grow(Index *x) {
+        size_t n = x->n_buckets ? x->n_buckets * 2 : 64;
+        IndexItem **buckets = calloc(n, sizeof(*buckets));
+
+        if (!buckets)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < x->n_buckets; i++)
+                while (x->buckets[i]) {
+                        IndexItem *item = x->buckets[i];
+
+                        x->buckets[i] = item->next;
+                        item->next = buckets[item->hash & (n - 1)];
+                        buckets[item->hash & (n - 1)] = item;
+                }
+
+        free(x->buckets);
+        x->buckets = buckets;
+        x->n_buckets = n;
+        return 0;
+}
+
+/**
+ * index_add() - note that somebody has a value
+ * @x: the index
+ * @hash: of the value
+ * @owner: who; borrowed until it is removed
+ * @detail: told with it; the same owner may stand under one hash with several
+ *
+ * Return: 0, or -ENOMEM: it is not noted.
+ */
+int index_add(Index *x, uint64_t hash, void *owner, unsigned detail) {
+        IndexItem *item, **bucket;
+
+        if (x->n_items >= x->n_buckets && grow(x) < 0 && !x->n_buckets)
+                return -ENOMEM;
+
+        item = malloc(sizeof(*item));
+        if (!item)
+                return -ENOMEM;
+
+        bucket = &x->buckets[hash & (x->n_buckets - 1)];
+        *item = (IndexItem) { .next = *bucket, .hash = hash, .owner = owner, .detail = detail };
+        *bucket = item;
+        x->n_items++;
+        return 0;
+}
+
+/**
+ * index_remove() - forget that somebody has a value
+ * @x: the index
+ * @hash: as it was added
+ * @owner: as it was added
+ * @detail: as it was added; nothing happens if it was not
+ */
+void index_remove(Index *x, uint64_t hash, const void *owner, unsigned detail) {
+        if (!x->n_buckets)
+                return;
+
+        for (IndexItem **p = &x->buckets[hash & (x->n_buckets - 1)]; *p; p = &(*p)->next)
+                if ((*p)->hash == hash && (*p)->owner == owner && (*p)->detail == detail) {
+                        IndexItem *item = *p;
+
+                        *p = item->next;
+                        free(item);
+                        x->n_items--;
+                        return;
+                }
+}
+
+/**
+ * index_first() - who has a value
+ * @x: the index
+ * @hash: of the value
+ *
+ * Return: the first item, in no particular order; borrowed until the index is changed; NULL if there
+ * is none.
+ */
+const IndexItem *index_first(const Index *x, uint64_t hash) {
+        IndexItem *i = x->n_buckets ? x->buckets[hash & (x->n_buckets - 1)] : NULL;
+
+        while (i && i->hash != hash)
+                i = i->next;
+
+        return i;
+}
+
+/**
+ * index_next() - who else has it
+ * @i: from index_first() or index_next()
+ *
+ * Return: as index_first().
+ */
+const IndexItem *index_next(const IndexItem *i) {
+        const IndexItem *n = i->next;
+
+        while (n && n->hash != i->hash)
+                n = n->next;
+
+        return n;
+}

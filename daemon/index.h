@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Index: who has a value, found without asking everybody. A hash table from 64-bit hashes to owners;
+ * several may stand under one. Two values could have one hash: whoever looks something up compares the
+ * value itself.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct IndexItem IndexItem;
+
+struct IndexItem {
+        IndexItem *next;  /* of the same bucket */
+        uint64_t hash;
+        void *owner;      /* borrowed */
+        unsigned detail;  /* what the owner means by it */
+};
+
+typedef struct Index {
+        IndexItem **buckets; /* n_buckets, a power of two; NULL while empty */
+        size_t n_buckets;
+        size_t n_items;
+} Index;
+
+void index_deinit(Index *x);
+uint64_t index_hash(unsigned kind, const char *value);
+uint64_t index_hash_u64(unsigned kind, uint64_t value);
+int index_add(Index *x, uint64_t hash, void *owner, unsigned detail);
+void index_remove(Index *x, uint64_t hash, const void *owner, unsigned detail);
+const IndexItem *index_first(const Index *x, uint64_t hash);
+const IndexItem *index_next(const IndexItem *i);

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/match.h"
+#include "daemon/text.h"
+
+/* The order in which a key is trusted to stand for one device. */
+static const MatchKey by_strength[] = {
+        MATCH_PART_UUID, MATCH_FS_UUID, MATCH_DM_UUID, MATCH_DISK_WWN, MATCH_DISK_SERIAL,
+        MATCH_PT_UUID, MATCH_PART_LABEL, MATCH_FS_LABEL, MATCH_DM_NAME, MATCH_KERNEL_NAME,
+};
+
+#define N_BY_STRENGTH (sizeof(by_strength) / sizeof(by_strength[0]))
+
+static int compare_terms(const void *x, const void *y) {
+        const Term *a = x, *b = y;
+
+        if (a->key != b->key)
+                return a->key < b->key ? -1 : 1;
+        if (a->negated != b->negated)
+                return a->negated ? 1 : -1;
+        if (a->glob != b->glob)
+                return a->glob ? 1 : -1;
+        return strcmp(a->value, b->value);
+}
+
+/* Few and nearly sorted as a rule; qsort() may ask the system for memory's size. */
+static void sort_terms(Term *terms, size_t n) {
+        for (size_t i = 1; i < n; i++)
+                for (size_t k = i; k > 0 && compare_terms(&terms[k - 1], &terms[k]) > 0; k--) {
+                        Term t = terms[k];
+
+                        terms[k] = terms[k - 1];
+                        terms[k - 1] = t;
+                }
+}
+
+/**
+ * match_new() - a match of given terms
+ * @terms: @n_terms elements in any order; the values are normalized; copied
+ * @n_terms: from 1 to MATCH_TERMS_MAX; two that are alike count once
+ * @ret: owned by the caller, match_unref()
+ *
+ * Return: 0, -EINVAL if there is no term, -E2BIG if there are too many, or -ENOMEM.
+ */
+int match_new(const Term *terms, size_t n_terms, Match **ret) {
+        size_t size = 0, n = 0;
+        char *p;
+        Match *m;
+
+        if (n_terms == 0)
+                return -EINVAL;
+        if (n_terms > MATCH_TERMS_MAX)
+                return -E2BIG;
+
+        for (size_t i = 0; i < n_terms; i++)
+                size += strlen(terms[i].value) + 1;
+
+        m = malloc(sizeof(*m) + n_terms * sizeof(Term) + size);
+        if (!m)
+                return -ENOMEM;
+
+        m->n_refs = 1;
+        memcpy(m->terms, terms, n_terms * sizeof(Term));
+        sort_terms(m->terms, n_terms);
+
+        p = (char *) (m->terms + n_terms);
+        for (size_t i = 0; i < n_terms; i++) {
+                size_t k = strlen(m->terms[i].value) + 1;
+
+                if (n > 0 && compare_terms(&m->terms[n - 1], &m->terms[i]) == 0)
+                        continue;
+
+                memcpy(p, m->terms[i].value, k);
+                m->terms[n] = m->terms[i];
+                m->terms[n++].value = p;
+                p += k;
+        }
+
+        m->n_terms = n;
+        *ret = m;
+        return 0;
+}
+
+/**
+ * match_new_one() - a match of one exact term
+ * @key: what is demanded
+ * @value: normalized, not empty; copied
+ * @ret: owned by the caller, match_unref()
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int match_new_one(MatchKey key, const char *value, Match **ret) {
+        return match_new(&(Term) { .key = key, .value = value }, 1, ret);
+}
+
+/**
+ * match_with() - a match that demands one value of a key
+ * @m: the match
+ * @key: the key
+ * @value: normalized, not empty; copied. In the place of the values and patterns that @m has for @key;
+ *         the negated ones stay
+ * @ret: owned by the caller, match_unref()
+ *
+ * Return: 0, -E2BIG if there are too many terms, or -ENOMEM.
+ */
+int match_with(const Match *m, MatchKey key, const char *value, Match **ret) {
+        Term terms[MATCH_TERMS_MAX + 1];
+        size_t n = 0;
+
+        for (size_t i = 0; i < m->n_terms; i++)
+                if (m->terms[i].key != key || m->terms[i].negated)
+                        terms[n++] = m->terms[i];
+
+        terms[n++] = (Term) { .key = key, .value = value };
+        return match_new(terms, n, ret);
+}
+
+/**
+ * match_ref() - share a match
+ * @m: the match or NULL
+ *
+ * Return: @m.
+ */
+Match *match_ref(const Match *m) {
+        Match *shared = (Match *) m;
+
+        if (shared)
+                shared->n_refs++;
+
+        return shared;
+}
+
+/**
+ * match_unref() - give up a share of a match
+ * @m: the match or NULL; consumed
+ *
+ * Return: NULL.
+ */
+Match *match_unref(Match *m) {
+        if (m && --m->n_refs == 0)
+                free(m);
+
+        return NULL;
+}
+
+/**
+ * match_equal() - whether two matches demand the same
+ * @a: a match
+ * @b: a match
+ */
+bool match_equal(const Match *a, const Match *b) {
+        if (a == b)
+                return true;
+
+        if (a->n_terms != b->n_terms)
+                return false;
+
+        for (size_t i = 0; i < a->n_terms; i++)
+                if (compare_terms(&a->terms[i], &b->terms[i]) != 0)
+                        return false;
+
+        return true;
+}
+
+/**
+ * match_has_key() - whether a match says anything about a key
+ * @m: the match
+ * @key: the key
+ */
+bool match_has_key(const Match *m, MatchKey key) {
+        for (size_t i = 0; i < m->n_terms; i++)
+                if (m->terms[i].key == key)
+                        return true;
+
+        return false;
+}
+
+/**
+ * match_wants_partition() - whether only a partition can be what is demanded
+ * @m: the match
+ */
+bool match_wants_partition(const Match *m) {
+        for (size_t i = 0; i < m->n_terms; i++)
+                if (match_key_is_of_partition(m->terms[i].key))
+                        return true;
+
+        return false;
+}
+
+/**
+ * match_wants_fs() - whether the file system counts
+ * @m: the match
+ */
+bool match_wants_fs(const Match *m) {
+        for (size_t i = 0; i < m->n_terms; i++)
+                if (match_key_is_of_fs(m->terms[i].key))
+                        return true;
+
+        return false;
+}
+
+/* Whether only a whole device can be what is demanded. */
+static bool wants_whole(const Match *m) {
+        for (size_t i = 0; i < m->n_terms; i++) {
+                MatchKey key = m->terms[i].key;
+
+                if (match_key_is_of_partition(key) || match_key_is_of_fs(key) || key == MATCH_KERNEL_NAME)
+                        return false;
+        }
+
+        return true;
+}
+
+static bool term_holds(const Term *t, const char *value) {
+        if (!value || !value[0])
+                return false;
+
+        return t->glob ? fnmatch(t->value, value, 0) == 0 : str_equal(t->value, value);
+}
+
+/**
+ * match_facts() - whether a device is what a match demands, for all that is known of it
+ * @m: the match
+ * @f: the facts; their values normalized
+ *
+ * What is not known does not match: a term wants a value, and a negated one is kept by none at all.
+ */
+bool match_facts(const Match *m, const Facts *f) {
+        if (f->is_partition ? wants_whole(m) : match_wants_partition(m))
+                return false;
+
+        for (size_t i = 0; i < m->n_terms; ) {
+                MatchKey key = m->terms[i].key;
+                bool any = false, holds = false;
+
+                for (; i < m->n_terms && m->terms[i].key == key; i++) {
+                        const Term *t = &m->terms[i];
+                        bool h = term_holds(t, f->values[key]);
+
+                        if (t->negated && h)
+                                return false;
+
+                        any |= !t->negated;
+                        holds |= !t->negated && h;
+                }
+
+                if (any && !holds)
+                        return false;
+        }
+
+        return true;
+}
+
+static bool has_glob(const Match *m) {
+        for (size_t i = 0; i < m->n_terms; i++)
+                if (m->terms[i].glob && !m->terms[i].negated)
+                        return true;
+
+        return false;
+}
+
+static const Term *find_exact(const Match *m, MatchKey key, size_t *ret_n) {
+        const Term *first = NULL;
+
+        *ret_n = 0;
+        for (size_t i = 0; i < m->n_terms; i++)
+                if (m->terms[i].key == key && !m->terms[i].negated && !m->terms[i].glob) {
+                        if (!first)
+                                first = &m->terms[i];
+                        ++*ret_n;
+                }
+
+        return first;
+}
+
+/**
+ * match_get_primary() - the term by which the one device is looked up that a match stands for
+ * @m: the match
+ *
+ * Return: its strongest identifying term: the key's only one, exact, not negated. Borrowed from @m; NULL
+ * if there is none.
+ */
+const Term *match_get_primary(const Match *m) {
+        for (size_t k = 0; k < N_BY_STRENGTH; k++) {
+                size_t n, n_positive = 0;
+                const Term *t = find_exact(m, by_strength[k], &n);
+
+                for (size_t i = 0; i < m->n_terms; i++)
+                        n_positive += m->terms[i].key == by_strength[k] && !m->terms[i].negated;
+
+                if (n == 1 && n_positive == 1)
+                        return t;
+        }
+
+        return NULL;
+}
+
+/**
+ * match_find_list() - whether a match stands for as many devices as it lists values
+ * @m: the match
+ * @ret: written only on success: the strongest identifying key that has exact values, one or more. Each
+ *       of them, with all other terms, is one identity
+ *
+ * Return: false if the match stands for every device that it fits: it has a pattern, or nothing
+ * that identifies.
+ */
+bool match_find_list(const Match *m, MatchKey *ret) {
+        if (has_glob(m))
+                return false;
+
+        for (size_t k = 0; k < N_BY_STRENGTH; k++) {
+                size_t n;
+
+                if (find_exact(m, by_strength[k], &n)) {
+                        *ret = by_strength[k];
+                        return true;
+                }
+        }
+
+        return false;
+}
+
+/**
+ * match_get_value() - the one value that a match demands for a key
+ * @m: the match
+ * @key: the key
+ *
+ * Return: borrowed from @m; "" if it demands none, or several, or a pattern.
+ */
+const char *match_get_value(const Match *m, MatchKey key) {
+        size_t n;
+        const Term *t = find_exact(m, key, &n);
+
+        return n == 1 ? t->value : "";
+}
+
+/* As fstab names it, where it does. */
+static const char *key_name(MatchKey key) {
+        switch (key) {
+        case MATCH_PART_UUID:
+                return "PARTUUID";
+        case MATCH_PART_LABEL:
+                return "PARTLABEL";
+        case MATCH_FS_UUID:
+                return "UUID";
+        case MATCH_FS_LABEL:
+                return "LABEL";
+        default:
+                return match_key_to_string(key);
+        }
+}
+
+/**
+ * match_to_string() - a match in a line
+ * @m: the match
+ * @ret: "PARTUUID=... PARTLABEL=...": terms with a space between, named as in fstab or else as in
+ *       policies, with "=!" if negated; owned by the caller
+ *
+ * Control bytes are written as "\xHH", so that no name on a disk can break a line of a log. Two
+ * matches that demand the same give the same string.
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int match_to_string(const Match *m, char **ret) {
+        Text t = TEXT_INIT;
+
+        for (size_t i = 0; i < m->n_terms; i++) {
+                text_add(&t, i > 0 ? " " : "");
+                text_add(&t, key_name(m->terms[i].key));
+                text_add(&t, m->terms[i].negated ? "=!" : "=");
+
+                for (const char *p = m->terms[i].value; *p; p++) {
+                        unsigned char c = (unsigned char) *p;
+
+                        if (c < 0x20 || c == 0x7f || c == '\\') {
+                                text_add(&t, "\\x");
+                                text_add_hex(&t, c, 2);
+                        } else
+                                text_add_n(&t, p, 1);
+                }
+        }
+
+        return text_steal(&t, ret);
+}
+
+/**
+ * expect_from_facts() - what a worker has to find, so that a device is what a match demands
+ * @m: the match; @f fits it
+ * @f: what is known of the device
+ * @ret: written whole
+ *
+ * The values are the device's, not the match's: a worker compares and interprets no pattern. What cannot
+ * be read from a device (its WWN, its serial number, its name) is left out: those are bound to the
+ * device object and its sequence number, which a worker checks too.
+ */
+void expect_from_facts(const Match *m, const Facts *f, Expect *ret) {
+        memset(ret, 0, sizeof(*ret));
+
+        for (size_t i = 0; i < m->n_terms; i++) {
+                MatchKey key = m->terms[i].key;
+
+                if (key == MATCH_DISK_WWN || key == MATCH_DISK_SERIAL || key == MATCH_KERNEL_NAME)
+                        continue;
+
+                ret->keys |= UINT32_C(1) << key;
+                if (f->values[key])
+                        (void) str_copy(ret->values[key], FACT_SIZE, f->values[key]);
+        }
+}
+
+/**
+ * expect_facts() - whether facts are those that were expected
+ * @e: what was expected
+ * @f: what was found
+ * @ret_key: if they are not: the first key that differs
+ *
+ * The place is not looked at.
+ */
+bool expect_facts(const Expect *e, const Facts *f, MatchKey *ret_key) {
+        for (MatchKey key = 0; key < MATCH_KERNEL_NAME; key++)
+                if (e->keys & UINT32_C(1) << key &&
+                    !str_equal(e->values[key], f->values[key] ? f->values[key] : "")) {
+                        *ret_key = key;
+                        return false;
+                }
+
+        return true;
+}

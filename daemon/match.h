@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Match: what a policy or a caller demands of a device, as a list of terms. The core compares and
+ * never guesses: a Match without a term matches nothing.
+ *
+ * For each key that has terms: none of the negated ones may hold, and of the others, if there are
+ * any, one must. A match with a term about partitions matches partitions only; one about nothing but
+ * the disk or the device-mapper matches whole devices only; file systems are on both.
+ */
+
+#include "daemon/identity.h"
+
+#define MATCH_TERMS_MAX 64
+
+typedef struct Term {
+        MatchKey key;
+        bool negated;
+        bool glob;         /* value is a pattern as of fnmatch(3), no flags */
+        const char *value; /* normalized; not empty */
+} Term;
+
+/* Immutable, and shared by counting. */
+typedef struct Match {
+        unsigned n_refs;
+        size_t n_terms;
+        Term terms[];      /* sorted by key, no two alike; the strings lie behind */
+} Match;
+
+/* What a worker has to find on the device before it attaches: values, not patterns. Plain data. */
+typedef struct Expect {
+        uint32_t keys; /* 1 << MatchKey of each value that counts; an empty value must be found empty */
+        uint32_t place; /* start_sectors and size_sectors count: they are those of the last time */
+        uint64_t start_sectors, size_sectors;
+        char values[MATCH_KERNEL_NAME][FACT_SIZE]; /* of what can be read from a device; else unused */
+} Expect;
+
+int match_new(const Term *terms, size_t n_terms, Match **ret);
+int match_new_one(MatchKey key, const char *value, Match **ret);
+int match_with(const Match *m, MatchKey key, const char *value, Match **ret);
+Match *match_ref(const Match *m);
+Match *match_unref(Match *m);
+
+bool match_equal(const Match *a, const Match *b);
+bool match_has_key(const Match *m, MatchKey key);
+bool match_wants_partition(const Match *m);
+bool match_wants_fs(const Match *m);
+bool match_facts(const Match *m, const Facts *f);
+const Term *match_get_primary(const Match *m);
+bool match_find_list(const Match *m, MatchKey *ret);
+const char *match_get_value(const Match *m, MatchKey key);
+int match_to_string(const Match *m, char **ret);
+
+void expect_from_facts(const Match *m, const Facts *f, Expect *ret);
+bool expect_facts(const Expect *e, const Facts *f, MatchKey *ret_key);

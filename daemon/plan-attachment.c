@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What is to be done for one attachment, and how it stands meanwhile. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/plan-internal.h"
+#include "daemon/reason.h"
+#include "daemon/text.h"
+
+/*
+ * How long a new disk that udev has not told all of keeps others from being attached for the first
+ * time: it may be a clone. udev as a rule takes a fraction of it; one bad disk must not hold up all.
+ */
+#define UNCLEAR_USEC       UINT64_C(5000000)
+#define UNCLEAR_AGAIN_USEC UINT64_C(50000) /* that udev is idle is told by no event */
+
+/*
+ * Between two questions whether a filter is still on. After an event, or an attach, somebody may be at work on
+ * the partition table, and a partition that is open keeps him from it.
+ */
+#define CHECK_PAUSE_USEC UINT64_C(3000000)
+
+/* How long a filter stays where it may not belong any more, until that is known. */
+#define LEFT_USEC UINT64_C(5000000)
+
+/* The attachment that comes before @a on the same device; NULL if there is none. */
+static const Attachment *find_first(const World *w, const Attachment *a, const Holder *h) {
+        const Attachment *b, *first = NULL;
+        Claimants c;
+        Facts f;
+
+        holder_facts(h, &f);
+        claimants_init(&c, w, &f);
+        while ((b = claimants_next(&c))) {
+                if (b == a || b->rank >= a->rank || b->orphaned || !match_facts(b->match, &f))
+                        continue;
+
+                /* the same wish, made at run time: it is taken over */
+                if (b->source == ATTACHMENT_SOURCE_RUNTIME && str_equal(b->filter, a->filter))
+                        continue;
+
+                if (!first || b->rank < first->rank)
+                        first = b;
+        }
+
+        return first;
+}
+
+/* Another attachment of the same filter that an administrator holds off that device; NULL if there is none. */
+static const Attachment *find_hold(const World *w, const Attachment *a, const Holder *h) {
+        const Attachment *b;
+        Claimants c;
+        Facts f;
+
+        holder_facts(h, &f);
+        claimants_init(&c, w, &f);
+        while ((b = claimants_next(&c)))
+                if (b != a && b->held && str_equal(b->filter, a->filter) && match_facts(b->match, &f))
+                        return b;
+
+        return NULL;
+}
+
+/* Whether an attachment was on that disk last, and the disk has not left since. */
+static bool was_there(const Attachment *a, const Disk *d) {
+        return a->has_fingerprint && str_equal(a->fingerprint.disk, d->name) && a->fingerprint.diskseq == d->diskseq;
+}
+
+/*
+ * A disk that may turn out to have the identity too; NULL if there is none, or nobody should wait for
+ * it any longer. What comes back to where it was does not wait: a clone takes nothing away.
+ */
+static const Disk *find_unclear(Run *run, const Attachment *a, const Holder *h) {
+        const World *w = run->world;
+
+        if (!w->udev_is_busy || was_there(a, h->disk))
+                return NULL;
+
+        for (size_t i = 0; i < w->devices.n_disks && !run->unclear_is_known; i++) {
+                const Disk *d = w->devices.disks[i];
+
+                if (d->awaited_usec && run->now->monotonic_usec < d->awaited_usec + UNCLEAR_USEC) {
+                        run->unclear = d;
+                        break;
+                }
+        }
+
+        run->unclear_is_known = true;
+        return run->unclear;
+}
+
+/* Which kind of return it is if a filter is attached there: POLICY_ON_*. */
+static unsigned return_of(const World *w, const Attachment *a, const Disk *d) {
+        if (was_there(a, d))
+                return POLICY_ON_RESCAN;
+
+        return w->boot_diskseq && d->diskseq > w->boot_diskseq ? POLICY_ON_HOTPLUG : POLICY_ON_BOOT;
+}
+
+static char *reason_number(const Attachment *a, const char *what, uint64_t before, uint64_t now) {
+        char *b = NULL, *n = NULL, *reason = NULL;
+        Text tb = TEXT_INIT, tn = TEXT_INIT;
+
+        text_add_u64(&tb, before);
+        text_add_u64(&tn, now);
+        if (text_steal(&tb, &b) == 0 && text_steal(&tn, &n) == 0)
+                reason = reason_changed(a, what, b, n);
+
+        text_deinit(&tn);
+        free(b);
+        free(n);
+        return reason;
+}
+
+/* Whether a device is not quite what it was when the filter was attached last; says what changed. */
+static bool find_change(const Attachment *a, const Holder *h, char **ret_reason) {
+        const Fingerprint *f = &a->fingerprint;
+        const char *wwn = h->disk->values[MATCH_DISK_WWN], *serial = h->disk->values[MATCH_DISK_SERIAL];
+        const struct {
+                const char *what, *before, *now;
+        } texts[] = {
+                { "PTUUID", f->pt_uuid, h->disk->pt_uuid },
+                { "PartUUID", f->entry.uuid, h->entry ? h->entry->uuid : "" },
+                { "PartLabel", f->entry.label, h->entry ? h->entry->label : "" },
+                { "PartType", f->entry.type, h->entry ? h->entry->type : "" },
+                { "DiskWWN", f->wwn, wwn ? wwn : "" },
+                { "DiskSerial", f->serial, serial ? serial : "" },
+        };
+
+        if (!a->has_fingerprint)
+                return false;
+
+        for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+                if (texts[i].before[0] && !str_equal(texts[i].before, texts[i].now)) {
+                        *ret_reason = reason_changed(a, texts[i].what, texts[i].before, texts[i].now);
+                        return true;
+                }
+
+        if (h->entry && f->entry.start_sectors && f->entry.start_sectors != h->entry->start_sectors) {
+                *ret_reason = reason_number(a, "first sector", f->entry.start_sectors, h->entry->start_sectors);
+                return true;
+        }
+
+        if (h->entry && f->entry.size_sectors && f->entry.size_sectors != h->entry->size_sectors) {
+                *ret_reason = reason_number(a, "size in sectors", f->entry.size_sectors, h->entry->size_sectors);
+                return true;
+        }
+
+        return false;
+}
+
+static int plan_job(Run *run, Attachment *a, Device d, JobRequest *request) {
+        int r;
+
+        request->timeout_usec = a->settings->timeout_usec;
+        (void) str_copy(request->filter, sizeof(request->filter), a->filter);
+
+        r = run_add(run, request, d.disk);
+        if (r < 0)
+                return r;
+
+        a->job = request->id;
+        a->job_is_stuck = false;
+        a->job_since_usec = run->now->realtime_usec;
+        return attachment_set_home(a, d.disk->name);
+}
+
+static bool is_delayed(Run *run, const Attachment *a) {
+        if (!a->retry_at_usec || a->retry_at_usec <= run->now->monotonic_usec)
+                return false;
+
+        if (a->retry_at_usec != UINT64_MAX)
+                world_wake(run->world, a->retry_at_usec);
+        return true;
+}
+
+static int plan_attach(Run *run, Attachment *a, const Holder *h) {
+        Device d = holder_device(h);
+        JobRequest request;
+        Facts f;
+        int r;
+
+        if (a->device_uid == device_uid(d) && is_delayed(run, a))
+                return 0;
+
+        if (h->disk->job) /* its end is an event that runs the plan again */
+                return 0;
+
+        world_fill_request(run->world, d, JOB_ATTACH, &request);
+        holder_facts(h, &f);
+        expect_from_facts(a->match, &f, &request.expect);
+
+        if (a->settings->refuse_change && a->has_fingerprint && !a->asked_now && h->entry) {
+                request.expect.place = true;
+                request.expect.start_sectors = h->entry->start_sectors;
+                request.expect.size_sectors = h->entry->size_sectors;
+        }
+
+        r = plan_job(run, a, d, &request);
+        if (r < 0)
+                return r;
+
+        (void) str_copy(a->device, sizeof(a->device), device_name(d));
+        a->device_uid = device_uid(d);
+
+        /* if this daemon does not live to hear the answer, the next one asks the kernel */
+        a->noted_object = device_object(d);
+        attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
+        attachment_set_state(a, ATTACHMENT_ATTACHING, reason_plain("the identity is being proven"));
+        return 0;
+}
+
+/* Asks the kernel whether the filter is on a device. */
+static int plan_check(Run *run, Attachment *a, Device d) {
+        JobRequest request;
+
+        if (d.disk->job || d.disk->stuck || run->world->interface <= KERNEL_INTERFACE_NONE || is_delayed(run, a))
+                return 0;
+
+        world_fill_request(run->world, d, JOB_CHECK, &request);
+        return plan_job(run, a, d, &request);
+}
+
+/* Asks again, now and then, about a filter that is on as far as is known. */
+static int plan_check_again(Run *run, Attachment *a) {
+        uint64_t at_usec = a->checked_usec + CHECK_PAUSE_USEC;
+
+        if (!a->check_due)
+                return 0;
+
+        if (a->checked_usec && at_usec > run->now->monotonic_usec && (!a->retry_at_usec || a->retry_at_usec < at_usec))
+                a->retry_at_usec = at_usec;
+
+        return plan_check(run, a, device_set_get_by_uid(&run->world->devices, a->device_uid));
+}
+
+/*
+ * Says how an attachment stands for another reason than an attempt that failed. When that reason is
+ * gone the attempt's state would be a thing of the past: it is made again at once, the delay is void.
+ */
+static void attachment_stands(Attachment *a, AttachmentState state, char *reason) {
+        if (!a->left_object && !a->noted_object)
+                a->retry_at_usec = 0;
+        a->device[0] = 0;
+        a->device_uid = 0;
+        attachment_set_state(a, state, reason);
+}
+
+/*
+ * The device on which an attachment's filter may be put now, or NULL: then how it stands has been said. What
+ * has to be known for that and is not leaves *ret_unsure set.
+ */
+static const Holder *find_target(Run *run, Attachment *a, Holders *holders, bool *ret_unsure) {
+        World *w = run->world;
+        const Attachment *other;
+        const Holder *h;
+        char *reason = NULL;
+        unsigned on;
+
+        *ret_unsure = false;
+
+        if (a->held) {
+                attachment_stands(a, ATTACHMENT_DETACHED,
+                                  reason_plain("an administrator detached it; it stays so until it is attached by"
+                                               " hand"));
+                return NULL;
+        }
+
+        if (a->orphaned) {
+                attachment_stands(a, ATTACHMENT_ORPHANED, reason_plain("its policy is gone"));
+                return NULL;
+        }
+
+        if (holders->unsure) {
+                *ret_unsure = true;
+                attachment_stands(a, holders->unsure->stuck ? ATTACHMENT_STUCK : ATTACHMENT_WAITING,
+                                  reason_reading(holders->unsure));
+                return NULL;
+        }
+
+        if (holders->n_items == 0) {
+                attachment_stands(a, ATTACHMENT_WAITING,
+                                  reason_absent(a, holders->ignored.disk ? &holders->ignored : NULL));
+                return NULL;
+        }
+
+        for (size_t i = 0; a->chosen_uid && i < holders->n_items && i < HOLDERS_MAX; i++)
+                if (device_uid(holder_device(&holders->items[i])) == a->chosen_uid) {
+                        holders->items[0] = holders->items[i];
+                        holders->n_items = 1;
+                }
+
+        if (holders->n_items > 1) {
+                attachment_stands(a, ATTACHMENT_AMBIGUOUS, reason_ambiguous(a, holders));
+                return NULL;
+        }
+
+        h = &holders->items[0];
+
+        if (!holder_device(h).disk) {
+                attachment_stands(a, ATTACHMENT_WAITING, reason_no_partition(h));
+                return NULL;
+        }
+
+        if (h->disk->stuck) {
+                *ret_unsure = true;
+                attachment_stands(a, ATTACHMENT_STUCK, reason_reading(h->disk));
+                return NULL;
+        }
+
+        other = a->asked_now ? NULL : find_hold(w, a, h);
+        if (other) {
+                attachment_stands(a, ATTACHMENT_DETACHED, reason_held(other));
+                return NULL;
+        }
+
+        other = find_first(w, a, h);
+        if (other) {
+                attachment_stands(a, ATTACHMENT_CONFLICT, reason_first_policy(other));
+                return NULL;
+        }
+
+        if (a->settings->options_size > 0 && w->interface == KERNEL_INTERFACE_BLKFILTER_1) {
+                attachment_stands(a, ATTACHMENT_UNSUPPORTED,
+                                  reason_plain("this kernel's interface, blkfilter-1, takes no options for a filter; remove"
+                                               " Options= from the policy"));
+                return NULL;
+        }
+
+        on = return_of(w, a, h->disk);
+        if (!(a->settings->on & on) && !a->asked_now) {
+                attachment_stands(a, ATTACHMENT_WAITING, reason_not_followed(on));
+                return NULL;
+        }
+
+        if (a->settings->refuse_change && !a->asked_now && find_change(a, h, &reason)) {
+                attachment_stands(a, ATTACHMENT_REFUSED, reason);
+                return NULL;
+        }
+
+        return h;
+}
+
+/* A filter that is where it does not belong any more is taken off, once it is known that it does not. */
+static int plan_take_off(Run *run, Attachment *a, Device left) {
+        JobRequest request;
+
+        if (left.disk->job || left.disk->stuck || run->world->interface <= KERNEL_INTERFACE_NONE || is_delayed(run, a))
+                return 0;
+
+        world_fill_request(run->world, left, JOB_DETACH, &request);
+        attachment_set_state(a, a->state, reason_left(a, left));
+        return plan_job(run, a, left, &request);
+}
+
+/* Whether the filter that was left on a device is another attachment's by now. */
+static bool is_anothers(const World *w, const Attachment *a, Device left) {
+        for (const IndexItem *i = attachment_set_first_at(&w->attachments, left.disk->name); i; i = index_next(i)) {
+                const Attachment *b = i->owner;
+
+                if (b != a && b->on_device && b->device_uid == device_uid(left) && str_equal(b->filter, a->filter))
+                        return true;
+        }
+
+        return false;
+}
+
+static int plan_absent(Run *run, Attachment *a, Holders *holders) {
+        World *w = run->world;
+        Device left = device_set_get_by_object(&w->devices, a->left_object);
+        const Disk *unclear;
+        const Holder *h;
+        bool unsure;
+
+        /* whoever tells what changed sees whether it is of any use still */
+        if (a->orphaned || a->is_instance)
+                attachment_changed(a, 0);
+
+        if (w->interface == KERNEL_INTERFACE_NONE && !a->held && !a->orphaned) {
+                attachment_stands(a, ATTACHMENT_UNSUPPORTED,
+                                  reason_plain("this kernel has no block device filters; boot one that has"));
+                return 0;
+        }
+
+        if (w->interface == KERNEL_INTERFACE_UNKNOWN && !a->held && !a->orphaned) {
+                attachment_stands(a, ATTACHMENT_WAITING,
+                                  reason_plain("the kernel has not been asked yet which filters it takes"));
+                return 0;
+        }
+
+        if (left.disk && is_anothers(w, a, left)) {
+                a->left_object = 0;
+                attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
+                left = (Device) { 0 };
+        }
+
+        h = find_target(run, a, holders, &unsure);
+        if (left.disk && !(h && holder_is_device(h, left))) {
+                if (!a->left_usec)
+                        a->left_usec = run->now->monotonic_usec;
+                if (!unsure || run->now->monotonic_usec >= a->left_usec + LEFT_USEC)
+                        return plan_take_off(run, a, left);
+
+                a->retry_at_usec = a->left_usec + LEFT_USEC;
+                world_wake(w, a->retry_at_usec);
+        }
+
+        if (!h)
+                return 0;
+
+        unclear = left.disk ? NULL : find_unclear(run, a, h);
+        if (unclear) {
+                attachment_stands(a, ATTACHMENT_WAITING, reason_unclear(unclear));
+                a->retry_at_usec = run->now->monotonic_usec + UNCLEAR_AGAIN_USEC;
+                world_wake(w, a->retry_at_usec);
+                return 0;
+        }
+
+        return plan_attach(run, a, h);
+}
+
+/* Decides what is to be done for one attachment, and says how it stands. */
+int plan_attachment(Run *run, Attachment *a) {
+        World *w = run->world;
+        Holders holders;
+        Device noted;
+
+        if (a->job)
+                return 0;
+
+        world_find_holders(w, a->match, &holders);
+        a->absent = holders.n_items == 0;
+
+        if (a->on_device) {
+                attachment_set_state(a, a->orphaned ? ATTACHMENT_ORPHANED : ATTACHMENT_ATTACHED, a->orphaned ?
+                                     reason_plain("its policy is gone; the filter was left in place, detach it if"
+                                                  " nobody needs it") :
+                                     reason_attached(a, &holders));
+                return plan_check_again(run, a);
+        }
+
+        noted = device_set_get_by_object(&w->devices, a->noted_object);
+        if (noted.disk && w->interface != KERNEL_INTERFACE_NONE) {
+                attachment_stands(a, noted.disk->stuck ? ATTACHMENT_STUCK : ATTACHMENT_WAITING, reason_noted(a, noted));
+                return plan_check(run, a, noted);
+        }
+
+        return plan_absent(run, a, &holders);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files of the plan share: plan.c and plan-attachment.c. Nobody else includes it. */
+
+#include "daemon/plan.h"
+
+/* A plan while it is made. */
+typedef struct Run {
+        World *world;
+        const Now *now;
+        Plan *plan;
+        Disk **disks;        /* to be looked at; n_disks elements, room for more */
+        size_t n_disks, room;
+        const Disk *unclear; /* see find_unclear(); of value if unclear_is_known */
+        bool unclear_is_known;
+} Run;
+
+int run_add(Run *run, const JobRequest *request, Disk *d);
+int plan_attachment(Run *run, Attachment *a);

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What a worker's reply means. */
+
+#include <string.h>
+
+#include "daemon/plan.h"
+#include "daemon/reason.h"
+#include "daemon/text.h"
+
+/* A lock of the disk is held for a short time as a rule: ask again soon, then less often. */
+#define LOCK_RETRY_USEC UINT64_C(50000)
+#define SCAN_RETRY_USEC UINT64_C(500000)
+
+static void scan_done(Disk *d, const JobReply *reply, const Now *now) {
+        /* "done" without a table is no scan: it would be asked for again and again without a pause */
+        if (reply->outcome == JOB_OK && reply->has_table)
+                return;
+
+        switch (reply->outcome) {
+
+        case JOB_LOCKED:
+                (void) str_copy(d->scan_error, sizeof(d->scan_error), "another program holds its lock");
+                break;
+
+        default:
+                if (!str_copy(d->scan_error, sizeof(d->scan_error),
+                              reply->message[0] ? reply->message : "the worker did not say why"))
+                        (void) str_copy(d->scan_error, sizeof(d->scan_error), "the reason is too long to tell");
+        }
+
+        d->n_scan_failures++;
+        d->scan_retry_at_usec = now->monotonic_usec +
+                retry_delay_usec(reply->outcome == JOB_LOCKED ? LOCK_RETRY_USEC : SCAN_RETRY_USEC, d->n_scan_failures);
+}
+
+static const char *value_or_empty(const char *value) {
+        return value ? value : "";
+}
+
+/* What is the same for everything on a device. A disk that is gone has no serial number any more. */
+static void fill_disk(const JobRequest *request, const Disk *d, Fingerprint *ret) {
+        *ret = (Fingerprint) { .diskseq = request->disk.diskseq,
+                               .object = request->partno ? request->partition.object : request->disk.object };
+        (void) str_copy(ret->disk, sizeof(ret->disk), request->disk.name);
+
+        if (!d)
+                return;
+
+        (void) str_copy(ret->wwn, sizeof(ret->wwn), value_or_empty(d->values[MATCH_DISK_WWN]));
+        (void) str_copy(ret->serial, sizeof(ret->serial), value_or_empty(d->values[MATCH_DISK_SERIAL]));
+}
+
+/* False if the reply does not show the entry that was to be proven. */
+static bool fill_fingerprint(const JobRequest *request, const JobReply *reply, const Disk *d, Fingerprint *ret) {
+        Facts f = { 0 };
+        MatchKey key;
+
+        fill_disk(request, d, ret);
+        (void) str_copy(ret->pt_uuid, sizeof(ret->pt_uuid), reply->pt_uuid);
+        (void) str_copy(ret->generation, sizeof(ret->generation), reply->generation);
+
+        if (!request->partno)
+                return true;
+
+        for (uint32_t i = 0; i < reply->n_entries; i++)
+                if (reply->entries[i].partno == request->partno) {
+                        Expect of_entry = request->expect;
+
+                        ret->entry = reply->entries[i];
+                        facts_set_entry(&f, &ret->entry);
+
+                        /* the rest only the worker has seen */
+                        of_entry.keys &= 1U << MATCH_PART_UUID | 1U << MATCH_PART_LABEL | 1U << MATCH_PART_TYPE |
+                                1U << MATCH_PART_NUMBER;
+                        return expect_facts(&of_entry, &f, &key);
+                }
+
+        return false;
+}
+
+/*
+ * An attachment of the same filter that is on the device already, and is not needed there any more: its policy
+ * was edited, or a policy now wants what was wished for at run time. What it knows goes over.
+ */
+static void take_over(World *w, Attachment *a) {
+        for (const IndexItem *i = attachment_set_first_at(&w->attachments, a->home); i; i = index_next(i)) {
+                Attachment *b = i->owner;
+                Gap *gaps;
+
+                if (b == a || !b->on_device || b->device_uid != a->device_uid || !str_equal(b->filter, a->filter) ||
+                    !(b->orphaned || b->source == ATTACHMENT_SOURCE_RUNTIME))
+                        continue;
+
+                gaps = a->gaps;
+                a->gaps = b->gaps;
+                a->n_gaps_kept = b->n_gaps_kept;
+                a->n_gaps = b->n_gaps;
+                b->gaps = gaps;
+                b->n_gaps_kept = 0;
+
+                a->recorded_since_usec = b->intact_since_usec;
+                a->recorded_at_usec = b->seen_usec;
+                a->n_attached += b->n_attached;
+                a->has_fingerprint = b->has_fingerprint;
+                a->fingerprint = b->fingerprint;
+                a->asked |= b->asked;
+
+                b->on_device = false;
+                b->device[0] = 0;
+                b->device_uid = 0;
+                b->intact_since_usec = 0;
+                b->asked = false;
+                b->orphaned = true;
+                attachment_touch(b);
+                attachment_changed(b, ATTACHMENT_CHANGED_STATE);
+                return;
+        }
+}
+
+static void attach_failed(Attachment *a, const JobReply *reply, const Now *now) {
+        attachment_set_delay(a, now);
+
+        /* a worker that died may have attached before: the kernel is asked. Else the filter is not on */
+        if (reply->outcome != JOB_DIED)
+                a->noted_object = 0;
+        attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
+
+        switch (reply->outcome) {
+
+        case JOB_CONFLICT:
+                a->left_object = 0; /* if it was left there, it is not any more */
+                if (a->settings->ignore_conflict)
+                        a->retry_at_usec = UINT64_MAX;
+                attachment_set_state(a, ATTACHMENT_CONFLICT, reason_outcome(a, reply));
+                break;
+
+        case JOB_DUPLICATE:
+                attachment_set_state(a, ATTACHMENT_AMBIGUOUS, reason_outcome(a, reply));
+                break;
+
+        case JOB_MISMATCH:
+                attachment_set_state(a, ATTACHMENT_REFUSED, reason_outcome(a, reply));
+                break;
+
+        case JOB_LOCKED:
+                a->retry_at_usec = now->monotonic_usec + retry_delay_usec(LOCK_RETRY_USEC, a->n_failures);
+                attachment_set_state(a, ATTACHMENT_WAITING, reason_outcome(a, reply));
+                break;
+
+        case JOB_GONE:
+                attachment_set_state(a, ATTACHMENT_WAITING, reason_outcome(a, reply));
+                break;
+
+        case JOB_UNSUPPORTED:
+                attachment_set_state(a, ATTACHMENT_UNSUPPORTED, reason_outcome(a, reply));
+                break;
+
+        case JOB_NOT_REGISTERED:
+                a->module_due = a->settings->module[0] != 0;
+                attachment_set_state(a, ATTACHMENT_FAILED, reason_outcome(a, reply));
+                break;
+
+        default:
+                attachment_set_state(a, ATTACHMENT_FAILED, reason_outcome(a, reply));
+        }
+}
+
+/* The device that a request was about, if that very object is still there. */
+static Device find_device(const World *w, const JobRequest *request) {
+        uint64_t object = request->partno ? request->partition.object : request->disk.object;
+        Device d = device_set_get_by_object(&w->devices, object);
+
+        return d.disk && !d.partition && d.disk->diskseq != request->disk.diskseq ? (Device) { 0 } : d;
+}
+
+static void attach_done(World *w, Attachment *a, const JobRequest *request, const JobReply *reply, const Now *now) {
+        Device d = device_set_get_by_uid(&w->devices, a->device_uid);
+        Fingerprint f;
+
+        a->last_outcome = reply->outcome;
+
+        /* registered anew since, and still the same object of the kernel */
+        if (!d.disk) {
+                d = find_device(w, request);
+                if (d.disk) {
+                        (void) str_copy(a->device, sizeof(a->device), device_name(d));
+                        a->device_uid = device_uid(d);
+                }
+        }
+
+        if (reply->outcome == JOB_OK || reply->outcome == JOB_ALREADY) {
+                if (!d.disk) {
+                        /* It went right after, and the filter with it; but of a whole device only the medium did. */
+                        if (reply->outcome == JOB_OK)
+                                a->n_attached++;
+                        if (!request->partno && device_set_get_by_object(&w->devices, request->disk.object).disk)
+                                a->left_object = request->disk.object;
+                        a->noted_object = 0;
+                        a->device_uid = 0;
+                        attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
+                        attachment_set_state(a, ATTACHMENT_WAITING, reason_plain("the device went away while it was attached"));
+                        return;
+                }
+
+                /* a reply without the entry that it proved is no proof */
+                if (fill_fingerprint(request, reply, d.disk, &f)) {
+                        if (reply->outcome == JOB_ALREADY)
+                                take_over(w, a);
+                        a->checked_usec = now->monotonic_usec;
+                        a->check_due = false;
+                        attachment_attached(a, &f, reply->outcome == JOB_ALREADY, now);
+                        return;
+                }
+        }
+
+        attach_failed(a, reply, now);
+}
+
+/* The filter is on, as the kernel says: where an earlier daemon, or a job without an end, left it. */
+static void check_found(World *w, Attachment *a, const JobRequest *request, const JobReply *reply, const Now *now) {
+        Device d = find_device(w, request);
+        const Entry *e;
+        Fingerprint f;
+
+        if (!d.disk) /* its event follows */
+                return;
+
+        if (a->has_fingerprint && a->fingerprint.object == device_object(d))
+                f = a->fingerprint;
+        else {
+                fill_disk(request, d.disk, &f);
+                (void) str_copy(f.pt_uuid, sizeof(f.pt_uuid), d.disk->pt_uuid);
+                e = device_entry(d);
+                if (e)
+                        f.entry = *e;
+                f.entry.partno = request->partno;
+        }
+        (void) str_copy(f.generation, sizeof(f.generation), reply->generation);
+
+        /* somebody took it off and put it on again: what is on now is another one */
+        if (a->on_device && !str_equal(f.generation, a->fingerprint.generation))
+                attachment_lost(a, "foreign-detach", a->seen_usec, now);
+
+        (void) str_copy(a->device, sizeof(a->device), device_name(d));
+        a->device_uid = device_uid(d);
+        attachment_attached(a, &f, true, now);
+}
+
+static void check_done(World *w, Attachment *a, const JobRequest *request, const JobReply *reply, const Now *now) {
+        a->checked_usec = now->monotonic_usec;
+
+        switch (reply->outcome) {
+
+        case JOB_OK:
+                a->check_due = false;
+                a->retry_at_usec = 0;
+                a->n_failures = 0;
+                check_found(w, a, request, reply, now);
+                break;
+
+        case JOB_NOT_ATTACHED:
+        case JOB_CONFLICT:
+                a->check_due = false;
+                a->retry_at_usec = 0;
+                a->n_failures = 0;
+                attachment_lost(a, "foreign-detach", a->seen_usec, now);
+                attachment_lost_unseen(a, "daemon-not-running", now);
+                attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
+                break;
+
+        case JOB_UNSUPPORTED:
+                /* the kernel does not tell: an ATTACH says whether it is on */
+                a->check_due = false;
+                a->noted_object = 0;
+                break;
+
+        default:
+                attachment_set_delay(a, now);
+        }
+}
+
+static void take_off_done(Attachment *a, const JobReply *reply, const Now *now) {
+        switch (reply->outcome) {
+
+        case JOB_OK:
+        case JOB_NOT_ATTACHED:
+        case JOB_CONFLICT:
+        case JOB_UNSUPPORTED:
+                a->left_object = 0;
+                a->retry_at_usec = 0;
+                a->n_failures = 0;
+                attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
+                break;
+
+        default:
+                attachment_set_delay(a, now);
+        }
+}
+
+/**
+ * world_find_by_job() - the attachment that the plan has begun a job for
+ * @w: the world
+ * @request: the job
+ *
+ * Return: borrowed; NULL if it was for none, or that is gone.
+ */
+Attachment *world_find_by_job(const World *w, const JobRequest *request) {
+        const IndexItem *i = attachment_set_first_at(&w->attachments, request->disk.name);
+
+        for (; i; i = index_next(i))
+                if (((Attachment *) i->owner)->job == request->id)
+                        return i->owner;
+
+        return NULL;
+}
+
+/**
+ * world_job_done() - take in what a worker has replied
+ * @w: the world
+ * @request: what was asked; borrowed
+ * @reply: what came back; borrowed
+ * @now: the time
+ *
+ * JOB_TIMED_OUT is not the end of the job: the disk counts as stuck, and the job as under way,
+ * until the worker answers late or the disk goes. Run the plan afterwards.
+ */
+void world_job_done(World *w, const JobRequest *request, const JobReply *reply, const Now *now) {
+        Disk *d = device_set_get_disk(&w->devices, request->disk.name);
+        Attachment *a = world_find_by_job(w, request);
+
+        if (d && d->job != request->id)
+                d = NULL;
+
+        if (d)
+                device_set_touch(&w->devices, d);
+        if (a)
+                attachment_touch(a);
+
+        if (reply->outcome == JOB_TIMED_OUT) {
+                if (d)
+                        d->stuck = true;
+                if (a)
+                        a->job_is_stuck = true;
+                if (a && !a->on_device)
+                        attachment_set_state(a, ATTACHMENT_STUCK, reason_outcome(a, reply));
+                return;
+        }
+
+        if (d) {
+                d->job = 0;
+                d->stuck = false;
+
+                /* Out of memory leaves the old table and a dirty disk: it is read again. */
+                if (reply->has_table)
+                        (void) disk_set_table(&w->devices, d, reply->pt_uuid, reply->entries, reply->n_entries,
+                                              d->job_began_at);
+
+                if (request->kind == JOB_SCAN)
+                        scan_done(d, reply, now);
+        }
+
+        /*
+         * A worker did not find what is registered. Not every change is told by an event: a loop device
+         * that is detached gets its new sequence number after its last one.
+         */
+        if (d && reply->outcome == JOB_GONE &&
+            (!request->partno || (a && device_set_get_by_uid(&w->devices, a->device_uid).disk)))
+                w->devices.incomplete = true;
+
+        if (!a)
+                return;
+
+        a->job = 0;
+
+        if (request->kind == JOB_ATTACH)
+                attach_done(w, a, request, reply, now);
+        else if (request->kind == JOB_CHECK)
+                check_done(w, a, request, reply, now);
+        else if (request->kind == JOB_DETACH)
+                take_off_done(a, reply, now);
+}

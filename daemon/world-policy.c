@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* From policies to attachments. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/plan.h"
+#include "daemon/text.h"
+
+/*
+ * The identity number @i that a policy names, from 0. A policy names as many as its strongest key has exact
+ * values. 0; -ENOENT if it has no such, a policy with a pattern none at all; or -ENOMEM.
+ */
+static int policy_get_identity(const Policy *p, size_t i, Match **ret) {
+        MatchKey key;
+
+        if (!match_find_list(p->match, &key))
+                return -ENOENT;
+
+        for (size_t k = 0; k < p->match->n_terms; k++) {
+                const Term *t = &p->match->terms[k];
+
+                if (t->key == key && !t->negated && i-- == 0)
+                        return match_with(p->match, key, t->value, ret);
+        }
+
+        return -ENOENT;
+}
+
+/* Whether the file that an attachment came from is there, but wrong. */
+static bool has_error(const PolicySet *policies, const char *path) {
+        for (size_t i = 0; path && i < policies->n_errors; i++)
+                if (str_equal(policies->errors[i].path, path))
+                        return true;
+
+        return false;
+}
+
+static int attachment_take_policy(Attachment *a, const Policy *p, size_t rank) {
+        char *path = strdup(p->path);
+
+        if (!path)
+                return -ENOMEM;
+
+        if (a->orphaned || a->source != ATTACHMENT_SOURCE_POLICY || !a->policy_path || !str_equal(a->policy_path, path))
+                attachment_changed(a, ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_RECORD);
+
+        free(a->policy_path);
+        a->policy_path = path;
+        settings_unref(a->settings);
+        a->settings = settings_ref(p->settings);
+        a->source = ATTACHMENT_SOURCE_POLICY;
+        a->orphaned = false;
+        a->wanted = true;
+        a->rank = rank;
+        a->retry_at_usec = 0;
+        a->n_failures = 0;
+        attachment_touch(a);
+        return 0;
+}
+
+/* The attachment of a policy on an identity, made if need be. */
+static int world_want(World *w, const Policy *p, const Match *match, size_t rank, Attachment **ret) {
+        char id[ATTACHMENT_ID_SIZE];
+        Attachment *a;
+        int r;
+
+        r = attachment_make_id(p->filter, match, id);
+        if (r < 0)
+                return r;
+
+        a = attachment_set_get(&w->attachments, id);
+        if (!a) {
+                r = attachment_new(p->filter, match, ATTACHMENT_SOURCE_POLICY, &a);
+                if (r < 0)
+                        return r;
+
+                r = attachment_set_add(&w->attachments, a);
+                if (r < 0) {
+                        attachment_free(a);
+                        return r;
+                }
+
+                if (match_get_primary(match)->key == MATCH_KERNEL_NAME)
+                        device_set_count_names(&w->devices);
+        }
+
+        *ret = a;
+        return a->wanted ? 0 : attachment_take_policy(a, p, rank);
+}
+
+/**
+ * world_find_shadowed() - say which policies can have no effect
+ * @policies: the set; gets an error for each policy that wants only what earlier ones want already
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int world_find_shadowed(PolicySet *policies) {
+        Index seen = { 0 };
+        int r = 0;
+
+        for (size_t i = 0; i < policies->n_policies && r == 0; i++) {
+                Policy *p = policies->policies[i];
+                const Policy *first = NULL;
+                bool shadowed = true;
+                size_t n = 0;
+
+                for (;; n++) {
+                        char id[ATTACHMENT_ID_SIZE];
+                        const IndexItem *item;
+                        Match *match;
+
+                        r = policy_get_identity(p, n, &match);
+                        if (r < 0)
+                                break;
+
+                        r = attachment_make_id(p->filter, match, id);
+                        match_unref(match);
+                        if (r < 0)
+                                break;
+
+                        item = index_first(&seen, index_hash(0, id));
+                        if (item)
+                                first = item->owner;
+                        else {
+                                shadowed = false;
+                                r = index_add(&seen, index_hash(0, id), p, 0);
+                                if (r < 0)
+                                        break;
+                        }
+                }
+
+                if (r == -ENOENT)
+                        r = 0;
+
+                if (r == 0 && n > 0 && shadowed && first != p) {
+                        Text t = TEXT_INIT;
+                        char *message;
+
+                        text_add(&t, first->path);
+                        text_add(&t, " comes first and wants the same filter on the same device, so this file has no"
+                                     " effect; remove one of the two.");
+                        r = text_steal(&t, &message);
+                        if (r == 0) {
+                                r = policy_set_add_error(policies, p->path, 0, message, false);
+                                free(message);
+                        }
+                }
+        }
+
+        index_deinit(&seen);
+        return r;
+}
+
+/**
+ * attachment_leave_policy() - wanted at run time, and by no policy
+ * @a: the attachment
+ */
+void attachment_leave_policy(Attachment *a) {
+        free(a->policy_path);
+        a->policy_path = NULL;
+        a->source = ATTACHMENT_SOURCE_RUNTIME;
+        a->asked = true;
+        a->orphaned = false;
+        a->is_instance = false;
+        a->rank = 0;
+        attachment_touch(a);
+        attachment_changed(a, ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_RECORD);
+}
+
+/* Whether an instance is still one of a policy's. */
+static int is_instance_of(const Attachment *a, const Policy *p) {
+        Match *match;
+        bool equal;
+        int r;
+
+        if (!str_equal(a->filter, p->filter))
+                return false;
+
+        r = match_with(p->match, a->pin, match_get_value(a->match, a->pin), &match);
+        if (r < 0)
+                return r;
+
+        equal = match_equal(match, a->match);
+        match_unref(match);
+        return equal;
+}
+
+static int world_set_patterns(World *w, const PolicySet *policies) {
+        Pattern *patterns = calloc(policies->n_policies + 1, sizeof(*patterns));
+        size_t n = 0;
+        MatchKey key;
+
+        if (!patterns)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < policies->n_policies; i++)
+                if (!match_find_list(policies->policies[i]->match, &key))
+                        patterns[n++] = (Pattern) { .policy = policies->policies[i], .rank = i + 1 };
+
+        free(w->patterns);
+        w->patterns = patterns;
+        w->n_patterns = n;
+
+        for (size_t i = 0; i < w->attachments.n_items; i++) {
+                Attachment *a = w->attachments.items[i];
+
+                for (size_t k = 0; k < n && a->is_instance && !a->wanted; k++) {
+                        int r = is_instance_of(a, patterns[k].policy);
+
+                        if (r > 0) {
+                                patterns[k].n_instances++;
+                                r = attachment_take_policy(a, patterns[k].policy, patterns[k].rank);
+                        }
+                        if (r < 0)
+                                return r;
+                }
+        }
+
+        return 0;
+}
+
+static int world_want_all(World *w, const PolicySet *policies) {
+        for (size_t i = 0; i < policies->n_policies; i++)
+                for (size_t n = 0;; n++) {
+                        Attachment *a;
+                        Match *match;
+                        int r;
+
+                        r = policy_get_identity(policies->policies[i], n, &match);
+                        if (r == -ENOENT)
+                                break;
+                        if (r < 0)
+                                return r;
+
+                        r = world_want(w, policies->policies[i], match, i + 1, &a);
+                        match_unref(match);
+                        if (r < 0)
+                                return r;
+                }
+
+        return 0;
+}
+
+/**
+ * world_set_policies() - bring the attachments in line with a set of policies
+ * @w: the world
+ * @policies: the set in force from now on; borrowed until the next call
+ *
+ * A policy that is new gets its attachments: one for each identity that it names, or one for each device
+ * that its pattern fits, when that comes. One that is gone leaves its attachments *orphaned*:
+ * what it attached stays, for breaking a file must not cost a change map. One that was asked for
+ * at run time too is what it was before. One whose file is wrong is kept: after a restart what was
+ * recorded of it is its last good version. The caller removes orphans that are on no device. Of two
+ * policies for the same filter and identity the first counts.
+ *
+ * Return: 0, or -ENOMEM: some attachments are as before; call again.
+ */
+int world_set_policies(World *w, const PolicySet *policies) {
+        int r;
+
+        for (size_t i = 0; i < w->attachments.n_items; i++)
+                w->attachments.items[i]->wanted = false;
+
+        r = world_want_all(w, policies);
+        if (r >= 0)
+                r = world_set_patterns(w, policies);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < w->attachments.n_items; i++) {
+                Attachment *a = w->attachments.items[i];
+
+                if (a->source != ATTACHMENT_SOURCE_POLICY || a->orphaned || a->wanted)
+                        continue;
+
+                if (has_error(policies, a->policy_path)) {
+                        a->rank = policies->n_policies + 1;
+                        continue;
+                }
+
+                if (a->asked)
+                        attachment_leave_policy(a);
+                else {
+                        a->orphaned = true;
+                        attachment_changed(a, ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_RECORD);
+                }
+        }
+
+        world_touch_all(w);
+        return 0;
+}
+
+/* Makes the attachments of a device that patterns fit and that has none yet. */
+static int make_instances_of(World *w, Device d) {
+        Facts f;
+
+        device_facts(d, &f);
+
+        for (size_t i = 0; i < w->n_patterns; i++) {
+                Pattern *p = &w->patterns[i];
+                size_t n = w->attachments.n_items;
+                Attachment *a;
+                MatchKey pin;
+                Match *match;
+                int r;
+
+                if (!match_facts(p->policy->match, &f) || !facts_find_pin(&f, &pin))
+                        continue;
+
+                if (p->n_instances >= PATTERN_INSTANCES_MAX) {
+                        w->n_refused++;
+                        continue;
+                }
+
+                r = match_with(p->policy->match, pin, f.values[pin], &match);
+                if (r < 0)
+                        return r;
+
+                r = world_want(w, p->policy, match, p->rank, &a);
+                match_unref(match);
+                if (r < 0)
+                        return r;
+
+                if (w->attachments.n_items > n) {
+                        a->is_instance = true;
+                        a->pin = pin;
+                        p->n_instances++;
+                }
+        }
+
+        return 0;
+}
+
+/**
+ * world_make_instances() - see which devices of a disk a policy's pattern fits
+ * @w: the world; gets an attachment for each that has none yet
+ * @d: the disk
+ *
+ * Only of devices that udev has told all of.
+ *
+ * Return: 0, or -ENOMEM: some may be missing.
+ */
+int world_make_instances(World *w, Disk *d) {
+        int r = 0;
+
+        if (w->n_patterns == 0 || !d->known || d->ignored[0])
+                return 0;
+
+        if (d->settled)
+                r = make_instances_of(w, (Device) { d, NULL });
+
+        for (size_t i = 0; i < d->n_partitions && r >= 0; i++)
+                if (d->partitions[i]->settled && !d->partitions[i]->ignored[0])
+                        r = make_instances_of(w, (Device) { d, d->partitions[i] });
+
+        return r;
+}
+
+/**
+ * attachment_is_superfluous() - whether nobody wants an attachment, and it is on nothing
+ * @a: the attachment
+ *
+ * A hold is an administrator's word, and stays: the policy may come back. An instance of a pattern is
+ * worth nothing before it was attached, if its device is not there.
+ */
+bool attachment_is_superfluous(const Attachment *a) {
+        if (a->on_device || a->job || a->hold_job || a->held || a->noted_object || a->left_object)
+                return false;
+
+        return a->orphaned || (a->is_instance && a->absent && !a->has_fingerprint);
+}
+
+/**
+ * world_remove_attachment() - forget an attachment
+ * @w: the world
+ * @a: an attachment of it; consumed. What may have waited for it to go is looked at again
+ */
+void world_remove_attachment(World *w, Attachment *a) {
+        /* an orphan's policy has not counted it */
+        for (size_t k = 0; k < w->n_patterns && a->is_instance && !a->orphaned; k++)
+                if (w->patterns[k].n_instances > 0 && str_equal(w->patterns[k].policy->path, a->policy_path))
+                        w->patterns[k].n_instances--;
+
+        world_touch_rivals(w, a);
+        attachment_set_remove(&w->attachments, a);
+}
