@@ -85,8 +85,9 @@ static bool put_literal(Reader *r, char c, const char *signs) {
         return put(r, c);
 }
 
-/* One character of a "[...]": fnmatch(3) knows classes, and bytes of the locale besides; not here. */
-static bool read_member(Reader *r, Unit *ret) {
+/* One character of a "[...]", the first of it or not: fnmatch(3) knows classes, and bytes of the locale
+ * besides; not here. */
+static bool read_member(Reader *r, bool first, Unit *ret) {
         if (!read_unit(r, ret))
                 return false;
 
@@ -97,7 +98,7 @@ static bool read_member(Reader *r, Unit *ret) {
                 return fail(r, "within \"[...]\" a \"[\" must be written as \\x5b; classes like [:digit:] are not known, "
                             "write [0-9].");
 
-        return put_literal(r, ret->c, "]-!^[\\");
+        return put_literal(r, ret->c, first ? "]-[\\!^" : "]-[\\");
 }
 
 static bool at(const Reader *r, char c) {
@@ -105,12 +106,13 @@ static bool at(const Reader *r, char c) {
 }
 
 static bool read_bracket(Reader *r) {
-        bool any = false;
+        bool any = false, negated = false;
 
         if (!put(r, '['))
                 return false;
 
         if (at(r, '!') || at(r, '^')) {
+                negated = true;
                 r->p++;
                 if (!put(r, '!'))
                         return false;
@@ -119,25 +121,26 @@ static bool read_bracket(Reader *r) {
         for (; r->p < r->end && *r->p != ']'; any = true) {
                 Unit first, last;
 
-                if (at(r, '-')) /* first or last: itself */ {
+                /* first or last it is itself, to fnmatch(3) too */
+                if (at(r, '-')) {
                         if (any && r->p + 1 < r->end && r->p[1] != ']')
                                 return fail(r, "within \"[...]\" a \"-\" that stands for itself must come first or last.");
 
                         r->p++;
-                        if (!put_literal(r, '-', "-"))
+                        if (!put(r, '-'))
                                 return false;
 
                         continue;
                 }
 
-                if (!read_member(r, &first))
+                if (!read_member(r, !any && !negated, &first))
                         return false;
 
                 if (!at(r, '-') || r->p + 1 >= r->end || r->p[1] == ']')
                         continue;
 
                 r->p++;
-                if (!put(r, '-') || !read_member(r, &last))
+                if (!put(r, '-') || !read_member(r, false, &last))
                         return false;
 
                 if (first.c > last.c)

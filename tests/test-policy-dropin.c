@@ -144,6 +144,25 @@ static void test_complete(void) {
         policy_set_free(s);
 }
 
+/* Each file is right, but not both together: the line that is one too many is blamed, where it is. */
+static void test_together(void) {
+        char text[1024] = "[Match]\nPartNumber=";
+        const PolicyError *e;
+        PolicySet *s;
+
+        current = "together";
+        clean();
+        for (unsigned i = 1; i <= 64; i++)
+                sprintf(text + strlen(text), "%u ", i);
+        strcat(text, "\n" FILTER);
+        write_text(dir_a, "20.conf", text);
+        write_dropin(dir_b, "20.conf", "10.conf", "# one more\n[Match]\nKernelName=sda\n");
+        s = load(NULL);
+        e = error_of(s, dropin(dir_b, "20.conf", "10.conf"));
+        CHECK(s->n_policies == 0 && s->n_errors == 1 && e && e->line == 3 && strstr(e->message, "more than 64 values"));
+        policy_set_free(s);
+}
+
 static void wrong_one(const PolicySet *first, const char *text, unsigned line, const char *message) {
         const PolicyError *e;
         PolicySet *s;
@@ -299,6 +318,7 @@ int main(void) {
         test_merge();
         test_precedence();
         test_complete();
+        test_together();
         test_wrong();
         test_lonely();
         test_many();

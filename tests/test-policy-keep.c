@@ -217,6 +217,24 @@ static void test_options_file(void) {
         policy_set_free(s);
         policy_set_free(first);
 
+        /* two options of one length */
+        large[0] = 8;
+        write_bytes(root, "etc/other", large, POLICY_OPTIONS_MAX);
+        write_bytes(root, "etc/my options", large + 1, POLICY_OPTIONS_MAX);
+        snprintf(text, sizeof(text), "[Match]\nPartLabel=b\n[Filter]\nName=x\nOptions=%s\n", in(root, "etc/other"));
+        write_text(dir_a, "30.conf", text);
+        first = load_kept(NULL);
+        CHECK(first->n_policies == 2 && first->n_errors == 0 && count_kept() == 4);
+        write_text(dir_a, "20.conf", WRONG);
+        write_text(dir_a, "30.conf", WRONG);
+        s = load_kept(NULL);
+        CHECK(s->n_policies == 2 && s->n_errors == 2);
+        CHECK(policy_equal(s->policies[0], first->policies[0]) && policy_equal(s->policies[1], first->policies[1]));
+        policy_set_free(s);
+        policy_set_free(first);
+        snprintf(text, sizeof(text), "[Match]\nPartLabel=a\n[Filter]\nName=x\nOptions='%s'\n", file);
+        write_text(dir_a, "20.conf", text);
+
         /* options that nobody has any more are not kept */
         assert(unlink(in(dir_a, "30.conf")) == 0);
         policy_set_free(load_kept(NULL));

@@ -30,6 +30,7 @@ static void test_names(void) {
         parse_bad(MATCH FILTER "[Attach]\nModule=a\n", 6, "it belongs to [Filter]");
         parse_bad("[Mach]\nPartLabel=a\n" FILTER, 1, "did you mean [Match]?");
         parse_bad(MATCH FILTER "[Attack]\n", 5, "did you mean [Attach]?");
+        parse_bad(MATCH FILTER "[Attach]\nzq=1\n", 6, "zq= is not a key of [Attach]. It knows On=");
         parse_bad("[Unit]\nName=a\n", 1, "There are [Match], [Filter], [Attach].");
 }
 
@@ -69,7 +70,9 @@ static const MatchCase match_cases[] = {
         { "PartLabel", "\"my da?a\"", "PartLabel~my da?a", NULL },
         { "PartLabel", "a[!b-d]* x", "PartLabel=x|PartLabel~a[!b-d]*", NULL },
         { "PartLabel", "a[^b]", "PartLabel~a[!b]", NULL },
-        { "PartLabel", "a[-b]c[d-]", "PartLabel~a[\\-b]c[d\\-]", NULL },
+        { "PartLabel", "a[-b]c[d-]", "PartLabel~a[-b]c[d-]", NULL },
+        { "PartLabel", "[!-a-c^!-]", "PartLabel~[!-a-c^!-]", NULL },
+        { "PartLabel", "[\\x21^] [\\x5ea] [!\\x21]", "PartLabel~[!!]|PartLabel~[\\!^]|PartLabel~[\\^a]", NULL },
         { "PartLabel", "\\x2a", "PartLabel=*", NULL },
         { "PartLabel", "\\x2a*\\x5c", "PartLabel~\\**\\\\", NULL },
         { "PartLabel", "x[\\x5d\\x2d]", "PartLabel~x[\\]\\-]", NULL },
@@ -181,6 +184,14 @@ static void test_patterns(void) {
                 { "[\\x2d\\x5c\\x21]*", "\\x", "ax" },
                 { "[\\x5e]a*", "^ab", "ba" },
                 { "*\\x5cx*", "a\\xb", "axb" },
+                { "[a-c-]*", "-x", "dx" },
+                { "[-a]*", "-x", "bx" },
+                { "[!-a]*", "bx", "-x" },
+                { "[!!x]*", "ab", "!b" },
+                { "[\\x21a]*", "!b", "bb" },
+                { "[a!]*", "!b", "bb" },
+                { "[^^]*", "ab", "^b" },
+                { "[+\\x2d0]*", "-b", "/b" },
                 { "?\\xc3\\xb6*", "aöb", "ab" },
         };
 
@@ -232,6 +243,15 @@ static void test_lengths(void) {
         snprintf(text, sizeof(text), "[Match]\nFSLabel='%s\\x27'\n%s", value, FILTER);
         p = parse_good(text);
         CHECK(strlen(match_get_value(p->match, MATCH_FS_LABEL)) == 255);
+        round_trip(p);
+        policy_free(p);
+
+        /* nor may a pattern grow when it is written */
+        sprintf(text, "[Match]\nFSLabel=");
+        for (unsigned i = 0; i < 47; i++)
+                sprintf(text + strlen(text), "[%u^-] [-!%u]x*%s", i, i, i % 5 ? "" : " ");
+        strcat(text, "\n" FILTER);
+        p = parse_good(text);
         round_trip(p);
         policy_free(p);
 

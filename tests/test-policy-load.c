@@ -39,6 +39,7 @@ static void test_kinds(void) {
                 { "dir.conf", "It is a directory, not a regular file" },
                 { "fifo.conf", "It is a FIFO, not a regular file" },
                 { "group.conf", "Its group can write to it (mode 0664)" },
+                { "socket.conf", "It is a socket, not a regular file" },
                 { "link.conf", "It is a symbolic link" },
                 { "dangling.conf", "It is a symbolic link" },
                 { "world.conf", "Everybody can write to it (mode 0646)" },
@@ -57,6 +58,7 @@ static void test_kinds(void) {
         write_text(dir_a, "README", "nonsense\n");
         assert(mkdir(in(dir_a, "dir.conf"), 0755) == 0);
         assert(mkfifo(in(dir_a, "fifo.conf"), 0644) == 0);
+        assert(mknod(in(dir_a, "socket.conf"), S_IFSOCK | 0644, 0) == 0);
         assert(symlink("10-good.conf", in(dir_a, "link.conf")) == 0);
         assert(symlink("nowhere", in(dir_a, "dangling.conf")) == 0);
         write_text(dir_a, "group.conf", GOOD);

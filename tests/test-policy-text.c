@@ -39,6 +39,23 @@ static void test_text(void) {
         policy_free(p);
 }
 
+static void test_equal(void) {
+        Policy *a = parse_good(MATCH FILTER), *b = parse_good(FILTER MATCH "[Attach]\nRetrySec=1\n");
+
+        CHECK(policy_equal(a, b));
+        policy_free(b);
+        b = parse_good(MATCH FILTER "[Attach]\nRetrySec=2\n");
+        CHECK(!policy_equal(a, b));
+        policy_free(b);
+        b = parse_good(MATCH "[Filter]\nName=bfcounT\n");
+        CHECK(!policy_equal(a, b));
+        policy_free(b);
+        b = parse_good("[Match]\nPartLabel=Data\n" FILTER);
+        CHECK(!policy_equal(a, b));
+        policy_free(b);
+        policy_free(a);
+}
+
 /* Any bytes that are UTF-8 can be a label, and be written. */
 static void test_any_label(void) {
         for (unsigned c = 1; c < 128; c++) {
@@ -114,6 +131,7 @@ static void test_unwritable(void) {
 
 int main(void) {
         test_text();
+        test_equal();
         test_any_label();
         test_unwritable();
         return EXIT_SUCCESS;
