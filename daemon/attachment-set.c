@@ -20,14 +20,14 @@
  *
  * The same filter and identity give the same id, on every machine and after every restart. A
  * partition's UUID is shown; of everything else, and of what is demanded besides, it has a hash
- * (64 bits) of the match as a string, for labels hold any character. "-" becomes "_" in the filter's name too,
+ * (64 bits) of the match, for labels hold any character. "-" becomes "_" in the filter's name too,
  * so "a-b" and "a_b" would meet: modprobe takes the two for one name as well.
  *
  * Return: 0, -EINVAL if @match has no primary term, or -ENOMEM.
  */
 int attachment_make_id(const char *filter, const Match *match, char ret[static ATTACHMENT_ID_SIZE]) {
         const Term *primary = match_get_primary(match);
-        char *id = NULL, *identity;
+        char *id = NULL;
         Text t = TEXT_INIT;
         int r;
 
@@ -39,15 +39,8 @@ int attachment_make_id(const char *filter, const Match *match, char ret[static A
         text_add(&t, primary->key == MATCH_PART_UUID ? primary->value : match_key_to_string(primary->key));
 
         if (primary->key != MATCH_PART_UUID || match->n_terms > 1) {
-                r = match_to_string(match, &identity);
-                if (r < 0) {
-                        text_deinit(&t);
-                        return r;
-                }
-
                 text_add(&t, "_");
-                text_add_hex(&t, index_hash(0, identity), 16);
-                free(identity);
+                text_add_hex(&t, match_hash(match), 16);
         }
 
         r = text_steal(&t, &id);

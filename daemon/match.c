@@ -339,6 +339,30 @@ const char *match_get_value(const Match *m, MatchKey key) {
         return n == 1 ? t->value : "";
 }
 
+/**
+ * match_hash() - a number for what a match demands
+ * @m: the match
+ *
+ * Return: the same on every machine; of two matches that demand something else another one, but for a
+ * chance of 1 to 2^64. FNV-1a over each term's key, kind and value.
+ */
+uint64_t match_hash(const Match *m) {
+        uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+        for (size_t i = 0; i < m->n_terms; i++) {
+                const Term *t = &m->terms[i];
+                const unsigned char head[] = { (unsigned char) t->key, t->negated, t->glob };
+                size_t n = strlen(t->value) + 1; /* its end is where the next begins */
+
+                for (size_t k = 0; k < sizeof(head); k++)
+                        hash = (hash ^ head[k]) * UINT64_C(0x100000001b3);
+                for (size_t k = 0; k < n; k++)
+                        hash = (hash ^ (unsigned char) t->value[k]) * UINT64_C(0x100000001b3);
+        }
+
+        return hash;
+}
+
 /* As fstab names it, where it does. */
 static const char *key_name(MatchKey key) {
         switch (key) {
@@ -361,8 +385,8 @@ static const char *key_name(MatchKey key) {
  * @ret: "PARTUUID=... PARTLABEL=...": terms with a space between, named as in fstab or else as in
  *       policies, with "=!" if negated; owned by the caller
  *
- * Control bytes are written as "\xHH", so that no name on a disk can break a line of a log. Two
- * matches that demand the same give the same string.
+ * Control bytes, and what is no UTF-8, are written as "\xHH", so that no name on a disk can break a line
+ * of a log or a message of the bus. For people: match_hash() tells two matches apart.
  *
  * Return: 0, or -ENOMEM.
  */
@@ -374,14 +398,17 @@ int match_to_string(const Match *m, char **ret) {
                 text_add(&t, key_name(m->terms[i].key));
                 text_add(&t, m->terms[i].negated ? "=!" : "=");
 
-                for (const char *p = m->terms[i].value; *p; p++) {
+                for (const char *p = m->terms[i].value; *p; ) {
                         unsigned char c = (unsigned char) *p;
+                        size_t n = c < 0x20 || c == 0x7f || c == '\\' ? 0 : utf8_char_length(p);
 
-                        if (c < 0x20 || c == 0x7f || c == '\\') {
+                        if (n == 0) {
                                 text_add(&t, "\\x");
                                 text_add_hex(&t, c, 2);
                         } else
-                                text_add_n(&t, p, 1);
+                                text_add_n(&t, p, n);
+
+                        p += n > 0 ? n : 1;
                 }
         }
 

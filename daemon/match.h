@@ -50,6 +50,7 @@ bool match_facts(const Match *m, const Facts *f);
 const Term *match_get_primary(const Match *m);
 bool match_find_list(const Match *m, MatchKey *ret);
 const char *match_get_value(const Match *m, MatchKey key);
+uint64_t match_hash(const Match *m);
 int match_to_string(const Match *m, char **ret);
 
 void expect_from_facts(const Match *m, const Facts *f, Expect *ret);

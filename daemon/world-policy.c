@@ -31,9 +31,15 @@ static int policy_get_identity(const Policy *p, size_t i, Match **ret) {
 
 /* Whether the file that an attachment came from is there, but wrong. */
 static bool has_error(const PolicySet *policies, const char *path) {
-        for (size_t i = 0; path && i < policies->n_errors; i++)
-                if (str_equal(policies->errors[i].path, path))
+        const char *slash = path ? strrchr(path, '/') : NULL;
+
+        for (size_t i = 0; slash && i < policies->n_errors; i++) {
+                const PolicyError *e = &policies->errors[i];
+
+                /* the error may be in a drop-in, or be of a folder */
+                if (!e->is_warning && (str_equal(e->path, path) || (e->name && str_equal(e->name, slash + 1))))
                         return true;
+        }
 
         return false;
 }

@@ -70,11 +70,11 @@ static void test_no_id_one(const char *text) {
 static void test_id(void) {
         test_id_one("bftrack", UUID_X, "", "bftrack_0fc63daf_8483_4772_8e79_3d69d8477de4");
         test_id_one("bf-track", "1234abcd-01", "", "bf_track_1234abcd_01");
-        test_id_one("bftrack", "", "a", "bftrack_PartLabel_600ad97303e32fd0");
-        test_id_one("bftrack", "", "foobar", "bftrack_PartLabel_e1d00d53ceafd76e");
+        test_id_one("bftrack", "", "a", "bftrack_PartLabel_d95712aea8f49175");
+        test_id_one("bftrack", "", "foobar", "bftrack_PartLabel_b00eceb39d6ed793");
 
         /* what is demanded besides makes another attachment */
-        test_id_one("bftrack", UUID_X, "data", "bftrack_0fc63daf_8483_4772_8e79_3d69d8477de4_4e64add1f48b1de1");
+        test_id_one("bftrack", UUID_X, "data", "bftrack_0fc63daf_8483_4772_8e79_3d69d8477de4_b616e851825ac8d0");
 
         test_no_id_one("PartLabel=da*");
         test_no_id_one("PartLabel=!data");

@@ -20,7 +20,7 @@ PROPERTIES = 'org.freedesktop.DBus.Properties'
 ERROR = 'org.blkfilter1.Error.'
 
 Attachment = namedtuple('Attachment', 'path filter identity device state reason intact_since')
-Gap = namedtuple('Gap', 'begin end reason')
+Gap = namedtuple('Gap', 'begin latest end reason')
 
 _n_restarts = 0
 

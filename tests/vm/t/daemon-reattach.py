@@ -55,8 +55,8 @@ def rereads(disk, n):
         bf.equal(len(seen), n + 1, 'different attaches')
         bf.equal(now['AttachCount'] - before['AttachCount'], n, 'attaches that the daemon counted')
         bf.equal(now['GapCount'] - before['GapCount'], n, 'gaps that the daemon counted')
-        bf.equal({g[2] for g in now['Gaps'][-min(n, 10):]}, {'rescan'}, 'reasons of the gaps')
-        bf.check(all(begin < end for begin, end, _ in now['Gaps']), 'each gap has an end after its begin')
+        bf.equal({g[3] for g in now['Gaps'][-min(n, 10):]}, {'rescan'}, 'reasons of the gaps')
+        bf.check(all(begin <= latest < end for begin, latest, end, _ in now['Gaps']), 'each gap has an end after its begin')
         times = sorted(bfd.times_back(since))
         print(f'# {bf.name_of(disk)}: {n} re-reads, tried again while busy {n_busy} times; back after'
               f' {times[0]:.3f} to {times[-1]:.3f} s, median {times[len(times) // 2]:.3f} s')
