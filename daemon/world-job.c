@@ -315,6 +315,23 @@ Attachment *world_find_by_job(const World *w, const JobRequest *request) {
         return NULL;
 }
 
+/*
+ * A filter was taken off. A worker that took long may have done so when it had been put on again: a whole
+ * device stays when its medium changes. Who is there now, as far as is known, is asked about.
+ */
+static void doubt_filters(World *w, const JobRequest *request) {
+        uint64_t object = request->partno ? request->partition.object : request->disk.object;
+
+        for (const IndexItem *i = attachment_set_first_at(&w->attachments, request->disk.name); i; i = index_next(i)) {
+                Attachment *a = i->owner;
+
+                if (a->on_device && object && a->fingerprint.object == object && str_equal(a->filter, request->filter)) {
+                        a->check_due = true;
+                        attachment_touch(a);
+                }
+        }
+}
+
 /**
  * world_job_done() - take in what a worker has replied
  * @w: the world
@@ -367,6 +384,9 @@ void world_job_done(World *w, const JobRequest *request, const JobReply *reply, 
         if (d && reply->outcome == JOB_GONE &&
             (!request->partno || (a && device_set_get_by_uid(&w->devices, a->device_uid).disk)))
                 w->devices.incomplete = true;
+
+        if (request->kind == JOB_DETACH && reply->outcome == JOB_OK)
+                doubt_filters(w, request);
 
         if (!a)
                 return;

@@ -264,7 +264,7 @@ static JobOutcome call_detach(Job *j, KPart *p) {
         p->ours = false;
         p->off_usec = sim.now.realtime_usec;
         sim.counts.n_detached++;
-        if (j->life != sim.life)
+        if (j->life != sim.life || sim.slots[j->slot].diskseq != j->diskseq)
                 p->foreign_off = true; /* the daemon that runs now cannot know before it asks */
         sim_trace("kernel: %s is off object %llu", j->request.filter, (unsigned long long) p->object);
         return JOB_OK;
@@ -311,7 +311,12 @@ static void check_sysfs(Job *j) {
         if (j->outcome == JOB_OK && s->diskseq != j->diskseq && held_part(j)) {
                 KPart *p = held_part(j);
 
-                p->filter[0] = 0;
+                if (str_equal(p->filter, j->request.filter)) {
+                        p->filter[0] = 0;
+                        p->ours = false;
+                        p->off_usec = sim.now.realtime_usec;
+                        p->foreign_off = true; /* it may be another's by now, if the worker took long */
+                }
         }
         job_end(j, s->parts[j->request.partno].exists && s->diskseq == j->diskseq ? j->outcome : JOB_GONE);
 }
