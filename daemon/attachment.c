@@ -227,6 +227,7 @@ void attachment_attached(Attachment *a, const Fingerprint *f, bool already, cons
         a->noted_object = 0;
         a->recorded_since_usec = 0;
         a->left_object = 0;
+        a->left_usec = 0;
         a->asked_now = false;
         a->n_failures = 0;
         a->retry_at_usec = 0;

@@ -78,12 +78,16 @@ static void consider(Holders *holders, const Match *m, const Holder *h) {
         /* or one that udev is done with and does not call ready, as a drive without a medium */
         if (h->disk->ignored[0] || (h->partition && h->partition->ignored[0]) ||
             (h->disk->processed && !(h->entry ? h->disk->known : h->disk->settled))) {
-                holders->ignored = *h;
+                if (!holders->ignored.disk || comes_before(h, &holders->ignored))
+                        holders->ignored = *h;
                 return;
         }
 
-        if (is_unsure(h, m))
+        if (is_unsure(h, m) && (!holders->unsure || strcmp(h->disk->name, holders->unsure->name) < 0))
                 holders->unsure = h->disk;
+
+        if (holders->wanted_uid && device_uid(holder_device(h)) == holders->wanted_uid)
+                holders->wanted = *h;
 
         holders_add(holders, h);
 }
@@ -104,13 +108,14 @@ static bool is_shared(MatchKey key) {
  * world_find_holders() - who has an identity, for all that is known
  * @w: the world; its claims are up to date
  * @m: the identity; has a primary term
+ * @wanted_uid: of a device that is told by itself if it is among them; 0: none
  * @ret: written whole; borrowed until the next event
  */
-void world_find_holders(const World *w, const Match *m, Holders *ret) {
+void world_find_holders(const World *w, const Match *m, uint64_t wanted_uid, Holders *ret) {
         const Term *primary = match_get_primary(m);
         const IndexItem *i = index_first(&w->devices.claims, claim_hash(primary->key, primary->value));
 
-        *ret = (Holders) { 0 };
+        *ret = (Holders) { .wanted_uid = wanted_uid };
 
         for (; i; i = index_next(i)) {
                 Disk *d = i->owner;
@@ -161,6 +166,15 @@ Attachment *claimants_next(Claimants *c) {
         return i ? i->owner : NULL;
 }
 
+/* Which of two that are on nothing is meant first: who would get the device, then by id. */
+static bool is_meant_first(const Attachment *a, const Attachment *b) {
+        if (a->orphaned != b->orphaned)
+                return b->orphaned;
+        if (a->rank != b->rank)
+                return a->rank < b->rank;
+        return strcmp(a->id, b->id) < 0;
+}
+
 /**
  * world_find_attachment() - the attachment that a device has, or would have
  * @w: the world
@@ -190,7 +204,7 @@ Attachment *world_find_attachment(const World *w, const char *filter, Device d) 
         claimants_init(&c, w, &f);
         while ((a = claimants_next(&c)))
                 if ((!filter || str_equal(a->filter, filter)) && match_facts(a->match, &f) &&
-                    (!found || strcmp(a->id, found->id) < 0))
+                    (!found || is_meant_first(a, found)))
                         found = a;
 
         return found;

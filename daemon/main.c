@@ -75,6 +75,7 @@ static int add_signals(sd_event *event, Manager *m) {
 
 static int run(void) {
         const OutsideConfig config = {
+                .config_file = SYSCONFDIR "/blkfilterd.conf",
                 .policy_folders = policy_folders,
                 .keep_folder = "/run/blkfilterd/policies",
                 .state_folder = "/run/blkfilterd/attachments",

@@ -8,6 +8,7 @@
  */
 
 #include "daemon/attachment.h"
+#include "daemon/daemon-config.h"
 #include "daemon/device.h"
 #include "daemon/job.h"
 #include "daemon/policy.h"
@@ -35,6 +36,9 @@ typedef struct ManagerOps {
 
         /* Whether udev has events that it has not told yet */
         bool (*udev_is_busy)(void *outside);
+
+        /* The daemon's own settings are to be read: what is not set stays. As config_load() */
+        void (*load_config)(Config *config, void *outside);
 
         /* The policies are to be read. As policy_load() */
         int (*load_policies)(const PolicySet *last, PolicySet **ret, void *outside);

@@ -264,6 +264,15 @@ void manager_run(Manager *m) {
         }
 }
 
+static void set_check(Manager *m, uint64_t usec) {
+        if (m->check_usec == usec)
+                return;
+
+        m->check_usec = usec;
+        m->check_at_usec = manager_now(m).monotonic_usec + usec;
+        manager_schedule(m);
+}
+
 /**
  * manager_reload() - read the policies again and put them in force
  * @m: the manager
@@ -274,8 +283,12 @@ void manager_run(Manager *m) {
  * Return: 0, or -ENOMEM: everything is as before.
  */
 int manager_reload(Manager *m) {
+        Config config = { .check_usec = CONFIG_CHECK_USEC_DEFAULT };
         PolicySet *policies = NULL;
         int r;
+
+        m->ops.load_config(&config, m->ops.outside);
+        set_check(m, config.check_usec);
 
         r = m->ops.load_policies(m->policies, &policies, m->ops.outside);
         if (r < 0)
@@ -339,20 +352,6 @@ static void on_last_boot(Attachment *a, void *userdata) {
         attachment_lost_unseen(a, "reboot", &boot);
 }
 
-/* Some kernels freeze a device's queue to tell its filter: seldom is enough. */
-#define CHECK_USEC UINT64_C(300000000)
-
-/**
- * manager_set_check() - how often the kernel is asked about every filter that is on
- * @m: the manager
- * @usec: the pause between two checks; 0: only after events
- */
-void manager_set_check(Manager *m, uint64_t usec) {
-        m->check_usec = usec;
-        m->check_at_usec = usec ? manager_now(m).monotonic_usec + usec : 0;
-        manager_schedule(m);
-}
-
 /**
  * manager_new() - a manager that does nothing yet
  * @ops: copied; all functions set
@@ -368,7 +367,6 @@ int manager_new(const ManagerOps *ops, Manager **ret) {
                 return -ENOMEM;
 
         m->ops = *ops;
-        m->check_usec = CHECK_USEC;
         m->policies = policy_set_new();
         if (!m->policies) {
                 free(m);
@@ -405,7 +403,6 @@ int manager_start(Manager *m) {
         }
 
         m->look = true;
-        m->check_at_usec = manager_now(m).monotonic_usec + m->check_usec;
         m->started = true;
         manager_schedule(m);
         return 0;

@@ -23,7 +23,6 @@ typedef struct Manager Manager;
 int manager_new(const ManagerOps *ops, Manager **ret);
 Manager *manager_free(Manager *m);
 int manager_start(Manager *m);
-void manager_set_check(Manager *m, uint64_t usec);
 
 /* For the outside: what it has to tell. */
 void manager_run(Manager *m);

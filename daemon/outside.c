@@ -113,6 +113,12 @@ static bool op_udev_is_busy(void *outside) {
         return uevent_is_busy(o->uevent);
 }
 
+static void op_load_config(Config *config, void *outside) {
+        Outside *o = outside;
+
+        (void) config_load(o->config.config_file, config);
+}
+
 static int op_load_policies(const PolicySet *last, PolicySet **ret, void *outside) {
         Outside *o = outside;
 
@@ -269,6 +275,7 @@ void outside_get_ops(Outside *o, ManagerOps *ret) {
                 .submit = op_submit,
                 .look = op_look,
                 .udev_is_busy = op_udev_is_busy,
+                .load_config = op_load_config,
                 .load_policies = op_load_policies,
                 .load_last_boot = op_load_last_boot,
                 .load_records = op_load_records,

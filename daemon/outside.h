@@ -14,6 +14,7 @@
 typedef struct Outside Outside;
 
 typedef struct OutsideConfig {
+        const char *config_file;           /* the daemon's own settings; need not exist */
         const char *const *policy_folders; /* NULL-terminated, highest precedence first */
         const char *keep_folder;           /* for the last good versions of policies; its parent exists */
         const char *state_folder;          /* for records; its parent exists */

@@ -250,9 +250,9 @@ static void attachment_stands(Attachment *a, AttachmentState state, char *reason
 
 /*
  * The device on which an attachment's filter may be put now, or NULL: then how it stands has been said. What
- * has to be known for that and is not leaves *ret_unsure set.
+ * has to be known for that and is not leaves *ret_unsure set. @left: where its filter was left, or none.
  */
-static const Holder *find_target(Run *run, Attachment *a, Holders *holders, bool *ret_unsure) {
+static const Holder *find_target(Run *run, Attachment *a, Holders *holders, Device left, bool *ret_unsure) {
         World *w = run->world;
         const Attachment *other;
         const Holder *h;
@@ -280,17 +280,23 @@ static const Holder *find_target(Run *run, Attachment *a, Holders *holders, bool
                 return NULL;
         }
 
+        /* a medium that has just come into the device that the filter was left on: it may be the right one */
+        if (holders->n_items == 0 && left.disk && !left.disk->processed && !left.disk->ignored[0]) {
+                *ret_unsure = true;
+                attachment_stands(a, ATTACHMENT_WAITING, reason_reading(left.disk));
+                return NULL;
+        }
+
         if (holders->n_items == 0) {
                 attachment_stands(a, ATTACHMENT_WAITING,
                                   reason_absent(a, holders->ignored.disk ? &holders->ignored : NULL));
                 return NULL;
         }
 
-        for (size_t i = 0; a->chosen_uid && i < holders->n_items && i < HOLDERS_MAX; i++)
-                if (device_uid(holder_device(&holders->items[i])) == a->chosen_uid) {
-                        holders->items[0] = holders->items[i];
-                        holders->n_items = 1;
-                }
+        if (holders->wanted.disk) {
+                holders->items[0] = holders->wanted;
+                holders->n_items = 1;
+        }
 
         if (holders->n_items > 1) {
                 attachment_stands(a, ATTACHMENT_AMBIGUOUS, reason_ambiguous(a, holders));
@@ -396,14 +402,24 @@ static int plan_absent(Run *run, Attachment *a, Holders *holders) {
                 left = (Device) { 0 };
         }
 
-        h = find_target(run, a, holders, &unsure);
+        if (!left.disk)
+                a->left_usec = 0;
+
+        h = find_target(run, a, holders, left, &unsure);
         if (left.disk && !(h && holder_is_device(h, left))) {
+                uint64_t until_usec;
+
                 if (!a->left_usec)
                         a->left_usec = run->now->monotonic_usec;
-                if (!unsure || run->now->monotonic_usec >= a->left_usec + LEFT_USEC)
-                        return plan_take_off(run, a, left);
+                until_usec = a->left_usec + LEFT_USEC;
 
-                a->retry_at_usec = a->left_usec + LEFT_USEC;
+                if (!unsure || run->now->monotonic_usec >= until_usec) {
+                        if (a->retry_at_usec == until_usec) /* it is known earlier than that */
+                                a->retry_at_usec = 0;
+                        return plan_take_off(run, a, left);
+                }
+
+                a->retry_at_usec = until_usec;
                 world_wake(w, a->retry_at_usec);
         }
 
@@ -430,7 +446,7 @@ int plan_attachment(Run *run, Attachment *a) {
         if (a->job)
                 return 0;
 
-        world_find_holders(w, a->match, &holders);
+        world_find_holders(w, a->match, a->chosen_uid, &holders);
         a->absent = holders.n_items == 0;
 
         if (a->on_device) {

@@ -312,7 +312,12 @@ static int plan_disk(Run *run, Disk *d) {
         if (!d->overtaken && !disk_matters(w, d)) {
                 if (disk_udev_caught_up(d))
                         disk_settle_by_udev(d);
-                return 0;
+                if (!d->reclaim)
+                        return 0;
+
+                /* entries were dropped: who looked at them */
+                touch_interested(w, d);
+                return device_set_reclaim(&w->devices, d);
         }
 
         if (d->job || d->stuck || w->interface <= KERNEL_INTERFACE_NONE)

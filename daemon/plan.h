@@ -62,6 +62,8 @@ typedef struct Holders {
         Holder items[HOLDERS_MAX];
         size_t n_items;  /* all of them; only the first HOLDERS_MAX are in items */
         Holder ignored;  /* one that has it but must be left alone; disk NULL if none */
+        uint64_t wanted_uid; /* of a device that may be among them; 0: none */
+        Holder wanted;   /* that device, if it is among them; else disk NULL */
         Disk *unsure;    /* a disk among the holders' of which not enough is known; or NULL */
 } Holders;
 
@@ -87,7 +89,7 @@ int plan_run(World *w, const Now *now, Plan *ret);
 Device holder_device(const Holder *h);
 bool holder_is_device(const Holder *h, Device d);
 void holder_facts(const Holder *h, Facts *ret);
-void world_find_holders(const World *w, const Match *m, Holders *ret);
+void world_find_holders(const World *w, const Match *m, uint64_t wanted_uid, Holders *ret);
 void claimants_init(Claimants *c, const World *w, const Facts *f);
 Attachment *claimants_next(Claimants *c);
 Attachment *world_find_attachment(const World *w, const char *filter, Device d);

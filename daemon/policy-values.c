@@ -334,7 +334,16 @@ int policy_parse_on_conflict(const PolicyKey *k, const PolicyItem *item, PolicyV
         return r;
 }
 
-static bool parse_time(const char *value, uint64_t min_usec, uint64_t max_usec, uint64_t *ret_usec) {
+/**
+ * policy_parse_usec() - a time as files write it
+ * @value: a whole number, of seconds or with one of the units us, ms, s, min directly behind it
+ * @min_usec: the shortest that is acceptable
+ * @max_usec: the longest
+ * @ret_usec: written only on success
+ *
+ * Return: whether it is one.
+ */
+bool policy_parse_usec(const char *value, uint64_t min_usec, uint64_t max_usec, uint64_t *ret_usec) {
         static const struct {
                 const char *unit;
                 uint64_t usec;
@@ -375,14 +384,14 @@ static bool parse_time(const char *value, uint64_t min_usec, uint64_t max_usec, 
 }
 
 int policy_parse_retry(const PolicyKey *k, const PolicyItem *item, PolicyValues *v, PolicyFault *ret) {
-        if (!parse_time(item->value, POLICY_RETRY_USEC_MIN, POLICY_RETRY_USEC_MAX, &v->settings->retry_usec))
+        if (!policy_parse_usec(item->value, POLICY_RETRY_USEC_MIN, POLICY_RETRY_USEC_MAX, &v->settings->retry_usec))
                 return fault_value(k, item, k->expected, ret);
 
         return 0;
 }
 
 int policy_parse_timeout(const PolicyKey *k, const PolicyItem *item, PolicyValues *v, PolicyFault *ret) {
-        if (!parse_time(item->value, POLICY_TIMEOUT_USEC_MIN, POLICY_TIMEOUT_USEC_MAX, &v->settings->timeout_usec))
+        if (!policy_parse_usec(item->value, POLICY_TIMEOUT_USEC_MIN, POLICY_TIMEOUT_USEC_MAX, &v->settings->timeout_usec))
                 return fault_value(k, item, k->expected, ret);
 
         return 0;

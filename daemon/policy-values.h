@@ -30,6 +30,7 @@ int policy_parse_module(const PolicyKey *k, const PolicyItem *item, PolicyValues
 int policy_parse_on(const PolicyKey *k, const PolicyItem *item, PolicyValues *v, PolicyFault *ret);
 int policy_parse_on_change(const PolicyKey *k, const PolicyItem *item, PolicyValues *v, PolicyFault *ret);
 int policy_parse_on_conflict(const PolicyKey *k, const PolicyItem *item, PolicyValues *v, PolicyFault *ret);
+bool policy_parse_usec(const char *value, uint64_t min_usec, uint64_t max_usec, uint64_t *ret_usec);
 int policy_parse_retry(const PolicyKey *k, const PolicyItem *item, PolicyValues *v, PolicyFault *ret);
 int policy_parse_timeout(const PolicyKey *k, const PolicyItem *item, PolicyValues *v, PolicyFault *ret);
 bool policy_check_part_label(char value[static FACT_SIZE]);

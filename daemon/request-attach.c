@@ -172,6 +172,30 @@ static RequestError state_to_error(const Attachment *a) {
         }
 }
 
+/* A detach held off all that want the filter there, by whatever name; so an attach ends the hold of all. */
+static void drop_holds(Manager *m, const Attachment *a) {
+        Device d = device_set_get_by_uid(&m->world.devices, a->device_uid);
+        Attachment *b;
+        Claimants c;
+        Facts f;
+
+        if (!d.disk)
+                return;
+
+        device_facts(d, &f);
+        claimants_init(&c, &m->world, &f);
+        while ((b = claimants_next(&c))) {
+                if (!b->held || b->hold_job || !str_equal(b->filter, a->filter) || !match_facts(b->match, &f))
+                        continue;
+
+                b->held = false;
+                attachment_touch(b);
+                attachment_changed(b, ATTACHMENT_CHANGED_STATE);
+                manager_save(m, b);
+                manager_schedule(m);
+        }
+}
+
 static void attach_answer(Manager *m, Request *r, const Attachment *a) {
         const RequestAnswer ok = { .attachment = a };
         char message[512];
@@ -181,6 +205,8 @@ static void attach_answer(Manager *m, Request *r, const Attachment *a) {
                 request_finish(m, r, REQUEST_E_STALE, "the device changed while it was attached; look at the attachment");
                 return;
         }
+
+        drop_holds(m, a);
 
         if (r->persistent && a->source == ATTACHMENT_SOURCE_RUNTIME)
                 error = make_persistent(m, a);

@@ -263,7 +263,10 @@ static void check_done(World *w, Attachment *a, const JobRequest *request, const
         case JOB_CONFLICT:
                 a->check_due = false;
                 a->retry_at_usec = 0;
-                a->n_failures = 0;
+
+                /* a worker that dies in each attach is not to be driven in a circle */
+                if (a->last_outcome != JOB_DIED)
+                        a->n_failures = 0;
                 attachment_lost(a, "foreign-detach", a->seen_usec, now);
                 attachment_lost_unseen(a, "daemon-not-running", now);
                 attachment_changed(a, ATTACHMENT_CHANGED_RECORD);

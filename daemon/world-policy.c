@@ -245,6 +245,9 @@ static int world_want_all(World *w, const PolicySet *policies) {
                         match_unref(match);
                         if (r < 0)
                                 return r;
+
+                        /* named by a file it stays, whether its device is there or not */
+                        a->is_instance = false;
                 }
 
         return 0;

@@ -14,7 +14,7 @@
 #include "tests/test.h"
 
 #define JOBS 16
-#define DEVICES 16
+#define DEVICES 32
 
 typedef struct Answer {
         unsigned n;
@@ -41,6 +41,8 @@ typedef struct Fake {
         AttachOptions options;        /* of the next ask() */
         char folder[32];
         StateDir records;
+        Attachment *last_boot;        /* what a daemon of the last boot has left; NULL: nothing. Owned */
+        uint64_t boot_usec;           /* realtime: of this boot */
         uint64_t last_object, last_seq;
         char trace[16384];            /* what happened, in order */
 } Fake;
@@ -101,6 +103,12 @@ __attribute__((unused)) static bool op_udev_is_busy(void *outside) {
         return ((Fake *) outside)->busy;
 }
 
+__attribute__((unused)) static void op_load_config(Config *config, void *outside) {
+        const Fake *f = outside;
+
+        config->check_usec = f->check_usec;
+}
+
 __attribute__((unused)) static int op_load_policies(const PolicySet *last, PolicySet **ret, void *outside) {
         Fake *f = outside;
         PolicySet *s = policy_set_new();
@@ -115,6 +123,17 @@ __attribute__((unused)) static int op_load_policies(const PolicySet *last, Polic
         }
 
         *ret = s;
+        return 0;
+}
+
+__attribute__((unused)) static int op_load_last_boot(uint64_t *ret_boot_usec, StateFound found, void *userdata, void *outside) {
+        Fake *f = outside;
+        Attachment *a = f->last_boot;
+
+        f->last_boot = NULL;
+        *ret_boot_usec = f->boot_usec;
+        if (a)
+                found(a, userdata);
         return 0;
 }
 
@@ -134,15 +153,6 @@ __attribute__((unused)) static int op_remove_record(const char *id, void *outsid
 
         trace(f, "forget", id);
         return state_remove(&f->records, id);
-}
-
-__attribute__((unused)) static int op_load_last_boot(uint64_t *ret_boot_usec, StateFound found, void *userdata,
-                                                     void *outside) {
-        (void) found;
-        (void) userdata;
-        (void) outside;
-        *ret_boot_usec = 0;
-        return 0;
 }
 
 __attribute__((unused)) static int op_save_policy(const Policy *p, char **ret_path, void *outside) {
@@ -232,6 +242,7 @@ __attribute__((unused)) static void fake_begin_manager(Fake *f) {
                 .submit = op_submit,
                 .look = op_look,
                 .udev_is_busy = op_udev_is_busy,
+                .load_config = op_load_config,
                 .load_policies = op_load_policies,
                 .load_last_boot = op_load_last_boot,
                 .load_records = op_load_records,
@@ -249,7 +260,6 @@ __attribute__((unused)) static void fake_begin_manager(Fake *f) {
         CHECK(manager_new(&ops, &f->manager) == 0);
         manager_set_listener(f->manager, &listener);
         CHECK(manager_start(f->manager) == 0);
-        manager_set_check(f->manager, f->check_usec);
 }
 
 __attribute__((unused)) static void fake_init(Fake *f) {

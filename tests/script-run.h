@@ -45,7 +45,7 @@ __attribute__((unused)) static void standing_of(const Attachment *a, char ret[st
 
 /* Right after the plan has run: a look at everything finds nothing to do, and everything as it is. */
 __attribute__((unused)) static void script_check_plan(Script *s) {
-        size_t n_in_state[_ATTACHMENT_STATE_MAX] = { 0 }, n = s->world.attachments.n_items;
+        size_t n_in_state[_ATTACHMENT_STATE_MAX] = { 0 }, n = s->world.attachments.n_items, n_claims;
         char (*before)[STANDING_SIZE] = calloc(n + 1, sizeof(*before)), after[STANDING_SIZE];
         uint64_t last_job = s->world.last_job, wake_at_usec = s->world.wake_at_usec;
         Plan plan = { 0 };
@@ -58,8 +58,14 @@ __attribute__((unused)) static void script_check_plan(Script *s) {
 
         CHECK(memcmp(n_in_state, s->world.attachments.n_in_state, sizeof(n_in_state)) == 0);
 
+        /* and with an index that is made from nothing but what is known of the disks */
+        n_claims = s->world.devices.claims.n_items;
+        for (size_t i = 0; i < s->world.devices.n_disks; i++)
+                s->world.devices.disks[i]->reclaim = true;
+
         world_touch_all(&s->world);
         CHECK(plan_run(&s->world, &s->now, &plan) == 0);
+        CHECK(s->world.devices.claims.n_items == n_claims);
         CHECK(plan.n_requests == 0 && s->world.last_job == last_job);
         CHECK(plan.wake_at_usec == wake_at_usec && s->world.attachments.n_items == n);
 

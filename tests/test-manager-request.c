@@ -51,7 +51,11 @@ static void test_detach_holds_all(void) {
         /* until it is attached by hand: the first of the two gets it */
         ask(&f, JOB_ATTACH, "/dev/sda1", "bftrack", &a);
         fake_settle(&f);
-        CHECK(a.n == 1 && a.error == REQUEST_OK);
+        CHECK(a.n == 1 && a.error == REQUEST_OK && get(&f, "bftrack", UUID_X, "")->on_device);
+        CHECK(!get(&f, "bftrack", UUID_X, "")->held && !get(&f, "bftrack", "", "data")->held);
+        fake_reread(&f, "sda1");
+        fake_settle(&f);
+        CHECK(get(&f, "bftrack", UUID_X, "")->on_device);
         fake_deinit(&f);
 }
 

@@ -111,6 +111,11 @@ static Policy *make_policy(unsigned file) {
         return p;
 }
 
+static void op_load_config(Config *config, void *outside) {
+        (void) outside;
+        config->check_usec = sim.mistake == MISTAKE_NO_CHECK ? 0 : CHECK_USEC;
+}
+
 static int op_load_policies(const PolicySet *last, PolicySet **ret, void *outside) {
         PolicySet *s = policy_set_new();
 
@@ -306,6 +311,7 @@ static void start(char holds[][ATTACHMENT_ID_SIZE], size_t n_holds) {
                 .submit = op_submit,
                 .look = op_look,
                 .udev_is_busy = op_udev_is_busy,
+                .load_config = op_load_config,
                 .load_policies = op_load_policies,
                 .load_last_boot = op_load_last_boot,
                 .load_records = op_load_records,
@@ -321,7 +327,6 @@ static void start(char holds[][ATTACHMENT_ID_SIZE], size_t n_holds) {
         forget_sockets();
         if (manager_new(&ops, &sim.manager) < 0 || manager_start(sim.manager) < 0)
                 abort();
-        manager_set_check(sim.manager, sim.mistake == MISTAKE_NO_CHECK ? 0 : CHECK_USEC);
 
         for (size_t i = 0; i < n_holds; i++) {
                 const Attachment *a = attachment_set_get(manager_get_attachments(sim.manager), holds[i]);

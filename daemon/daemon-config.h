@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The daemon's own settings: /etc/blkfilterd.conf, in the form of a policy file.
+ */
+
+#include <stdint.h>
+
+#define CONFIG_CHECK_USEC_DEFAULT UINT64_C(300000000)
+
+typedef struct Config {
+        uint64_t check_usec; /* CheckSec=: pause between two checks of all filters that are on; 0: only after events */
+} Config;
+
+int config_load(const char *path, Config *config);
