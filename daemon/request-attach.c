@@ -222,6 +222,26 @@ static void attach_answer(Manager *m, Request *r, const Attachment *a) {
         request_free(m, r);
 }
 
+/*
+ * A wish that did not come true is none any more. But a worker that died may have attached before: then
+ * the filter is taken off again, and the attachment goes after that.
+ */
+static void take_back(Manager *m, Attachment *a) {
+        if (!a->noted_object && !a->left_object) {
+                manager_remove_attachment(m, a);
+                return;
+        }
+
+        if (a->noted_object)
+                a->left_object = a->noted_object;
+        a->noted_object = 0;
+        a->asked = false;
+        a->orphaned = true;
+        world_touch_rivals(&m->world, a);
+        attachment_changed(a, ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_RECORD);
+        manager_schedule(m);
+}
+
 /**
  * attach_check() - answer a request whose wish has come true or cannot
  * @m: the manager; the plan has run
@@ -273,6 +293,6 @@ void attach_check(Manager *m, Request *r, uint64_t *wake_at_usec) {
 
         /* nobody wanted it before, and it was never on: what a detach that went wrong left is not forgotten */
         if (r->created && a->source == ATTACHMENT_SOURCE_RUNTIME && !a->job && !a->has_fingerprint)
-                manager_remove_attachment(m, a);
+                take_back(m, a);
         request_free(m, r);
 }

@@ -2,6 +2,7 @@
 
 /* What must hold when everything has been told, answered and tried again: wanted equals actual. */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,6 +128,30 @@ static void check_claims(const Attachment *a, const KPart *p, const Truth *t) {
                 sim_violation("quiet: %s is of no use and stays", a->id);
 }
 
+/* Whether an attachment is what a file wanted while it was in force, and the file is broken now. */
+static bool is_of_broken(const Attachment *a) {
+        for (unsigned i = 0; a->policy_path && i < FILES; i++) {
+                const File *f = &sim.files[i];
+                MatchKey key = a->pin;
+                char path[64];
+                Match *m;
+                bool equal;
+
+                (void) snprintf(path, sizeof(path), "/etc/blkfilter.d/%u0.conf", i + 1);
+                if (!f->exists || !f->broken || !f->in_force || !str_equal(path, a->policy_path) ||
+                    !str_equal(f->filter, a->filter) || (!a->is_instance && !match_find_list(f->match, &key)) ||
+                    !match_get_value(a->match, key)[0] || match_with(f->match, key, match_get_value(a->match, key), &m) < 0)
+                        continue;
+
+                equal = match_equal(m, a->match);
+                match_unref(m);
+                if (equal)
+                        return true;
+        }
+
+        return false;
+}
+
 static void check_settled(const Attachment *a) {
         const KPart *p = a->on_device ? find_part(a) : NULL;
         Truth t = find_truth(a->match);
@@ -135,6 +160,8 @@ static void check_settled(const Attachment *a) {
                 return;
 
         check_claims(a, p, &t);
+        if (a->orphaned && is_of_broken(a))
+                sim_violation("I9: %s is an orphan, and its policy is only broken", a->id);
         if (a->held || a->orphaned)
                 return;
 

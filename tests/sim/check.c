@@ -46,6 +46,32 @@ static bool expects_enough(const Attachment *a, const JobRequest *request) {
         return match_facts(a->match, &f);
 }
 
+/* Whether another attachment comes first on the device that an ATTACH is for, or holds the filter off it. */
+static const char *find_obstacle(const Attachment *a, const JobRequest *request) {
+        const AttachmentSet *s = manager_get_attachments(sim.manager);
+        Device d = device_set_get_by_uid(&sim.manager->world.devices, a->device_uid);
+        Facts f;
+
+        if (!d.disk)
+                return NULL;
+
+        (void) request;
+        device_facts(d, &f);
+        for (size_t i = 0; i < s->n_items; i++) {
+                const Attachment *b = s->items[i];
+                bool same = str_equal(a->filter, b->filter);
+
+                if (b == a || !match_facts(b->match, &f))
+                        continue;
+                if (b->held && same && !a->asked_now)
+                        return "an administrator holds the filter off";
+                if (b->rank < a->rank && !b->orphaned && !(same && b->source == ATTACHMENT_SOURCE_RUNTIME))
+                        return "another comes first";
+        }
+
+        return NULL;
+}
+
 /* A job is begun: one for each disk, and an attach for a wish that stands. */
 void check_submit(const JobRequest *request) {
         const Attachment *a = world_find_by_job(&sim.manager->world, request);
@@ -78,6 +104,8 @@ void check_submit(const JobRequest *request) {
         }
         if (a->held || a->orphaned || !check_is_wanted(a) || !str_equal(a->filter, request->filter))
                 sim_violation("I1: an ATTACH for %s, which is not wanted", a->id);
+        if (find_obstacle(a, request))
+                sim_violation("I1: an ATTACH for %s, but %s", a->id, find_obstacle(a, request));
         if (!expects_enough(a, request))
                 sim_violation("I1: an ATTACH for %s does not prove all that is demanded", a->id);
 }

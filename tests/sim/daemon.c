@@ -134,6 +134,8 @@ static int op_load_policies(const PolicySet *last, PolicySet **ret, void *outsid
                                 (void) policy_copy(old, &p);
                 }
 
+                if (p && !sim.files[i].broken)
+                        sim.files[i].in_force = true;
                 if (p && policy_set_add(s, p) < 0)
                         abort();
         }

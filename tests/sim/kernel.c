@@ -358,10 +358,17 @@ static void meddle(Slot *s) {
                 sim_trace("kernel: others put %s on object %llu", filter, (unsigned long long) p->object);
         } else if (sim.meddlers || str_equal(p->filter, "foreign")) {
                 sim_trace("kernel: others take %s off object %llu", p->filter, (unsigned long long) p->object);
-                p->ours = false;
                 p->foreign_off = true;
                 p->off_usec = sim.now.realtime_usec;
-                p->filter[0] = 0;
+
+                if (sim_chance(40)) { /* and put it on again */
+                        p->filter_since = sim.now.realtime_usec;
+                        p->generation = ++sim.last_generation;
+                        p->swapped = !kernel_has_generation(p->filter);
+                } else {
+                        p->ours = false;
+                        p->filter[0] = 0;
+                }
         }
 }
 

@@ -250,6 +250,7 @@ static void help(void) {
                "  --steps N       of each run (%u)\n"
                "  --total N       as many runs as make N steps in all, in place of --seeds\n"
                "  --trace         print all that happens\n"
+               "  --planted       a mistake is planted in what is tested: succeeds if it is found\n"
                "  --mistake NAME  plant a mistake: succeeds if it is found. NAME is one of\n", STEPS_DEFAULT);
         for (size_t i = 1; i < _MISTAKE_MAX; i++)
                 printf("                  %s\n", mistakes[i]);
@@ -260,14 +261,15 @@ int main(int argc, char *argv[]) {
                 { "seeds", required_argument, NULL, 'n' }, { "seed", required_argument, NULL, 's' },
                 { "steps", required_argument, NULL, 'l' }, { "total", required_argument, NULL, 'T' },
                 { "trace", no_argument, NULL, 't' },       { "mistake", required_argument, NULL, 'm' },
-                { "help", no_argument, NULL, 'h' },        {},
+                { "planted", no_argument, NULL, 'p' },     { "help", no_argument, NULL, 'h' },
+                {},
         };
         uint64_t first = 1, n_seeds = 0, total = 0, n_done = 0, n_run = 0, n_violations = 0;
         unsigned n_steps = STEPS_DEFAULT;
         Mistake mistake = MISTAKE_NONE;
         struct timespec began, ended;
         Counts counts = { 0 };
-        bool trace = false;
+        bool trace = false, planted = false;
         double seconds;
         int c;
 
@@ -288,6 +290,9 @@ int main(int argc, char *argv[]) {
                         break;
                 case 't':
                         trace = true;
+                        break;
+                case 'p':
+                        planted = true;
                         break;
                 case 'm':
                         while (mistake < _MISTAKE_MAX && strcmp(mistakes[mistake], optarg) != 0)
@@ -316,7 +321,7 @@ int main(int argc, char *argv[]) {
                         continue;
 
                 n_violations++;
-                if (mistake) /* found */
+                if (mistake || planted) /* found */
                         break;
                 printf("  again: sim --seed %" PRIu64 " --steps %u --trace\n", seed, n_steps);
                 if (n_violations >= 20)
@@ -333,5 +338,5 @@ int main(int argc, char *argv[]) {
         printf("sim: %" PRIu64 " seeds, %" PRIu64 " steps, %.0f steps/s, %" PRIu64 " violations\n", n_run, n_done,
                (double) n_done / (seconds > 0 ? seconds : 1), n_violations);
 
-        return (n_violations > 0) == (mistake != MISTAKE_NONE) ? EXIT_SUCCESS : EXIT_FAILURE;
+        return (n_violations > 0) == (mistake != MISTAKE_NONE || planted) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

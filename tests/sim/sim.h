@@ -108,6 +108,7 @@ typedef struct Call { /* of an administrator */
 
 typedef struct File { /* a policy's */
         bool exists, broken;
+        bool in_force;          /* what it says was, before it broke */
         char filter[FILTER_NAME_SIZE];
         Match *match;
         unsigned on;
