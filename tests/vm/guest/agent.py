@@ -3,7 +3,8 @@
 port, and answers in the same way:
 
     {"cmd": "up"}                                  waits until the boot is over: {"state", "failed", "analyze"}
-    {"cmd": "run", "file": PATH, "limit": SECONDS} {"line": TEXT} for each line of output, then {"status": N or null,
+    {"cmd": "run", "file": PATH, "limit": SECONDS, "settings": {NAME: VALUE}}
+                                                   {"line": TEXT} for each line of output, then {"status": N or null,
                                                    "stuck": bool}; status is null when the time was over
     {"cmd": "logs", "since": REALTIME}             {"log": TEXT}: what the daemon and the kernel said since then
     {"cmd": "poweroff"}
@@ -69,11 +70,11 @@ class Agent:
         self.send(state=state, failed=output_of('systemctl', '--failed', '--plain', '--no-legend').strip(),
                   analyze=output_of('systemd-analyze', 'time').strip().partition('\n')[0])
 
-    def run(self, file, limit):
+    def run(self, file, limit, settings):
         path = TESTS_DIR / file
         group = Group()
         environ = {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/root',
-                   'LANG': 'C.UTF-8', 'PYTHONUNBUFFERED': '1', 'PYTHONDONTWRITEBYTECODE': '1'}
+                   'LANG': 'C.UTF-8', 'PYTHONUNBUFFERED': '1', 'PYTHONDONTWRITEBYTECODE': '1', **settings}
         command = ['python3', str(path)] if path.suffix == '.py' else ['bash', str(path)]
         child = subprocess.Popen(command, cwd='/root', env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT, preexec_fn=group.enter)

@@ -164,11 +164,11 @@ class Machine:
         answer = self._receive(time.monotonic() + limit)
         return dict(answer, seconds=time.monotonic() - self.started)
 
-    def run(self, file, limit, on_line):
+    def run(self, file, limit, on_line, settings=None):
         """Runs a test file, named from the tests' folder in the machine, and calls on_line with each line that it
-        prints. Returns its exit status, None if the limit (seconds) ended it. MachineDied also when something of
+        prints. settings: environment variables for it. Returns its exit status, None if the limit (seconds) ended it. MachineDied also when something of
         it cannot be ended: then the machine is of no more use."""
-        self._send(cmd='run', file=file, limit=limit)
+        self._send(cmd='run', file=file, limit=limit, settings=settings or {})
         deadline = time.monotonic() + limit + 60
         while True:
             message = self._receive(deadline)
