@@ -256,6 +256,43 @@ def without():
         start()
 
 
+class Killer:
+    """While the with statement runs, the daemon is killed again and again, at times that `rng` gives. Not while
+    .paused() is entered: then there is one that is up."""
+
+    def __init__(self, rng, shortest=1.0, longest=4.0):
+        self.kills = []         # when, monotonic
+        self._draw = lambda: rng.uniform(shortest, longest)
+        self._error = None
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self):
+        try:
+            while not self._stop.wait(self._draw()):
+                with self._lock:
+                    self.kills.append(time.monotonic())
+                    kill()
+        except Exception as error:      # pylint: disable=broad-exception-caught
+            self._error = error
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+        if self._error:
+            raise self._error
+
+    @contextmanager
+    def paused(self):
+        with self._lock:
+            yield
+
+
 def messages(since=None, priority=None, match=''):
     """What the daemon and its workers have logged: dictionaries of the journal's fields."""
     command = f'journalctl --sync; journalctl --boot --quiet --no-pager --output=json --unit={bf.UNIT} {match}'
