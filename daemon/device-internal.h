@@ -10,5 +10,8 @@ void device_set_remove_disk(DeviceSet *s, Disk *d);
 Partition *disk_add_partition(DeviceSet *s, Disk *d, const DeviceEvent *e);
 void disk_drop_partition(DeviceSet *s, Disk *d, size_t i);
 int disk_put_entry(DeviceSet *s, Disk *d, const Entry *e);
+void disk_keep_fs(Disk *d, Partition *p);
+void disk_take_fs(Disk *d, Partition *p);
+void disk_forget_fs(Disk *d, unsigned partno);
 void disk_make_dirty(DeviceSet *s, Disk *d);
 void disk_drop_claims(DeviceSet *s, Disk *d);

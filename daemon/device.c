@@ -20,7 +20,10 @@ static void disk_free(Disk *d) {
                 partition_free(d->partitions[i]);
         for (size_t i = 0; i < _MATCH_KEY_MAX; i++)
                 free(d->values[i]);
+        while (d->n_old_fs > 0)
+                disk_forget_fs(d, d->old_fs[0].partno);
 
+        free(d->old_fs);
         free(d->links);
         free(d->partitions);
         free(d->entries);
@@ -260,6 +263,10 @@ void disk_entry_facts(const Disk *d, const Entry *e, Facts *ret) {
         facts_set_entry(ret, e);
         if (p)
                 set_fs_facts(p->fs, p->name, ret);
+
+        for (size_t i = 0; !p && i < d->n_old_fs; i++)
+                if (d->old_fs[i].partno == e->partno)
+                        set_fs_facts(d->old_fs[i].fs, NULL, ret);
 }
 
 /**
@@ -358,6 +365,18 @@ int disk_put_entry(DeviceSet *s, Disk *d, const Entry *e) {
         return 0;
 }
 
+/* Whether an entry is where it was: else what was on it says nothing of what is there. */
+static bool is_in_place(const Disk *d, unsigned partno, const Entry *entries, size_t n_entries) {
+        const Entry *old = disk_get_entry(d, partno);
+
+        for (size_t i = 0; old && i < n_entries; i++)
+                if (entries[i].partno == partno)
+                        return entries[i].start_sectors == old->start_sectors &&
+                                entries[i].size_sectors == old->size_sectors;
+
+        return false;
+}
+
 /**
  * disk_set_table() - take over a table that a worker has read
  * @s: the set
@@ -383,6 +402,10 @@ int disk_set_table(DeviceSet *s, Disk *d, const char *pt_uuid, const Entry *entr
         if (n_entries != d->n_entries || !str_equal(pt_uuid, d->pt_uuid) ||
             (n_entries > 0 && memcmp(copy, d->entries, n_entries * sizeof(*copy)) != 0))
                 d->reclaim = true;
+
+        for (size_t i = d->n_old_fs; i-- > 0; )
+                if (!is_in_place(d, d->old_fs[i].partno, entries, n_entries))
+                        disk_forget_fs(d, d->old_fs[i].partno);
 
         free(d->entries);
         d->entries = copy;
@@ -451,6 +474,9 @@ void disk_settle_by_udev(Disk *d) {
 
         if (n != d->n_entries)
                 d->reclaim = true;
+
+        while (d->n_old_fs > 0)
+                disk_forget_fs(d, d->old_fs[0].partno);
 
         d->n_entries = n;
         d->dirty = false;
@@ -533,6 +559,7 @@ void disk_drop_partition(DeviceSet *s, Disk *d, size_t i) {
 
         index_remove(&s->by_uid, index_hash_u64(0, p->uid), d, p->partno);
         d->reclaim |= p->fs[0] || p->fs[1] || s->names_count;
+        disk_keep_fs(d, p);
         partition_free(p);
         memmove(d->partitions + i, d->partitions + i + 1, (d->n_partitions - i - 1) * sizeof(*d->partitions));
         d->n_partitions--;
@@ -563,10 +590,11 @@ Partition *disk_add_partition(DeviceSet *s, Disk *d, const DeviceEvent *e) {
         p->major = e->major;
         p->minor = e->minor;
         p->object = e->object;
+        disk_take_fs(d, p);
         memmove(partitions + i + 1, partitions + i, (d->n_partitions - i) * sizeof(*partitions));
         partitions[i] = p;
         d->n_partitions++;
-        d->reclaim |= s->names_count;
+        d->reclaim |= p->fs[0] || p->fs[1] || s->names_count;
         disk_make_dirty(s, d);
         return p;
 }

@@ -85,6 +85,12 @@ typedef struct Partition {
         bool seen;                 /* found again by the look that is going on */
 } Partition;
 
+/* What was on a partition that the kernel has no more, though the table may. */
+typedef struct OldFs {
+        unsigned partno;
+        char *fs[3];               /* as a partition's */
+} OldFs;
+
 /* One block device as it is there right now. */
 typedef struct Device {
         Disk *disk;                /* NULL: none */
@@ -118,6 +124,9 @@ struct Disk {
                                     * the kernel has no partition for */
         size_t n_entries;
         char pt_uuid[PART_UUID_SIZE]; /* of the table; "" unknown */
+        OldFs *old_fs;             /* of entries without a partition, in no order: in the middle of a re-read it is
+                                    * not forgotten what was on them */
+        size_t n_old_fs;
         bool dirty;                /* something happened that the entries do not tell yet */
         bool overtaken;            /* the entries were read by a job that events came after: they may
                                     * be older than what udev has told since */

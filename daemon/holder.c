@@ -68,12 +68,26 @@ static void holders_add(Holders *holders, const Holder *h) {
         holders->n_items++;
 }
 
+/* Whether a partition has the identity but for what is on it, and udev has not said that yet. */
+static bool may_come_to_fit(const Holder *h, const Match *m, const Facts *f) {
+        return h->entry && !(h->partition && h->partition->processed) && !h->disk->ignored[0] && match_wants_fs(m) &&
+                match_facts_but_fs(m, f);
+}
+
+static void be_unsure(Holders *holders, Disk *d) {
+        if (!holders->unsure || strcmp(d->name, holders->unsure->name) < 0)
+                holders->unsure = d;
+}
+
 static void consider(Holders *holders, const Match *m, const Holder *h) {
         Facts f;
 
         holder_facts(h, &f);
-        if (!match_facts(m, &f))
+        if (!match_facts(m, &f)) {
+                if (may_come_to_fit(h, m, &f))
+                        be_unsure(holders, h->disk);
                 return;
+        }
 
         /* or one that udev is done with and does not call ready, as a drive without a medium */
         if (h->disk->ignored[0] || (h->partition && h->partition->ignored[0]) ||
@@ -83,8 +97,8 @@ static void consider(Holders *holders, const Match *m, const Holder *h) {
                 return;
         }
 
-        if (is_unsure(h, m) && (!holders->unsure || strcmp(h->disk->name, holders->unsure->name) < 0))
-                holders->unsure = h->disk;
+        if (is_unsure(h, m))
+                be_unsure(holders, h->disk);
 
         if (holders->wanted_uid && device_uid(holder_device(h)) == holders->wanted_uid)
                 holders->wanted = *h;

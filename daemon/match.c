@@ -223,14 +223,7 @@ static bool term_holds(const Term *t, const char *value) {
         return t->glob ? fnmatch(t->value, value, 0) == 0 : str_equal(t->value, value);
 }
 
-/**
- * match_facts() - whether a device is what a match demands, for all that is known of it
- * @m: the match
- * @f: the facts; their values normalized
- *
- * What is not known does not match: a term wants a value, and a negated one is kept by none at all.
- */
-bool match_facts(const Match *m, const Facts *f) {
+static bool fits(const Match *m, const Facts *f, bool but_fs) {
         if (f->is_partition ? wants_whole(m) : match_wants_partition(m))
                 return false;
 
@@ -241,6 +234,9 @@ bool match_facts(const Match *m, const Facts *f) {
                 for (; i < m->n_terms && m->terms[i].key == key; i++) {
                         const Term *t = &m->terms[i];
                         bool h = term_holds(t, f->values[key]);
+
+                        if (but_fs && match_key_is_of_fs(key))
+                                continue;
 
                         if (t->negated && h)
                                 return false;
@@ -254,6 +250,26 @@ bool match_facts(const Match *m, const Facts *f) {
         }
 
         return true;
+}
+
+/**
+ * match_facts() - whether a device is what a match demands, for all that is known of it
+ * @m: the match
+ * @f: the facts; their values normalized
+ *
+ * What is not known does not match: a term wants a value, and a negated one is kept by none at all.
+ */
+bool match_facts(const Match *m, const Facts *f) {
+        return fits(m, f, false);
+}
+
+/**
+ * match_facts_but_fs() - whether a device may be what a match demands, whatever is on it
+ * @m: the match
+ * @f: the facts; as of match_facts(), but of the file system nothing counts
+ */
+bool match_facts_but_fs(const Match *m, const Facts *f) {
+        return fits(m, f, true);
 }
 
 static bool has_glob(const Match *m) {

@@ -47,6 +47,7 @@ bool match_has_key(const Match *m, MatchKey key);
 bool match_wants_partition(const Match *m);
 bool match_wants_fs(const Match *m);
 bool match_facts(const Match *m, const Facts *f);
+bool match_facts_but_fs(const Match *m, const Facts *f);
 const Term *match_get_primary(const Match *m);
 bool match_find_list(const Match *m, MatchKey *ret);
 const char *match_get_value(const Match *m, MatchKey key);

@@ -133,6 +133,27 @@ static void test_kind(void) {
         check_facts("DMName=root|PTUUID=1234abcd", "DMName=root|PTUUID=1234abcd|part", false);
 }
 
+static void check_but_fs(const char *match, const char *facts, bool fits) {
+        Match *m = match_parse(match);
+        char copy[1024];
+        Facts f;
+
+        CHECK(str_copy(copy, sizeof(copy), facts));
+        facts_of(copy, &f);
+        CHECK(match_facts_but_fs(m, &f) == fits);
+        match_unref(m);
+}
+
+/* What is on it is not known: everything else has to fit. */
+static void test_but_fs(void) {
+        check_but_fs("PartLabel=data|FSType=ext4", "PartLabel=data", true);
+        check_but_fs("PartLabel=data|FSType=ext4", "PartLabel=data|FSType=swap", true);
+        check_but_fs("PartLabel=data|FSType=!swap", "PartLabel=data|FSType=swap", true);
+        check_but_fs("PartLabel=data|FSType=ext4", "PartLabel=log|FSType=ext4", false);
+        check_but_fs("FSUUID=1111-1111|FSLabel=x", "", true);
+        check_but_fs("FSUUID=1111-1111|DMName=n", "DMName=m", false);
+}
+
 static void check_primary(const char *match, const char *wanted) {
         Match *m = match_parse(match);
         const Term *t = match_get_primary(m);
@@ -365,6 +386,7 @@ int main(void) {
         test_glob();
         test_negated();
         test_kind();
+        test_but_fs();
         test_primary();
         test_list();
         test_questions();

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * What was on partitions that are gone. A re-read removes a partition before it adds it again, and what is on
+ * it udev says only after that. Until then what was there before is the best that is known: who forgot it would
+ * take a clone for the only one that has it.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/device-internal.h"
+
+/* Before a partition is released: what udev has found on it. Without memory for it, it is forgotten. */
+void disk_keep_fs(Disk *d, Partition *p) {
+        OldFs *old;
+
+        disk_forget_fs(d, p->partno);
+        if (!p->fs[0] && !p->fs[1] && !p->fs[2])
+                return;
+
+        old = realloc(d->old_fs, (d->n_old_fs + 1) * sizeof(*old));
+        if (!old)
+                return;
+
+        d->old_fs = old;
+        old = &d->old_fs[d->n_old_fs++];
+        old->partno = p->partno;
+        memcpy(old->fs, p->fs, sizeof(old->fs));
+        memset(p->fs, 0, sizeof(p->fs));
+}
+
+/* A partition comes: what was on it last is on it for all that is known. */
+void disk_take_fs(Disk *d, Partition *p) {
+        for (size_t i = 0; i < d->n_old_fs; i++)
+                if (d->old_fs[i].partno == p->partno) {
+                        memcpy(p->fs, d->old_fs[i].fs, sizeof(p->fs));
+                        d->old_fs[i] = d->old_fs[--d->n_old_fs];
+                        return;
+                }
+}
+
+/* What was on it is not on it any more, or is not to be known. */
+void disk_forget_fs(Disk *d, unsigned partno) {
+        for (size_t i = 0; i < d->n_old_fs; i++)
+                if (d->old_fs[i].partno == partno) {
+                        d->reclaim |= d->old_fs[i].fs[0] || d->old_fs[i].fs[1];
+                        for (size_t k = 0; k < 3; k++)
+                                free(d->old_fs[i].fs[k]);
+                        d->old_fs[i] = d->old_fs[--d->n_old_fs];
+                        return;
+                }
+}
