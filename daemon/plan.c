@@ -261,7 +261,7 @@ static bool wants_table(const Attachment *a) {
 }
 
 static bool is_active(const Attachment *a) {
-        return !a->held && !a->orphaned && !a->noted_object;
+        return !a->held && !a->orphaned;
 }
 
 /*
@@ -310,7 +310,8 @@ static int plan_disk(Run *run, Disk *d) {
                 return 0;
 
         if (!d->overtaken && !disk_matters(w, d)) {
-                if (disk_udev_caught_up(d))
+                /* a job that is under way may bring the table */
+                if (disk_udev_caught_up(d) && !d->job)
                         disk_settle_by_udev(d);
                 if (!d->reclaim)
                         return 0;
@@ -345,6 +346,8 @@ static int run_all(Run *run) {
 
         for (size_t i = 0; i < run->n_disks; i++) {
                 r = world_make_instances(w, run->disks[i]);
+                if (r >= 0)
+                        r = take_changes(run); /* a clone's, where others may have waited */
                 if (r < 0)
                         return r;
         }

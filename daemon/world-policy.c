@@ -337,6 +337,7 @@ static int make_instances_of(World *w, Device d) {
                         a->is_instance = true;
                         a->pin = pin;
                         p->n_instances++;
+                        world_touch_rivals(w, a);
                 }
         }
 
@@ -345,7 +346,7 @@ static int make_instances_of(World *w, Device d) {
 
 /**
  * world_make_instances() - see which devices of a disk a policy's pattern fits
- * @w: the world; gets an attachment for each that has none yet
+ * @w: the world; gets an attachment for each that has none yet, and other disks that it may be on are touched
  * @d: the disk
  *
  * Only of devices that udev has told all of.
