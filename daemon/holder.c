@@ -195,7 +195,8 @@ static bool is_meant_first(const Attachment *a, const Attachment *b) {
  * @filter: of this filter; NULL: of any, the one that is on it first
  * @d: a device that is there
  *
- * Return: the attachment, borrowed; NULL if none is on it and none matches it.
+ * Return: the attachment, borrowed; NULL if none is on it and none matches it. Of several that match it one that
+ * somebody wants: an orphan that is held off is only remembered.
  */
 Attachment *world_find_attachment(const World *w, const char *filter, Device d) {
         const IndexItem *i = attachment_set_first_at(&w->attachments, d.disk->name);

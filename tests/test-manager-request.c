@@ -243,7 +243,46 @@ static void test_attach_taken_back(void) {
         fake_deinit(&f);
 }
 
-/* The caller hears in time, the job goes on, and what it does counts. */
+/*
+ * The policy was edited after the detach: the held attachment is another one than the one that is wanted now. An attach by
+ * hand is about the latter, and ends the hold for good; one that fails leaves it.
+ */
+static void test_attach_after_edit(bool succeeds) {
+        Attachment *b;
+        Answer a;
+        Fake f;
+
+        fake_begin(&f);
+        fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
+        fake_start(&f);
+        ask(&f, JOB_DETACH, "/dev/sda1", "bftrack", &a);
+        fake_settle(&f);
+
+        policy_set_free(f.policies);
+        f.policies = policy_set_new();
+        fake_policy(&f, "10.conf", "bftrack", UUID_X, "data");
+        CHECK(manager_reload(f.manager) == 0);
+        fake_settle(&f);
+        b = get(&f, "bftrack", UUID_X, "data");
+        CHECK(b->state == ATTACHMENT_DETACHED && get(&f, "bftrack", UUID_X, "")->held);
+
+        ask(&f, JOB_ATTACH, "/dev/sda1", "bftrack", &a);
+        fake_answer(&f, succeeds ? JOB_OK : JOB_CONFLICT);
+        fake_settle(&f);
+        CHECK(a.n == 1 && a.error == (succeeds ? REQUEST_OK : REQUEST_E_CONFLICT));
+        CHECK(!get(&f, "bftrack", UUID_X, "") == succeeds && b->on_device == succeeds && !b->held);
+        CHECK(succeeds || b->state == ATTACHMENT_DETACHED);
+
+        if (succeeds) {
+                CHECK(b->source == ATTACHMENT_SOURCE_POLICY);
+                fake_reread(&f, "sda1");
+                fake_settle(&f);
+                CHECK(b->on_device && b->n_attached == 2);
+        }
+
+        fake_deinit(&f);
+}
+
 static void test_attach_deadline(void) {
         Answer a;
         Fake f;
@@ -415,6 +454,8 @@ int main(void) {
         test_detach_clone();
         test_attach_conflict();
         test_attach_taken_back();
+        test_attach_after_edit(true);
+        test_attach_after_edit(false);
         test_attach_deadline();
         test_attach_refused();
         test_interface();

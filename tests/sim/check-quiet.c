@@ -128,6 +128,14 @@ static void check_claims(const Attachment *a, const KPart *p, const Truth *t) {
                 sim_violation("quiet: %s is of no use and stays", a->id);
 }
 
+static bool lists(const Match *m, MatchKey key, const char *value) {
+        for (size_t i = 0; i < m->n_terms; i++)
+                if (m->terms[i].key == key && !m->terms[i].negated && str_equal(m->terms[i].value, value))
+                        return true;
+
+        return false;
+}
+
 /* Whether an attachment is what a file wanted while it was in force, and the file is broken now. */
 static bool is_of_broken(const Attachment *a) {
         for (unsigned i = 0; a->policy_path && i < FILES; i++) {
@@ -139,7 +147,7 @@ static bool is_of_broken(const Attachment *a) {
 
                 (void) snprintf(path, sizeof(path), "/etc/blkfilter.d/%u0.conf", i + 1);
                 if (!f->exists || !f->broken || !f->in_force || !str_equal(path, a->policy_path) ||
-                    !str_equal(f->filter, a->filter) || (!a->is_instance && !match_find_list(f->match, &key)) ||
+                    !str_equal(f->filter, a->filter) || (!a->is_instance && (!match_find_list(f->match, &key) || !lists(f->match, key, match_get_value(a->match, key)))) ||
                     !match_get_value(a->match, key)[0] || match_with(f->match, key, match_get_value(a->match, key), &m) < 0)
                         continue;
 

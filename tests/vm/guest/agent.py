@@ -110,8 +110,13 @@ class Agent:
 
     def logs(self, since):
         journal = ('journalctl', '--boot', '--quiet', '--no-pager', '--output=short-monotonic', f'--since=@{since}')
-        parts = (('blkfilterd', output_of(*journal, '--unit=blkfilter*', '--unit=dbus-org.blkfilter1*', '-n', '80')),
-                 ('kernel', output_of(*journal, '--dmesg', '-n', '40')))
+
+        # the last lines: together with --since, journalctl's -n takes the first
+        def last(n_lines, *arguments):
+            return ''.join(output_of(*journal, *arguments).splitlines(keepends=True)[-n_lines:])
+
+        parts = (('blkfilterd', last(120, '--unit=blkfilter*', '--unit=dbus-org.blkfilter1*')),
+                 ('kernel', last(40, '--dmesg')))
         self.send(log=''.join(f'--- {name}\n{text}' for name, text in parts if text))
 
     def serve(self):
