@@ -287,6 +287,22 @@ static void test_lost_events(void) {
         script_deinit(&s);
 }
 
+/* Registered anew, and the same object of the kernel: the filter never was away. */
+static void test_registered_anew(void) {
+        Script s;
+        Attachment *a = script_begin(&s);
+        uint64_t uid = a->device_uid;
+        DeviceEvent e = script_event(&s, EVENT_KERNEL, EVENT_ADD, "sda1", ++s.seqnum);
+
+        e.object = 0; /* its folder could not be looked at */
+        CHECK(device_set_apply(&s.world.devices, &e) == 0);
+        script_look(&s);
+        CHECK(script_run(&s) == 0 && a->on_device && a->n_gaps == 0 && a->device_uid != uid);
+        CHECK(device_set_get_by_uid(&s.world.devices, a->device_uid).partition);
+        CHECK_STR(a->device, "sda1");
+        script_deinit(&s);
+}
+
 /* A scan that fails is made again, ever more rarely, and again at once when something happens. */
 static void test_scan_fails_one(JobOutcome outcome, const char *message, uint64_t delay_usec, const char *reason) {
         JobReply reply = { .outcome = outcome };
@@ -438,6 +454,7 @@ int main(void) {
         test_replug_unready();
         test_medium_changed();
         test_lost_events();
+        test_registered_anew();
         test_scan_fails();
         test_stuck_scan();
         test_stuck_attach_late();

@@ -328,6 +328,24 @@ static void test_runtime_first(void) {
         script_deinit(&s);
 }
 
+/* Two that were asked for at run time: neither comes first, the kernel takes one. */
+static void test_two_wishes(void) {
+        Attachment *a, *b;
+        Script s;
+
+        script_init(&s);
+        a = script_wish(&s, "bftrack", UUID_X);
+        b = script_wish(&s, "bfcount", UUID_X);
+        script_table_1(&s, "sda", 1, UUID_X, "");
+        script_had(&s, "sda");
+        script_look(&s);
+        script_settle(&s);
+        CHECK(a->on_device != b->on_device);
+        CHECK((a->on_device ? b : a)->state == ATTACHMENT_CONFLICT);
+        CHECK_HAS((a->on_device ? b : a)->reason, "has another filter on it");
+        script_deinit(&s);
+}
+
 /* Two partitions of one disk: one after the other. Two disks: at once. */
 static void test_one_job_per_disk(void) {
         const Entry entries[] = { entry_of(1, UUID_X, ""), entry_of(2, UUID_Y, "") };
@@ -370,6 +388,7 @@ int main(void) {
         test_two_policies();
         test_same_policy_twice();
         test_runtime_first();
+        test_two_wishes();
         test_one_job_per_disk();
         return EXIT_SUCCESS;
 }

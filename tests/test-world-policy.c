@@ -319,6 +319,28 @@ static void test_take_over(void) {
         script_deinit(&s);
 }
 
+/* What is found there is another filter of that name by its generation: what went over ends in a gap. */
+static void test_take_over_another(void) {
+        Attachment *old, *new;
+        uint64_t seen;
+        Script s;
+
+        begin(&s);
+        s.tells_generation = true;
+        edit(&s, "20.conf", "bftrack", "PartUUID=" UUID_X);
+        settle(&s);
+        old = find(&s, "bftrack", "PartUUID=" UUID_X);
+        seen = old->seen_usec;
+        script_pass(&s, SECOND);
+        script_device(&s, "sda1")->generation = 99;
+        edit(&s, "20.conf", "bftrack", "PartUUID=" UUID_X "|PartLabel=data");
+        settle(&s);
+        new = find(&s, "bftrack", "PartUUID=" UUID_X "|PartLabel=data");
+        CHECK(new->on_device && new->n_gaps == 1 && new->intact_since_usec == s.now.realtime_usec);
+        CHECK(new->gaps[0].begin_usec == seen && new->gaps[0].latest_usec == s.now.realtime_usec && new->gaps[0].end_usec);
+        script_deinit(&s);
+}
+
 /* From a run-time attachment as well; who asked for it is not forgotten. */
 static void test_take_over_wish(void) {
         Attachment *wish, *policy;
@@ -445,6 +467,7 @@ int main(void) {
         test_limit();
         test_precedence();
         test_take_over();
+        test_take_over_another();
         test_take_over_wish();
         test_no_take_over();
         test_settings_edited();
