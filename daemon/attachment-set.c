@@ -20,8 +20,8 @@
  *
  * The same filter and identity give the same id, on every machine and after every restart. A
  * partition's UUID is shown; of everything else, and of what is demanded besides, it has a hash
- * (64 bits) of the match, for labels hold any character. "-" becomes "_" in the filter's name too,
- * so "a-b" and "a_b" would meet: modprobe takes the two for one name as well.
+ * (64 bits) of the match, for labels hold any character. "-" becomes "_" in the filter's name too; the hash
+ * tells "a-b" from "a_b".
  *
  * Return: 0, -EINVAL if @match has no primary term, or -ENOMEM.
  */
@@ -38,9 +38,9 @@ int attachment_make_id(const char *filter, const Match *match, char ret[static A
         text_add(&t, "_");
         text_add(&t, primary->key == MATCH_PART_UUID ? primary->value : match_key_to_string(primary->key));
 
-        if (primary->key != MATCH_PART_UUID || match->n_terms > 1) {
+        if (primary->key != MATCH_PART_UUID || match->n_terms > 1 || strchr(filter, '-')) {
                 text_add(&t, "_");
-                text_add_hex(&t, match_hash(match), 16);
+                text_add_hex(&t, match_hash(match) ^ (strchr(filter, '-') ? index_hash(0, filter) : 0), 16);
         }
 
         r = text_steal(&t, &id);

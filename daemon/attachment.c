@@ -50,8 +50,7 @@ const char *attachment_source_to_string(AttachmentSource s) {
  * attachment_set_state() - say how an attachment stands
  * @a: the attachment
  * @state: the state
- * @reason: the state in words, with the next step; consumed. NULL (no memory for it): the
- *          old words are kept only if they still belong to this state
+ * @reason: the state in words, with the next step; consumed. NULL (no memory for it): there are none
  */
 void attachment_set_state(Attachment *a, AttachmentState state, char *reason) {
         if (a->state == state && (!reason || str_equal(a->reason, reason))) {
@@ -104,6 +103,51 @@ static void attachment_begin_gap(Attachment *a, const char *why, uint64_t begin_
         g = &a->gaps[a->n_gaps_kept++];
         *g = (Gap) { .begin_usec = begin_usec, .latest_usec = latest_usec > begin_usec ? latest_usec : begin_usec };
         (void) str_copy(g->reason, sizeof(g->reason), why);
+}
+
+/**
+ * fingerprint_keep_id() - what is kept of a disk's WWN or serial number
+ * @ret: the value, or of one that is too long the first part of it and a hash of all: enough to see that it is another one
+ * @value: or NULL
+ */
+void fingerprint_keep_id(char ret[static DISK_ID_SIZE], const char *value) {
+        static const char digits[] = "0123456789abcdef";
+        uint64_t hash;
+
+        if (str_copy(ret, DISK_ID_SIZE, value ? value : ""))
+                return;
+
+        hash = index_hash(0, value);
+        memcpy(ret, value, DISK_ID_SIZE - 18);
+        ret[DISK_ID_SIZE - 18] = '#';
+        for (unsigned i = 0; i < 16; i++)
+                ret[DISK_ID_SIZE - 17 + i] = digits[hash >> (60 - 4 * i) & 15];
+        ret[DISK_ID_SIZE - 1] = 0;
+}
+
+/**
+ * attachment_get_lost_gap() - the gap that ATTACHMENT_CHANGED_LOST is about
+ * @a: the attachment
+ *
+ * Return: borrowed; NULL if there was no memory for it.
+ */
+const Gap *attachment_get_lost_gap(const Attachment *a) {
+        return a->n_gaps_kept > 0 ? &a->gaps[a->n_gaps_kept - 1] : NULL;
+}
+
+/**
+ * attachment_get_back_gap() - the gap that ATTACHMENT_CHANGED_BACK is about
+ * @a: the attachment
+ *
+ * Return: borrowed: the last one that ended, which may be followed by one that began since; NULL if there
+ * was no memory for it.
+ */
+const Gap *attachment_get_back_gap(const Attachment *a) {
+        for (size_t i = a->n_gaps_kept; i > 0; i--)
+                if (a->gaps[i - 1].end_usec)
+                        return &a->gaps[i - 1];
+
+        return NULL;
 }
 
 /**

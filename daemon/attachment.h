@@ -55,12 +55,14 @@ typedef struct Gap {
         char reason[32];      /* "removed", "detached", ...: a word of the journal and of the bus */
 } Gap;
 
+#define DISK_ID_SIZE 64
+
 /* What was proven when the filter was attached. */
 typedef struct Fingerprint {
         Entry entry;                  /* of the partition table; partno 0: a whole device */
         char pt_uuid[PART_UUID_SIZE]; /* of the table, "" if it has none */
         char disk[JOB_NODE_SIZE];     /* the disk's kernel name at that time */
-        char wwn[64], serial[64];     /* of the disk; "" if it has none */
+        char wwn[DISK_ID_SIZE], serial[DISK_ID_SIZE]; /* of the disk, as fingerprint_keep_id() keeps them; "" if it has none */
         uint64_t diskseq;             /* 0: the driver has none */
         uint64_t object;              /* inode of the device's folder in sysfs; 0: not known */
         char generation[GENERATION_SIZE]; /* of the filter, if it tells one; else "" */
@@ -144,9 +146,9 @@ typedef struct AttachmentSet {
         size_t n_items;
         Index by_claim;     /* by the value of their primary terms: claim_hash() */
         Index by_home;      /* by their home */
-        Attachment **touched; /* the plan has to look at them; may hold NULL */
+        Attachment **touched; /* the plan has to look at them */
         size_t n_touched;
-        Attachment **untold;  /* changed is not 0; may hold NULL */
+        Attachment **untold;  /* something may have to be told of them */
         size_t n_untold;
         size_t n_in_state[_ATTACHMENT_STATE_MAX];
 } AttachmentSet;
@@ -168,6 +170,9 @@ int attachment_set_home(Attachment *a, const char *disk);
 const IndexItem *attachment_set_first_at(const AttachmentSet *s, const char *disk);
 
 /* attachment.c */
+void fingerprint_keep_id(char ret[static DISK_ID_SIZE], const char *value);
+const Gap *attachment_get_lost_gap(const Attachment *a);
+const Gap *attachment_get_back_gap(const Attachment *a);
 void attachment_set_state(Attachment *a, AttachmentState state, char *reason);
 void attachment_lost(Attachment *a, const char *why, uint64_t begin_usec, const Now *now);
 void attachment_lost_unseen(Attachment *a, const char *why, const Now *now);

@@ -151,6 +151,7 @@ static int apply_disk(DeviceSet *s, const DeviceEvent *e) {
         }
 
         if (another) {
+                s->found_gone |= e->source == EVENT_ENUMERATION;
                 device_set_remove_disk(s, d);
                 d = NULL;
         }
@@ -236,6 +237,7 @@ static int apply_partition(DeviceSet *s, const DeviceEvent *e) {
         }
 
         if (p && (e->action == EVENT_REMOVE || another)) {
+                s->found_gone |= e->source == EVENT_ENUMERATION;
                 disk_drop_partition(s, d, partition_place(p));
                 p = NULL;
         }
@@ -311,13 +313,16 @@ void device_set_look_end(DeviceSet *s) {
                 Disk *d = s->disks[i];
 
                 if (!d->seen) {
+                        s->found_gone = true;
                         device_set_remove_disk(s, d);
                         continue;
                 }
 
                 for (size_t j = d->n_partitions; j-- > 0; )
-                        if (!d->partitions[j]->seen)
+                        if (!d->partitions[j]->seen) {
+                                s->found_gone = true;
                                 disk_drop_partition(s, d, j);
+                        }
 
                 if (!s->looked && disk_udev_caught_up(d))
                         disk_settle_by_udev(d);

@@ -173,6 +173,7 @@ typedef struct DeviceSet {
         size_t n_missed; /* ever */
         uint64_t last_uid;
         bool looked;     /* at all that is there, at least once */
+        bool found_gone; /* something went that no event told of, since the plan last ran */
         bool incomplete; /* what is known does not fit what was met: look again */
         bool names_count; /* kernel names are in the index of claims too */
         bool believing;  /* the look that is going on takes all that udev says */

@@ -39,7 +39,7 @@ static void read_entry(blkid_partition par, Entry *ret) {
                 if (fact_normalize(MATCH_PART_TYPE, type, value))
                         (void) str_copy(ret->type, sizeof(ret->type), value);
         } else
-                (void) snprintf(ret->type, sizeof(ret->type), "0x%02x", (unsigned) blkid_partition_get_type(par));
+                (void) snprintf(ret->type, sizeof(ret->type), "0x%x", (unsigned) blkid_partition_get_type(par));
 }
 
 static int compare_entries(const void *a, const void *b) {

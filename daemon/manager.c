@@ -106,7 +106,7 @@ void manager_device(Manager *m, const DeviceEvent *e) {
  * @m: the manager
  */
 void manager_module(Manager *m) {
-        world_retry_now(&m->world);
+        world_retry_registered(&m->world);
 }
 
 /**
@@ -316,14 +316,11 @@ static void on_record(Attachment *a, void *userdata) {
         Now now = manager_now(m);
         uint64_t noted = a->noted_object;
 
-        if (attachment_set_add(&m->world.attachments, a) < 0 || attachment_set_home(a, a->fingerprint.disk) < 0) {
+        if (world_add_attachment(&m->world, a) < 0 || attachment_set_home(a, a->fingerprint.disk) < 0) {
                 if (!a->set)
                         attachment_free(a);
                 return;
         }
-
-        if (match_get_primary(a->match)->key == MATCH_KERNEL_NAME)
-                device_set_count_names(&m->world.devices);
 
         /* Held, and on by what was noted: a detach did not end before the daemon did. Nobody knows what it did;
          * it is done again. */
@@ -344,7 +341,7 @@ static void on_last_boot(Attachment *a, void *userdata) {
         const Now boot = { .realtime_usec = l->boot_usec };
 
         if (a->source != ATTACHMENT_SOURCE_POLICY || attachment_set_get(&l->manager->world.attachments, a->id) ||
-            attachment_set_add(&l->manager->world.attachments, a) < 0) {
+            world_add_attachment(&l->manager->world, a) < 0) {
                 attachment_free(a);
                 return;
         }

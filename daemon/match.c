@@ -42,7 +42,7 @@ static void sort_terms(Term *terms, size_t n) {
 /**
  * match_new() - a match of given terms
  * @terms: @n_terms elements in any order; the values are normalized; copied
- * @n_terms: from 1 to MATCH_TERMS_MAX; two that are alike count once
+ * @n_terms: from 1 to MATCH_TERMS_MAX + 1, a policy's and the one of match_with(); two that are alike count once
  * @ret: owned by the caller, match_unref()
  *
  * Return: 0, -EINVAL if there is no term, -E2BIG if there are too many, or -ENOMEM.
@@ -54,7 +54,7 @@ int match_new(const Term *terms, size_t n_terms, Match **ret) {
 
         if (n_terms == 0)
                 return -EINVAL;
-        if (n_terms > MATCH_TERMS_MAX)
+        if (n_terms > MATCH_TERMS_MAX + 1)
                 return -E2BIG;
 
         for (size_t i = 0; i < n_terms; i++)
@@ -109,7 +109,7 @@ int match_new_one(MatchKey key, const char *value, Match **ret) {
  * Return: 0, -E2BIG if there are too many terms, or -ENOMEM.
  */
 int match_with(const Match *m, MatchKey key, const char *value, Match **ret) {
-        Term terms[MATCH_TERMS_MAX + 1];
+        Term terms[MATCH_TERMS_MAX + 2];
         size_t n = 0;
 
         for (size_t i = 0; i < m->n_terms; i++)
@@ -447,8 +447,10 @@ void expect_from_facts(const Match *m, const Facts *f, Expect *ret) {
         for (size_t i = 0; i < m->n_terms; i++) {
                 MatchKey key = m->terms[i].key;
 
-                if (key == MATCH_DISK_WWN || key == MATCH_DISK_SERIAL || key == MATCH_KERNEL_NAME)
+                if (key == MATCH_DISK_WWN || key == MATCH_DISK_SERIAL || key == MATCH_KERNEL_NAME) {
+                        ret->bound = true;
                         continue;
+                }
 
                 ret->keys |= UINT32_C(1) << key;
                 if (f->values[key])

@@ -117,7 +117,7 @@ static char *reason_number(const Attachment *a, const char *what, uint64_t befor
 /* Whether a device is not quite what it was when the filter was attached last; says what changed. */
 static bool find_change(const Attachment *a, const Holder *h, char **ret_reason) {
         const Fingerprint *f = &a->fingerprint;
-        const char *wwn = h->disk->values[MATCH_DISK_WWN], *serial = h->disk->values[MATCH_DISK_SERIAL];
+        char wwn[DISK_ID_SIZE], serial[DISK_ID_SIZE];
         const struct {
                 const char *what, *before, *now;
         } texts[] = {
@@ -125,12 +125,15 @@ static bool find_change(const Attachment *a, const Holder *h, char **ret_reason)
                 { "PartUUID", f->entry.uuid, h->entry ? h->entry->uuid : "" },
                 { "PartLabel", f->entry.label, h->entry ? h->entry->label : "" },
                 { "PartType", f->entry.type, h->entry ? h->entry->type : "" },
-                { "DiskWWN", f->wwn, wwn ? wwn : "" },
-                { "DiskSerial", f->serial, serial ? serial : "" },
+                { "DiskWWN", f->wwn, wwn },
+                { "DiskSerial", f->serial, serial },
         };
 
         if (!a->has_fingerprint)
                 return false;
+
+        fingerprint_keep_id(wwn, h->disk->values[MATCH_DISK_WWN]);
+        fingerprint_keep_id(serial, h->disk->values[MATCH_DISK_SERIAL]);
 
         for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
                 if (texts[i].before[0] && !str_equal(texts[i].before, texts[i].now)) {
@@ -157,14 +160,17 @@ static int plan_job(Run *run, Attachment *a, Device d, JobRequest *request) {
         request->timeout_usec = a->settings->timeout_usec;
         (void) str_copy(request->filter, sizeof(request->filter), a->filter);
 
-        r = run_add(run, request, d.disk);
+        /* by it the reply finds the attachment */
+        r = attachment_set_home(a, d.disk->name);
+        if (r >= 0)
+                r = run_add(run, request, d.disk);
         if (r < 0)
                 return r;
 
         a->job = request->id;
         a->job_is_stuck = false;
         a->job_since_usec = run->now->realtime_usec;
-        return attachment_set_home(a, d.disk->name);
+        return 0;
 }
 
 static bool is_delayed(Run *run, const Attachment *a) {
@@ -176,6 +182,18 @@ static bool is_delayed(Run *run, const Attachment *a) {
         return true;
 }
 
+/*
+ * Says how an attachment stands for another reason than an attempt that failed. When that reason is
+ * gone the attempt's state would be a thing of the past: it is made again at once, the delay is void.
+ */
+static void attachment_stands(Attachment *a, AttachmentState state, char *reason) {
+        if (!a->left_object && !a->noted_object)
+                a->retry_at_usec = 0;
+        a->device[0] = 0;
+        a->device_uid = 0;
+        attachment_set_state(a, state, reason);
+}
+
 static int plan_attach(Run *run, Attachment *a, const Holder *h) {
         Device d = holder_device(h);
         JobRequest request;
@@ -185,8 +203,11 @@ static int plan_attach(Run *run, Attachment *a, const Holder *h) {
         if (a->device_uid == device_uid(d) && is_delayed(run, a))
                 return 0;
 
-        if (h->disk->job) /* its end is an event that runs the plan again */
+        if (h->disk->job) { /* its end is an event that runs the plan again */
+                if (a->state == ATTACHMENT_ATTACHED)
+                        attachment_stands(a, ATTACHMENT_WAITING, reason_plain("its disk is busy with another job"));
                 return 0;
+        }
 
         world_fill_request(run->world, d, JOB_ATTACH, &request);
         holder_facts(h, &f);
@@ -234,18 +255,6 @@ static int plan_check_again(Run *run, Attachment *a) {
                 a->retry_at_usec = at_usec;
 
         return plan_check(run, a, device_set_get_by_uid(&run->world->devices, a->device_uid));
-}
-
-/*
- * Says how an attachment stands for another reason than an attempt that failed. When that reason is
- * gone the attempt's state would be a thing of the past: it is made again at once, the delay is void.
- */
-static void attachment_stands(Attachment *a, AttachmentState state, char *reason) {
-        if (!a->left_object && !a->noted_object)
-                a->retry_at_usec = 0;
-        a->device[0] = 0;
-        a->device_uid = 0;
-        attachment_set_state(a, state, reason);
 }
 
 /*
@@ -437,6 +446,11 @@ static int plan_absent(Run *run, Attachment *a, Holders *holders) {
         return plan_attach(run, a, h);
 }
 
+/* Whether it will be known better soon what is on a device. */
+static bool is_being_read(Device d) {
+        return d.disk->dirty && d.disk->known && !d.disk->ignored[0] && !d.disk->scan_error[0];
+}
+
 /* Decides what is to be done for one attachment, and says how it stands. */
 int plan_attachment(Run *run, Attachment *a) {
         World *w = run->world;
@@ -460,7 +474,8 @@ int plan_attachment(Run *run, Attachment *a) {
         noted = device_set_get_by_object(&w->devices, a->noted_object);
         if (noted.disk && w->interface != KERNEL_INTERFACE_NONE) {
                 attachment_stands(a, noted.disk->stuck ? ATTACHMENT_STUCK : ATTACHMENT_WAITING, reason_noted(a, noted));
-                return plan_check(run, a, noted);
+                return w->devices.looked && (a->recorded_since_usec || !is_being_read(noted)) ?
+                        plan_check(run, a, noted) : 0;
         }
 
         return plan_absent(run, a, &holders);

@@ -160,7 +160,7 @@ static void notice_loss(World *w, Attachment *a, const Now *now) {
         Device d = device_set_get_by_object(&w->devices, a->fingerprint.object);
 
         if (!d.disk) {
-                attachment_lost(a, "removed", 0, now);
+                attachment_lost(a, "removed", w->devices.found_gone ? a->seen_usec : 0, now);
                 return;
         }
 
@@ -171,7 +171,7 @@ static void notice_loss(World *w, Attachment *a, const Now *now) {
                 return;
         }
 
-        attachment_lost(a, "medium-changed", 0, now);
+        attachment_lost(a, "medium-changed", w->devices.found_gone ? a->seen_usec : 0, now);
         a->left_object = device_object(d);
         a->left_usec = now->monotonic_usec;
 }
@@ -400,6 +400,9 @@ int plan_run(World *w, const Now *now, Plan *ret) {
 
         for (size_t i = 0; i < run.n_disks; i++)
                 run.disks[i]->todo = false;
+
+        if (r >= 0)
+                w->devices.found_gone = false;
 
         free(run.disks);
         ret->wake_at_usec = w->wake_at_usec;

@@ -96,9 +96,10 @@ Attachment *world_find_attachment(const World *w, const char *filter, Device d);
 
 /* world.c */
 void world_deinit(World *w);
+int world_add_attachment(World *w, Attachment *a);
 void world_touch_all(World *w);
 void world_touch_rivals(World *w, Attachment *a);
-void world_retry_now(World *w);
+void world_retry_registered(World *w);
 void world_check_all(World *w);
 void world_wake(World *w, uint64_t at_usec);
 void world_fill_request(World *w, Device d, JobKind kind, JobRequest *ret);

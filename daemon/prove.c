@@ -203,7 +203,7 @@ JobOutcome prove(const JobRequest *request, const Hold *h, JobReply *reply) {
         memset(&found, 0, sizeof(found));
 
         /* It is known by what only the kernel and udev say of it, its name or a WWN: then it must be their object. */
-        if (!expect->keys && !(is_partition ? &request->partition : &request->disk)->object)
+        if ((!expect->keys || expect->bound) && !(is_partition ? &request->partition : &request->disk)->object)
                 return mismatch(reply, "it cannot be told from another device that had its name");
 
         outcome = prove_read_table(h, reply);

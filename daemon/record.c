@@ -11,7 +11,7 @@
 /* What is said of the record as a whole, before its attachment can be made. */
 typedef struct Draft {
         char filter[FILTER_NAME_SIZE], source[16], pin[24], policy[4096];
-        Term terms[MATCH_TERMS_MAX]; /* values point into the text */
+        Term terms[MATCH_TERMS_MAX + 1]; /* values point into the text */
         size_t n_terms;
         Gap gaps[ATTACHMENT_GAPS_MAX];
         RecordNote note;
@@ -279,7 +279,7 @@ static bool parse_term(Draft *d, char *s) {
         char *key = strsep(&s, " "), *operator = s ? strsep(&s, " ") : NULL, normalized[FACT_SIZE];
         Term t = { .value = s };
 
-        if (!s || d->n_terms == MATCH_TERMS_MAX || !parse_key(key, &t.key) || !unescape(s) || !s[0])
+        if (!s || d->n_terms == MATCH_TERMS_MAX + 1 || !parse_key(key, &t.key) || !unescape(s) || !s[0])
                 return false;
 
         t.negated = operator[0] == '!';

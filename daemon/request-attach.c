@@ -42,7 +42,7 @@ static RequestError wish(Manager *m, Request *r, Device d, Attachment **ret) {
         if (error < 0)
                 return REQUEST_E_FAILED;
 
-        if (attachment_set_add(&m->world.attachments, a) < 0) {
+        if (world_add_attachment(&m->world, a) < 0) {
                 attachment_free(a);
                 return REQUEST_E_FAILED;
         }
@@ -61,7 +61,7 @@ static void refuse_wish(Manager *m, Request *r, RequestError error) {
                 break;
 
         case REQUEST_E_LIMIT:
-                request_finish(m, r, error, "there are too many attachments already; forget some that nobody needs");
+                request_finish(m, r, error, "there are too many attachments already; detach some that nobody needs");
                 break;
 
         default:
@@ -75,6 +75,8 @@ static void attachment_ask(Manager *m, Attachment *a, const AttachOptions *optio
                 attachment_changed(a, ATTACHMENT_CHANGED_RECORD | ATTACHMENT_CHANGED_STATE);
 
         a->held = false;
+        if (d.disk->job != a->hold_job) /* a detach that never ended, of a device that went */
+                a->hold_job = 0;
         if (a->orphaned)
                 attachment_leave_policy(a);
 

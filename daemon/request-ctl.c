@@ -114,15 +114,16 @@ static void ctl_answer(Request *r, const JobReply *reply, int memfd) {
                 (void) munmap(map, r->memfd_size);
 }
 
-/* The kernel says that a filter is not where it was: somebody took it off behind our back. */
-static void note_foreign_detach(Manager *m, const Request *r) {
-        Now now = manager_now(m);
-
+/* The filter may not be where it was, or the command itself answered so: the kernel is asked. */
+static void doubt_filter(Manager *m, const Request *r) {
         for (size_t i = 0; i < m->world.attachments.n_items; i++) {
                 Attachment *a = m->world.attachments.items[i];
 
                 if (a->device_uid == r->subject.uid && str_equal(a->filter, r->filter))
-                        attachment_lost(a, "foreign-detach", a->seen_usec, &now);
+                        {
+                                a->check_due = true;
+                                attachment_touch(a);
+                        }
         }
 }
 
@@ -154,7 +155,7 @@ void ctl_done(Manager *m, Request *r, const JobReply *reply, int memfd) {
                 return;
 
         case JOB_NOT_ATTACHED:
-                note_foreign_detach(m, r);
+                doubt_filter(m, r);
                 (void) snprintf(message, sizeof(message), "filter %s is not on /dev/%s; attach it first", r->filter,
                                 r->subject.device);
                 request_answer(r, REQUEST_E_NOT_ATTACHED, message);

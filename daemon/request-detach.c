@@ -9,7 +9,7 @@
 #include "daemon/text.h"
 
 /**
- * manager_detach() - an administrator wants a filter off a partition
+ * manager_detach() - an administrator wants a filter off a device
  * @m: the manager
  * @subject: from manager_resolve()
  * @filter: its name, any content
@@ -67,11 +67,16 @@ void detach_begin(Manager *m, Request *r, Device d) {
 }
 
 /* What the outcome means to one attachment that is held off for it. */
-static void attachment_detach_done(Manager *m, Attachment *a, JobOutcome outcome) {
+static void attachment_detach_done(Manager *m, Attachment *a, JobOutcome outcome, uint64_t subject_uid, bool late) {
         Now now = manager_now(m);
         uint64_t object;
 
         a->hold_job = 0;
+
+        /* it has come to be on another object since: whatever happened to the one of then is of the past */
+        if (a->on_device && a->device_uid != subject_uid)
+                return;
+
         world_touch_rivals(&m->world, a);
         attachment_changed(a, ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_RECORD);
 
@@ -80,7 +85,7 @@ static void attachment_detach_done(Manager *m, Attachment *a, JobOutcome outcome
         case JOB_OK:
         case JOB_NOT_ATTACHED:
                 if (outcome == JOB_OK)
-                        attachment_lost(a, "detached", 0, &now);
+                        attachment_lost(a, "detached", late ? a->seen_usec : 0, &now);
                 else
                         attachment_lost(a, "foreign-detach", a->seen_usec, &now);
                 attachment_lost_unseen(a, "daemon-not-running", &now); /* on by an earlier daemon's word only */
@@ -126,7 +131,7 @@ void detach_done(Manager *m, Request *r, const JobReply *reply) {
         for (size_t i = s->n_items; i-- > 0; )
                 if (s->items[i]->hold_job == r->job) {
                         any = true;
-                        attachment_detach_done(m, s->items[i], reply->outcome);
+                        attachment_detach_done(m, s->items[i], reply->outcome, r->subject.uid, r->answered);
                 }
 
         switch (reply->outcome) {

@@ -10,6 +10,27 @@
 #include "daemon/log.h"
 #include "daemon/manager-internal.h"
 
+static void log_loss(const Attachment *a, const char *identity) {
+        const Gap *g = attachment_get_lost_gap(a);
+        char message[1024];
+
+        (void) snprintf(message, sizeof(message), "%s on %s: the filter is gone (%s); what is written until it is back is not"
+                        " seen by it", a->filter, identity, g ? g->reason : "unknown");
+        log_attachment(LOG_WARNING, log_id_of_loss(g ? g->reason : "unknown"), a, message);
+}
+
+static void log_return(const Attachment *a, const char *identity) {
+        const Gap *g = attachment_get_back_gap(a);
+        uint64_t usec = g ? g->end_usec - g->begin_usec : 0;
+        char message[1024];
+
+        (void) snprintf(message, sizeof(message), "%s on %s: the filter is back on /dev/%s after %" PRIu64 ".%03" PRIu64
+                        " s (%s); it starts from nothing, an increment from before is not whole", a->filter, identity,
+                        a->on_device ? a->device : a->lost_device, usec / 1000000, usec / 1000 % 1000,
+                        g ? g->reason : "unknown");
+        log_attachment(LOG_NOTICE, LOG_ID_RESTORED, a, message);
+}
+
 static void log_change(const Attachment *a) {
         char message[1024], *identity = NULL;
         int priority;
@@ -17,23 +38,13 @@ static void log_change(const Attachment *a) {
         if (match_to_string(a->match, &identity) < 0)
                 identity = NULL;
 
-        if (a->changed & ATTACHMENT_CHANGED_LOST && a->n_gaps_kept > 0) {
-                const Gap *g = &a->gaps[a->n_gaps_kept - 1];
-
-                (void) snprintf(message, sizeof(message), "%s on %s: the filter is gone (%s); what is written until it is"
-                                " back is not seen by it", a->filter, identity ?: a->id, g->reason);
-                log_attachment(LOG_WARNING, log_id_of_loss(g->reason), a, message);
-        }
-
-        if (a->changed & ATTACHMENT_CHANGED_BACK && a->n_gaps_kept > 0) {
-                const Gap *g = &a->gaps[a->n_gaps_kept - 1];
-
-                (void) snprintf(message, sizeof(message), "%s on %s: the filter is back on /dev/%s after %" PRIu64
-                                ".%03" PRIu64 " s (%s); it starts from nothing, an increment from before is not whole",
-                                a->filter, identity ?: a->id, a->device, (g->end_usec - g->begin_usec) / 1000000,
-                                (g->end_usec - g->begin_usec) / 1000 % 1000, g->reason);
-                log_attachment(LOG_NOTICE, LOG_ID_RESTORED, a, message);
-        }
+        /* in the order in which they happened: back, and lost again; or lost and back */
+        if (a->changed & ATTACHMENT_CHANGED_BACK && !a->on_device)
+                log_return(a, identity ?: a->id);
+        if (a->changed & ATTACHMENT_CHANGED_LOST)
+                log_loss(a, identity ?: a->id);
+        if (a->changed & ATTACHMENT_CHANGED_BACK && a->on_device)
+                log_return(a, identity ?: a->id);
 
         /* while a filter is on its way back the two lines above say all */
         if (a->changed & ATTACHMENT_CHANGED_STATE && a->state != ATTACHMENT_ATTACHING &&
@@ -77,6 +88,11 @@ void tell_attachments(Manager *m) {
                 a->untold = false;
 
                 if (attachment_is_superfluous(a)) {
+                        if (changed & ATTACHMENT_CHANGED_LOST) {
+                                log_change(a);
+                                if (m->listener.attachment_changed)
+                                        m->listener.attachment_changed(a, changed, m->listener.userdata);
+                        }
                         manager_remove_attachment(m, a);
                         continue;
                 }

@@ -229,6 +229,11 @@ static uint64_t read_object(struct udev_device *d) {
         return path && stat(path, &st) >= 0 ? st.st_ino : 0;
 }
 
+/* Disks in memory, which 61-blkfilter.rules leaves out: nothing is heard of them from udev. */
+static bool is_memory(const char *name) {
+        return strncmp(name, "ram", 3) == 0 || strncmp(name, "zram", 4) == 0;
+}
+
 /* Whether udev's database speaks of a device that was there before, as far as 61-blkfilter.rules tells. */
 static bool is_of_another(struct udev_device *d) {
         const char *noted = udev_device_get_property_value(d, "BLKFILTER_DISKSEQ");
@@ -267,7 +272,7 @@ bool uevent_facts_read(struct udev_device *d, EventSource source, UEventFacts *r
         };
 
         /* without a number: one that the kernel hides, as the paths of its own multipath of NVMe */
-        if (!name || !type || !devnum || !str_copy(e->name, sizeof(e->name), name))
+        if (!name || !type || !devnum || is_memory(name) || !str_copy(e->name, sizeof(e->name), name))
                 return false;
 
         if (str_equal(type, "partition")) {

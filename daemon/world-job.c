@@ -34,10 +34,6 @@ static void scan_done(Disk *d, const JobReply *reply, const Now *now) {
                 retry_delay_usec(reply->outcome == JOB_LOCKED ? LOCK_RETRY_USEC : SCAN_RETRY_USEC, d->n_scan_failures);
 }
 
-static const char *value_or_empty(const char *value) {
-        return value ? value : "";
-}
-
 /* What is the same for everything on a device. A disk that is gone has no serial number any more. */
 static void fill_disk(const JobRequest *request, const Disk *d, Fingerprint *ret) {
         *ret = (Fingerprint) { .diskseq = request->disk.diskseq,
@@ -47,8 +43,8 @@ static void fill_disk(const JobRequest *request, const Disk *d, Fingerprint *ret
         if (!d)
                 return;
 
-        (void) str_copy(ret->wwn, sizeof(ret->wwn), value_or_empty(d->values[MATCH_DISK_WWN]));
-        (void) str_copy(ret->serial, sizeof(ret->serial), value_or_empty(d->values[MATCH_DISK_SERIAL]));
+        fingerprint_keep_id(ret->wwn, d->values[MATCH_DISK_WWN]);
+        fingerprint_keep_id(ret->serial, d->values[MATCH_DISK_SERIAL]);
 }
 
 /* False if the reply does not show the entry that was to be proven. */
@@ -115,6 +111,16 @@ static void take_over(World *w, Attachment *a) {
                 attachment_touch(b);
                 attachment_changed(b, ATTACHMENT_CHANGED_STATE);
                 return;
+        }
+}
+
+/* The filter was not on that device: nor was it for any other attachment that says so. */
+static void lose_others(World *w, const Attachment *a, const Now *now) {
+        for (const IndexItem *i = attachment_set_first_at(&w->attachments, a->home); i; i = index_next(i)) {
+                Attachment *b = i->owner;
+
+                if (b != a && b->on_device && b->device_uid == a->device_uid && str_equal(b->filter, a->filter))
+                        attachment_lost(b, "foreign-detach", b->seen_usec, now);
         }
 }
 
@@ -207,6 +213,14 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
                 if (fill_fingerprint(request, reply, d.disk, &f)) {
                         if (reply->outcome == JOB_ALREADY)
                                 take_over(w, a);
+                        else
+                                lose_others(w, a, now);
+
+                        /* not told this time: that is no other filter */
+                        if (!f.generation[0] && reply->outcome == JOB_ALREADY && f.object &&
+                            a->fingerprint.object == f.object)
+                                memcpy(f.generation, a->fingerprint.generation, sizeof(f.generation));
+
                         a->checked_usec = now->monotonic_usec;
                         a->check_due = false;
                         attachment_attached(a, &f, reply->outcome == JOB_ALREADY, now);
@@ -222,11 +236,20 @@ static void check_found(World *w, Attachment *a, const JobRequest *request, cons
         Device d = find_device(w, request);
         const Entry *e;
         Fingerprint f;
+        Facts facts;
 
         if (!d.disk) /* its event follows */
                 return;
 
-        if (a->has_fingerprint && a->fingerprint.object == device_object(d))
+        /* A job that ended without a word may have ended before it proved anything: then the filter is somebody else's. */
+        device_facts(d, &facts);
+        if (!a->on_device && !a->recorded_since_usec && !match_facts(a->match, &facts)) {
+                a->noted_object = 0;
+                attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
+                return;
+        }
+
+        if (a->has_fingerprint && a->fingerprint.object == device_object(d) && a->fingerprint.diskseq == d.disk->diskseq)
                 f = a->fingerprint;
         else {
                 fill_disk(request, d.disk, &f);
@@ -236,7 +259,8 @@ static void check_found(World *w, Attachment *a, const JobRequest *request, cons
                         f.entry = *e;
                 f.entry.partno = request->partno;
         }
-        (void) str_copy(f.generation, sizeof(f.generation), reply->generation);
+        if (reply->generation[0]) /* else it was not to be had this time: that is no other filter */
+                (void) str_copy(f.generation, sizeof(f.generation), reply->generation);
 
         /* somebody took it off and put it on again: what is on now is another one */
         if (a->on_device && !str_equal(f.generation, a->fingerprint.generation))
@@ -267,6 +291,8 @@ static void check_done(World *w, Attachment *a, const JobRequest *request, const
                 /* a worker that dies in each attach is not to be driven in a circle */
                 if (a->last_outcome != JOB_DIED)
                         a->n_failures = 0;
+                if (a->on_device)
+                        lose_others(w, a, now);
                 attachment_lost(a, "foreign-detach", a->seen_usec, now);
                 attachment_lost_unseen(a, "daemon-not-running", now);
                 attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
@@ -372,9 +398,11 @@ void world_job_done(World *w, const JobRequest *request, const JobReply *reply, 
                 d->stuck = false;
 
                 /* Out of memory leaves the old table and a dirty disk: it is read again. */
-                if (reply->has_table)
-                        (void) disk_set_table(&w->devices, d, reply->pt_uuid, reply->entries, reply->n_entries,
-                                              d->job_began_at);
+                if (reply->has_table &&
+                    disk_set_table(&w->devices, d, reply->pt_uuid, reply->entries, reply->n_entries, d->job_began_at) < 0) {
+                        d->scan_retry_at_usec = now->monotonic_usec + SCAN_RETRY_USEC;
+                        world_wake(w, d->scan_retry_at_usec);
+                }
 
                 if (request->kind == JOB_SCAN)
                         scan_done(d, reply, now);

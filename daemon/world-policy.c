@@ -83,14 +83,11 @@ static int world_want(World *w, const Policy *p, const Match *match, size_t rank
                 if (r < 0)
                         return r;
 
-                r = attachment_set_add(&w->attachments, a);
+                r = world_add_attachment(w, a);
                 if (r < 0) {
                         attachment_free(a);
                         return r;
                 }
-
-                if (match_get_primary(match)->key == MATCH_KERNEL_NAME)
-                        device_set_count_names(&w->devices);
         }
 
         *ret = a;
@@ -206,10 +203,6 @@ static int world_set_patterns(World *w, const PolicySet *policies) {
                 if (!match_find_list(policies->policies[i]->match, &key))
                         patterns[n++] = (Pattern) { .policy = policies->policies[i], .rank = i + 1 };
 
-        free(w->patterns);
-        w->patterns = patterns;
-        w->n_patterns = n;
-
         for (size_t i = 0; i < w->attachments.n_items; i++) {
                 Attachment *a = w->attachments.items[i];
 
@@ -220,11 +213,17 @@ static int world_set_patterns(World *w, const PolicySet *policies) {
                                 patterns[k].n_instances++;
                                 r = attachment_take_policy(a, patterns[k].policy, patterns[k].rank);
                         }
-                        if (r < 0)
+                        if (r < 0) {
+                                free(patterns);
                                 return r;
+                        }
                 }
         }
 
+        /* only now that nothing can fail any more: the old ones point into the policies that were in force */
+        free(w->patterns);
+        w->patterns = patterns;
+        w->n_patterns = n;
         return 0;
 }
 
@@ -391,7 +390,7 @@ bool attachment_is_superfluous(const Attachment *a) {
 void world_remove_attachment(World *w, Attachment *a) {
         /* an orphan's policy has not counted it */
         for (size_t k = 0; k < w->n_patterns && a->is_instance && !a->orphaned; k++)
-                if (w->patterns[k].n_instances > 0 && str_equal(w->patterns[k].policy->path, a->policy_path))
+                if (w->patterns[k].n_instances > 0 && a->policy_path && str_equal(w->patterns[k].policy->path, a->policy_path))
                         w->patterns[k].n_instances--;
 
         world_touch_rivals(w, a);

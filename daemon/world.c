@@ -43,6 +43,22 @@ void world_wake(World *w, uint64_t at_usec) {
 }
 
 /**
+ * world_add_attachment() - take an attachment in
+ * @w: the world
+ * @a: the attachment; owned by the world on success, by the caller otherwise
+ *
+ * Return: as attachment_set_add().
+ */
+int world_add_attachment(World *w, Attachment *a) {
+        int r = attachment_set_add(&w->attachments, a);
+
+        if (r >= 0 && match_get_primary(a->match)->key == MATCH_KERNEL_NAME)
+                device_set_count_names(&w->devices);
+
+        return r;
+}
+
+/**
  * world_touch_all() - the plan is to look at everything
  * @w: the world
  */
@@ -74,19 +90,19 @@ void world_touch_rivals(World *w, Attachment *a) {
 }
 
 /**
- * world_retry_now() - try again at once whatever waits to be tried again
+ * world_retry_registered() - a module was loaded: try again at once what failed for the lack of a filter
  * @w: the world
- *
- * For when something happened that may have mended it: a module came, an administrator asked.
  */
-void world_retry_now(World *w) {
-        for (size_t i = 0; i < w->attachments.n_items; i++)
-                w->attachments.items[i]->retry_at_usec = 0;
+void world_retry_registered(World *w) {
+        for (size_t i = 0; i < w->attachments.n_items; i++) {
+                Attachment *a = w->attachments.items[i];
 
-        for (size_t i = 0; i < w->devices.n_disks; i++)
-                w->devices.disks[i]->scan_retry_at_usec = 0;
+                if (a->state != ATTACHMENT_FAILED || a->last_outcome != JOB_NOT_REGISTERED)
+                        continue;
 
-        world_touch_all(w);
+                a->retry_at_usec = 0;
+                attachment_touch(a);
+        }
 }
 
 /**

@@ -201,9 +201,8 @@ int bus_add_manager(Bus *b) {
 void bus_count_states(Bus *b, uint32_t ret[static _ATTACHMENT_STATE_MAX]) {
         const AttachmentSet *set = manager_get_attachments(b->manager);
 
-        memset(ret, 0, _ATTACHMENT_STATE_MAX * sizeof(*ret));
-        for (size_t i = 0; i < set->n_items; i++)
-                ret[set->items[i]->state]++;
+        for (size_t i = 0; i < _ATTACHMENT_STATE_MAX; i++)
+                ret[i] = (uint32_t) set->n_in_state[i];
 }
 
 /**
@@ -270,7 +269,7 @@ void bus_tell_manager(Bus *b) {
 void bus_tell_loss(Bus *b, const Attachment *a) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_(freep) char *path = NULL;
-        const Gap *g = a->n_gaps_kept > 0 ? &a->gaps[a->n_gaps_kept - 1] : NULL;
+        const Gap *g = attachment_get_lost_gap(a);
 
         if (bus_attachment_path(a, &path) < 0 ||
             sd_bus_message_new_signal(b->bus, &m, BLKFILTER_OBJECT_ROOT, BLKFILTER_INTERFACE_MANAGER, "FilterLost") < 0 ||
@@ -291,13 +290,13 @@ void bus_tell_loss(Bus *b, const Attachment *a) {
 void bus_tell_return(Bus *b, const Attachment *a) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         _cleanup_(freep) char *path = NULL;
-        const Gap *g = a->n_gaps_kept > 0 ? &a->gaps[a->n_gaps_kept - 1] : NULL;
+        const Gap *g = attachment_get_back_gap(a);
 
         if (bus_attachment_path(a, &path) < 0 ||
             sd_bus_message_new_signal(b->bus, &m, BLKFILTER_OBJECT_ROOT, BLKFILTER_INTERFACE_MANAGER,
                                       "FilterRestored") < 0 ||
             sd_bus_message_append(m, "o", path) < 0 ||
-            bus_append_device(m, a->device) < 0 ||
+            bus_append_device(m, a->on_device ? a->device : a->lost_device) < 0 ||
             sd_bus_message_append(m, "tt", g ? g->begin_usec : UINT64_C(0), g ? g->end_usec : UINT64_C(0)) < 0)
                 return;
 

@@ -173,9 +173,12 @@ static void on_attachment_changed(const Attachment *a, uint32_t changed, void *u
         if (!(changed & ATTACHMENT_CHANGED_ADDED))
                 bus_tell_attachment_changed(b, a);
 
+        /* in the order in which they happened: back, and lost again; or lost and back */
+        if (changed & ATTACHMENT_CHANGED_BACK && !a->on_device)
+                bus_tell_return(b, a);
         if (changed & ATTACHMENT_CHANGED_LOST)
                 bus_tell_loss(b, a);
-        if (changed & ATTACHMENT_CHANGED_BACK)
+        if (changed & ATTACHMENT_CHANGED_BACK && a->on_device)
                 bus_tell_return(b, a);
 }
 

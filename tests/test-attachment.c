@@ -69,7 +69,7 @@ static void test_no_id_one(const char *text) {
 /* The hashes are FNV-1a of the match in a line, 64 bits, and the last step of splitmix64. */
 static void test_id(void) {
         test_id_one("bftrack", UUID_X, "", "bftrack_0fc63daf_8483_4772_8e79_3d69d8477de4");
-        test_id_one("bf-track", "1234abcd-01", "", "bf_track_1234abcd_01");
+        test_id_one("bf-track", "1234abcd-01", "", "bf_track_1234abcd_01_f129e28075d17d4e");
         test_id_one("bftrack", "", "a", "bftrack_PartLabel_d95712aea8f49175");
         test_id_one("bftrack", "", "foobar", "bftrack_PartLabel_b00eceb39d6ed793");
 

@@ -92,7 +92,7 @@ static void test_delay_ends(void) {
         script_reply_outcome(&s, JOB_NOT_REGISTERED);
         CHECK(script_run(&s) == 0);
 
-        world_retry_now(&s.world);
+        world_retry_registered(&s.world);
         script_expect(&s, JOB_ATTACH, "sda1");
         script_reply_outcome(&s, JOB_NOT_REGISTERED);
         CHECK(script_run(&s) == 0);

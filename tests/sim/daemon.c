@@ -70,6 +70,21 @@ static void op_wake(uint64_t at_usec, void *outside) {
         sim.wake_at_usec = at_usec;
 }
 
+/* I10: what an administrator took off is taken off for the next daemon too. */
+static size_t list_holds(char ids[][ATTACHMENT_ID_SIZE]) {
+        const AttachmentSet *s = manager_get_attachments(sim.manager);
+        size_t n = 0;
+
+        for (size_t i = 0; i < s->n_items && n < RECORDS; i++)
+                if (s->items[i]->held)
+                        memcpy(ids[n++], s->items[i]->id, ATTACHMENT_ID_SIZE);
+
+        return n;
+}
+
+static char crash_holds[RECORDS][ATTACHMENT_ID_SIZE];
+static size_t n_crash_holds;
+
 static int op_submit(const JobRequest *request, int memfd, void *outside) {
         (void) outside;
 
@@ -78,7 +93,15 @@ static int op_submit(const JobRequest *request, int memfd, void *outside) {
         if (!sim.calm && sim_chance(1))
                 return -12;
 
-        return jobs_submit(request);
+        if (jobs_submit(request) < 0)
+                return -12;
+
+        /* killed between one step and the next: what it does from here on is not done */
+        if (!sim.calm && !sim.dead && sim_chance(1)) {
+                n_crash_holds = list_holds(crash_holds);
+                sim.dying = sim.dead = true;
+        }
+        return 0;
 }
 
 static int op_look(void *outside) {
@@ -293,18 +316,6 @@ static void forget_sockets(void) {
         sim.wake_at_usec = 0;
 }
 
-/* I10: what an administrator took off is taken off for the next daemon too. */
-static size_t list_holds(char ids[][ATTACHMENT_ID_SIZE]) {
-        const AttachmentSet *s = manager_get_attachments(sim.manager);
-        size_t n = 0;
-
-        for (size_t i = 0; i < s->n_items && n < RECORDS; i++)
-                if (s->items[i]->held)
-                        memcpy(ids[n++], s->items[i]->id, ATTACHMENT_ID_SIZE);
-
-        return n;
-}
-
 static void start(char holds[][ATTACHMENT_ID_SIZE], size_t n_holds) {
         const ManagerOps ops = {
                 .now = op_now,
@@ -345,6 +356,12 @@ void daemon_start(void) {
 static void restart(bool killed) {
         static char holds[RECORDS][ATTACHMENT_ID_SIZE];
         size_t n_holds = list_holds(holds);
+
+        if (sim.dying) {
+                n_holds = n_crash_holds;
+                memcpy(holds, crash_holds, sizeof(holds));
+                sim.dying = sim.dead = false;
+        }
 
         sim_trace("daemon: %s", killed ? "killed" : "stopped");
         sim.dead = killed;
@@ -389,6 +406,8 @@ void daemon_run(void) {
         udev_deliver_lost();
         sim.scheduled = false;
         manager_run(sim.manager);
+        if (sim.dying)
+                daemon_kill();
 }
 
 void daemon_deinit(void) {

@@ -240,7 +240,7 @@ static JobOutcome call_attach(Job *j, KPart *p) {
         p->filter_since = sim.now.realtime_usec;
         p->generation = ++sim.last_generation;
         p->swapped = false;
-        p->ours |= j->life == sim.life && sim.manager; /* from one that lives no more nobody expects it */
+        p->ours |= j->life == sim.life; /* of a daemon that lives, or of the one before, which noted what it was about to do */
         j->generation = kernel_has_generation(p->filter) ? p->generation : 0;
         sim.counts.n_attached++;
         sim_trace("kernel: %s is on object %llu", p->filter, (unsigned long long) p->object);

@@ -168,6 +168,7 @@ typedef struct Sim {
         Manager *manager;             /* NULL: the daemon does not run */
         unsigned life;
         bool dead;                    /* it was killed: nothing of it comes out any more */
+        bool dying;                   /* it was, in the middle of what it was doing */
         bool scheduled;
         uint64_t wake_at_usec;
         Job jobs[JOBS];
