@@ -18,7 +18,7 @@ static const struct {
         },
         [REQUEST_E_NO_IDENTITY] = {
                 BLKFILTER_ERROR_PREFIX "NoIdentity",
-                "the device has no partition UUID to recognise it by; give it one first",
+                "the device has nothing to recognise it by; give it a partition table with UUIDs",
         },
         [REQUEST_E_AMBIGUOUS] = {
                 BLKFILTER_ERROR_PREFIX "Ambiguous",
