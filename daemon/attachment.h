@@ -46,13 +46,14 @@ typedef enum AttachmentSource {
         _ATTACHMENT_SOURCE_MAX,
 } AttachmentSource;
 
-/* A stretch of time in which the filter was not on its device, though it was wanted there. */
+/* A stretch of time in which the filter was not on its device, after it had been there. */
 typedef struct Gap {
         uint64_t begin_usec;  /* realtime; the filter was on until then for certain */
         uint64_t latest_usec; /* realtime; the filter was gone from then on for certain: it went not later.
                                * The same as begin_usec if it was seen to go */
         uint64_t end_usec;    /* realtime; 0 while it lasts */
-        char reason[32];      /* "removed", "detached", ...: a word of the journal and of the bus */
+        char reason[32];      /* a word of the journal and of the bus: "removed", "rescan", "detached",
+                               * "foreign-detach", "medium-changed", "daemon-not-running", "reboot", "unknown" */
 } Gap;
 
 #define DISK_ID_SIZE 64
@@ -90,7 +91,7 @@ typedef struct Attachment {
         bool on_device;             /* the filter is on the device, as far as is known */
         uint64_t seen_usec;         /* realtime: when that was last known for certain; 0: never */
         bool check_due;             /* somebody has to ask the kernel whether it still is */
-        uint64_t checked_usec;      /* monotonic: when that was done last; 0 never */
+        uint64_t checked_usec;      /* monotonic: when that was done last, or it was attached; 0 never */
 
         bool has_fingerprint;
         Fingerprint fingerprint;    /* of the last time it was attached */
@@ -107,12 +108,13 @@ typedef struct Attachment {
         uint64_t recorded_since_usec; /* realtime: intact since, as an earlier daemon noted; 0: it noted only
                                        * that it was about to attach */
         uint64_t recorded_at_usec;    /* realtime: when it noted that */
-        uint64_t left_object;         /* a whole device, whose medium changed under the filter: it is on still,
-                                       * and has to be taken off or proven again; 0 none */
+        uint64_t left_object;         /* a device that the filter is on still, or may be, and is not known to belong
+                                       * on: its medium changed, or a detach did not end. It has to be taken off
+                                       * or proven again; 0 none */
         uint64_t left_usec;           /* monotonic: since when that is known; 0: not yet */
 
         bool module_due;     /* its module is to be loaded */
-        JobOutcome last_outcome;      /* of the last attach that did not succeed */
+        JobOutcome last_outcome;      /* of the last attach */
 
         bool asked;    /* made at run time: stays wanted when a policy for it comes and goes */
         bool held;     /* an administrator detached it: stays so until attached by hand */
@@ -124,7 +126,8 @@ typedef struct Attachment {
         uint64_t job;  /* id of the job under way for it; 0 none */
         uint64_t job_since_usec; /* realtime: when it began */
         bool job_is_stuck; /* it was not answered in time */
-        uint64_t retry_at_usec; /* monotonic; 0: no delay; UINT64_MAX: not until the device changes */
+        uint64_t retry_at_usec; /* monotonic; 0: no delay; UINT64_MAX: not until it is another device, or somebody
+                                 * asks */
 
         uint32_t changed; /* ATTACHMENT_CHANGED_*: what the manager has not told yet */
         bool touched;     /* it is in AttachmentSet.touched */

@@ -33,9 +33,10 @@ const char *kernel_interface_to_string(KernelInterface i);
 typedef enum JobKind {
         JOB_SCAN,   /* read the table of a whole disk; opens no partition */
         JOB_ATTACH, /* prove the identity, then attach */
-        JOB_DETACH, /* check the device, then detach this filter */
-        JOB_CTL,    /* check the device, then send one command */
-        JOB_CHECK,  /* check the device, then ask whether this filter is on it; changes nothing */
+        JOB_DETACH, /* check that it is the device, then detach this filter */
+        JOB_CTL,    /* check that it is the device, then send one command */
+        JOB_CHECK,  /* ask whether this filter is on it, and of which generation; changes nothing, and opens it
+                     * only for the latter */
         JOB_PROBE,  /* which interface does the kernel have */
         _JOB_KIND_MAX,
 } JobKind;
@@ -78,13 +79,13 @@ typedef enum JobOutcome {
         JOB_NOT_ATTACHED,   /* DETACH, CTL, CHECK: no such filter on the device */
         JOB_CONFLICT,       /* another filter is on the device; named in other_filter if known */
         JOB_NOT_REGISTERED, /* the kernel has no filter of that name */
-        JOB_MISMATCH,       /* what is on the disk is not what was expected; table is set */
+        JOB_MISMATCH,       /* what is on the disk is not what was expected; table is set if it was read */
         JOB_DUPLICATE,      /* the table itself has the identity twice; table is set */
         JOB_LOCKED,         /* somebody holds the disk's lock; try again */
         JOB_GONE,           /* the device is not there any more, or is another one */
-        JOB_UNREADABLE,     /* the table could not be read or makes no sense */
+        JOB_UNREADABLE,     /* the table, or a superblock that is expected, could not be read or makes no sense */
         JOB_NO_COMMAND,     /* CTL: the filter takes no commands */
-        JOB_UNSUPPORTED,    /* the kernel does not know the call */
+        JOB_UNSUPPORTED,    /* the kernel does not know the call; CHECK: it does not tell */
         JOB_FAILED,         /* error says what */
         JOB_DIED,           /* made by the pool: the worker ended without an answer */
         JOB_TIMED_OUT,      /* made by the pool: no answer in time, the outcome is unknown */

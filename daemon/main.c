@@ -134,8 +134,8 @@ static int run(void) {
 static void help(const char *name) {
         (void) printf("%s [OPTION]\n"
                       "\n"
-                      "Puts block device filters on the partitions they belong to, and back after a re-read\n"
-                      "of a partition table. Started by systemd (blkfilterd.service).\n"
+                      "Puts block device filters on the devices they belong to, and back when these come back.\n"
+                      "Started by systemd (blkfilterd.service).\n"
                       "\n"
                       "  -h, --help     this text\n"
                       "      --version  the version\n", name);

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The real outside of the manager: the event loop, device events, workers, policy files, records,
- * systemd. It gives the manager its operations and tells it what happens.
+ * The real outside of the manager: the event loop, device events, workers, settings, policy files,
+ * records, systemd. It gives the manager its operations and tells it what happens.
  */
 
 #include <systemd/sd-event.h>

@@ -5,8 +5,8 @@
  * The plan: wanted minus actual. All that the daemon knows is a World; plan_run() looks at it and
  * says which jobs to begin now. It is level-triggered: it may be run at any time, any number of
  * times, and asks only for what is missing. It looks at what was touched since it last ran, and by
- * indexes from there at what that may concern; world_touch_all() makes it look at everything. Pure: facts, results and time come as arguments,
- * actions leave as data.
+ * indexes from there at what that may concern; world_touch_all() makes it look at everything. Pure:
+ * facts, results and time come as arguments, actions leave as data.
  *
  * The order of things after a re-read of sda's table, for an attachment that was on sda1:
  *
@@ -16,6 +16,12 @@
  *      the scan's reply        sda1 has the identity, nobody else has: ATTACH
  *      the attach's reply      attached; the gap is closed
  *      udev's events           nothing to do
+ *      a later kernel event    is the filter still on? CHECK, but not within 3 s of the last answer
+ *
+ * An attachment that has a key of the file system waits for udev's events. One that is not coming back to
+ * where it was waits, for a while, until udev has told of every new disk, which may be a clone. After a
+ * restart of the daemon a CHECK of what was recorded comes before all else. A filter that is where it does
+ * not belong any more, as the medium was changed or a detach did not end, is taken off: DETACH.
  */
 
 #include <stddef.h>

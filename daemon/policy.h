@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Policies: which partition gets which filter. One file is one policy. A PolicySet is immutable
- * once it is in force: a reload builds a new one and swaps it.
+ * Policies: which devices get which filter. One file with its drop-ins is one policy. A PolicySet is
+ * immutable once it is in force: a reload builds a new one and swaps it.
  */
 
 #include <stdbool.h>

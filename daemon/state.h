@@ -4,7 +4,7 @@
 /*
  * What is remembered in /run/blkfilterd/attachments/, one file per attachment: run-time
  * attachments, holds, since when tracking is intact, and gaps. Written whole and renamed, so that
- * a crash leaves the old file or the new one. A reboot forgets it, as the kernel does its filters.
+ * a crash leaves the old file or the new one. A reboot empties it, as the kernel forgets its filters.
  *
  * Another process (blkfilter-keep) copies it to /var/lib/blkfilterd/attachments/ now and then and when the
  * daemon has ended, so that the daemon never waits for a disk. After a reboot those records tell until
