@@ -208,6 +208,20 @@ void attachment_lost_unseen(Attachment *a, const char *why, const Now *now) {
         attachment_changed(a, ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_LOST | ATTACHMENT_CHANGED_RECORD);
 }
 
+/**
+ * attachment_gives_up() - whether an attachment leaves a device, with the filter on it, to another one
+ * @a: the attachment
+ * @filter: of the other
+ * @uid: of the device, as of device_uid()
+ *
+ * It does if it is not needed there: its policy was edited or is gone, or it was wished for at run time and a policy
+ * wants the same now.
+ */
+bool attachment_gives_up(const Attachment *a, const char *filter, uint64_t uid) {
+        return a->on_device && a->device_uid == uid && str_equal(a->filter, filter) &&
+                (a->orphaned || a->source == ATTACHMENT_SOURCE_RUNTIME);
+}
+
 /* Whether a fingerprint speaks of the same medium in the same stay: its disk has not left since. */
 static bool fingerprint_is_same_stay(const Fingerprint *a, const Fingerprint *b) {
         return str_equal(a->disk, b->disk) && a->diskseq == b->diskseq;

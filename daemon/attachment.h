@@ -180,6 +180,7 @@ void attachment_set_state(Attachment *a, AttachmentState state, char *reason);
 void attachment_lost(Attachment *a, const char *why, uint64_t begin_usec, const Now *now);
 void attachment_lost_unseen(Attachment *a, const char *why, const Now *now);
 Gap *attachment_get_open_gap(const Attachment *a);
+bool attachment_gives_up(const Attachment *a, const char *filter, uint64_t uid);
 void attachment_attached(Attachment *a, const Fingerprint *f, bool already, const Now *now);
 void attachment_set_delay(Attachment *a, const Now *now);
 uint64_t retry_delay_usec(uint64_t first_usec, uint64_t n_failures);

@@ -99,6 +99,21 @@ static unsigned return_of(const World *w, const Attachment *a, const Disk *d) {
         return w->boot_diskseq && d->diskseq > w->boot_diskseq ? POLICY_ON_HOTPLUG : POLICY_ON_BOOT;
 }
 
+/*
+ * Whether the filter is on a device already, by an attachment that gives it up to another one: its policy was
+ * edited, or is there again. Then nothing has to be attached, and neither On= nor OnChange= is asked.
+ */
+static bool is_left_for(const World *w, const Attachment *a, Device d) {
+        for (const IndexItem *i = attachment_set_first_at(&w->attachments, d.disk->name); i; i = index_next(i)) {
+                const Attachment *b = i->owner;
+
+                if (b != a && attachment_gives_up(b, a->filter, device_uid(d)))
+                        return true;
+        }
+
+        return false;
+}
+
 static char *reason_number(const Attachment *a, const char *what, uint64_t before, uint64_t now) {
         char *b = NULL, *n = NULL, *reason = NULL;
         Text tb = TEXT_INIT, tn = TEXT_INIT;
@@ -344,13 +359,16 @@ static const Holder *find_target(Run *run, Attachment *a, Holders *holders, Devi
                 return NULL;
         }
 
+        if (a->asked_now || is_left_for(w, a, holder_device(h)))
+                return h;
+
         on = return_of(w, a, h->disk);
-        if (!(a->settings->on & on) && !a->asked_now) {
+        if (!(a->settings->on & on)) {
                 attachment_stands(a, ATTACHMENT_WAITING, reason_not_followed(on));
                 return NULL;
         }
 
-        if (a->settings->refuse_change && !a->asked_now && find_change(a, h, &reason)) {
+        if (a->settings->refuse_change && find_change(a, h, &reason)) {
                 attachment_stands(a, ATTACHMENT_REFUSED, reason);
                 return NULL;
         }

@@ -84,8 +84,7 @@ static void take_over(World *w, Attachment *a) {
                 Attachment *b = i->owner;
                 Gap *gaps;
 
-                if (b == a || !b->on_device || b->device_uid != a->device_uid || !str_equal(b->filter, a->filter) ||
-                    !(b->orphaned || b->source == ATTACHMENT_SOURCE_RUNTIME))
+                if (b == a || !attachment_gives_up(b, a->filter, a->device_uid))
                         continue;
 
                 gaps = a->gaps;

@@ -106,6 +106,38 @@ static void test_on_later_one(uint64_t boot_diskseq, const char *word) {
         script_deinit(&s);
 }
 
+/*
+ * An edited policy's new attachment takes over a filter that is on, whatever returns it follows: nothing has to be
+ * attached. Where the filter is not on, On= counts.
+ */
+static void test_on_edited(bool is_on) {
+        Attachment *old, *new;
+        Script s;
+
+        script_init(&s);
+        script_table_1(&s, "sda", 1, UUID_X, "data");
+        script_had(&s, "sda");
+        old = script_policy_of(&s, "20.conf", "bftrack", match_of(UUID_X, ""),
+                               settings_of(is_on ? POLICY_ON_ALL : POLICY_ON_RESCAN, false));
+        script_look(&s);
+        s.world.boot_diskseq = s.last_diskseq;
+        script_settle(&s);
+        CHECK(old->on_device == is_on);
+
+        policy_set_free(s.policies);
+        s.policies = policy_set_new();
+        script_pass(&s, SECOND);
+        new = script_policy_of(&s, "20.conf", "bftrack", match_of(UUID_X, "data"), settings_of(POLICY_ON_RESCAN, true));
+        script_settle(&s);
+
+        if (is_on) {
+                CHECK(new->on_device && new->n_attached == 1 && new->n_gaps == 0);
+                CHECK(new->intact_since_usec + SECOND == s.now.realtime_usec);
+        } else
+                check_not_followed(new, "boot");
+        script_deinit(&s);
+}
+
 static void test_on_later(void) {
         test_on_later_one(0, "boot");
         test_on_later_one(10, "boot");
@@ -446,6 +478,8 @@ static void test_times(void) {
 int main(void) {
         test_on_boot();
         test_on_later();
+        test_on_edited(true);
+        test_on_edited(false);
         test_on_restart();
         test_change();
         test_change_of_uuid();
