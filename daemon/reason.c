@@ -302,7 +302,9 @@ char *reason_outcome(const Attachment *a, const JobReply *reply) {
                         text_add(&t, reply->other_filter);
                         text_add(&t, ")");
                 }
-                text_add(&t, "; it is left there, and this one waits until it is gone");
+                text_add(&t, a->settings->ignore_conflict ?
+                         "; it is left there, and this one does not wait for it to go (OnConflict=ignore)" :
+                         "; it is left there, and this one waits until it is gone");
                 break;
 
         case JOB_NOT_REGISTERED:

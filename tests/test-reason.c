@@ -194,6 +194,21 @@ static void test_outcome_one(JobOutcome outcome, const char *message, const char
         attachment_free(s.a);
 }
 
+static void test_conflict_ignored(void) {
+        JobReply reply = { .outcome = JOB_CONFLICT };
+        Settings *settings;
+        Scene s;
+
+        CHECK(settings_new(&settings) == 0);
+        settings->ignore_conflict = true;
+        begin(&s);
+        settings_unref(s.a->settings);
+        s.a->settings = settings;
+        check(reason_outcome(s.a, &reply), "/dev/sda1 has another filter on it; it is left there, and this one does not wait"
+              " for it to go (OnConflict=ignore)");
+        attachment_free(s.a);
+}
+
 static void test_outcome(void) {
         test_outcome_one(JOB_CONFLICT, "", "", "/dev/sda1 has another filter on it; it is left there, and this one waits until it"
                          " is gone");
@@ -228,5 +243,6 @@ int main(void) {
         test_settings();
         test_whole();
         test_outcome();
+        test_conflict_ignored();
         return EXIT_SUCCESS;
 }
