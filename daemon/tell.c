@@ -149,9 +149,11 @@ void tell_status(Manager *m) {
 void tell_policies(const PolicySet *policies) {
         for (size_t i = 0; i < policies->n_errors; i++) {
                 const PolicyError *e = &policies->errors[i];
-                char message[1024];
+                char message[1024], line[16] = "";
 
-                (void) snprintf(message, sizeof(message), "%s%s", e->message,
+                if (e->line > 0)
+                        (void) snprintf(line, sizeof(line), ":%u", e->line);
+                (void) snprintf(message, sizeof(message), "%s%s: %s%s", e->path, line, e->message,
                                 e->kept_last ? " Its last good version stays in force." : "");
                 log_policy(LOG_WARNING, e->path, e->line, message);
         }
