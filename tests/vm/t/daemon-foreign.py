@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'guest'))
 # pylint: disable=wrong-import-position
@@ -19,6 +20,7 @@ import bfp
 import kfilter
 
 FILE = '20-data.conf'
+CONFIG = Path('/etc/blkfilterd.conf')
 MATCH = f'PartUUID={bfd.uuid(1)}'
 ID_LOST, ID_RESTORED, ID_FOREIGN = (f'c1a35b0e6f2f4e0f9e55a36b9d2f7a{n:02x}' for n in (1, 2, 9))
 
@@ -61,6 +63,18 @@ def attached(name='bftrack'):
     with bfp.only():
         bfp.put(FILE, MATCH, name=name)
         yield bfp.wait_on(FILE, sda1)[sda1]
+
+
+@contextmanager
+def checked_every(interval):
+    """The daemon asks the kernel so often which filters are on, without an event."""
+    CONFIG.write_text(f'[Daemon]\nCheckSec={interval}\n')
+    bfd.reload()
+    try:
+        yield
+    finally:
+        CONFIG.unlink()
+        bfd.reload()
 
 
 def nudge(disk):
@@ -146,6 +160,20 @@ with bf.scsi_debug() as scsi:
                  ('foreign-detach', gap.end, old.AttachCount, generation.replace('-', '')), 'what is known')
         # the other's attach is as good as any: it was not made again
         bf.equal((bfd.generation(sda1), len(entries(ID_FOREIGN, since))), (generation, 1), 'attach, and entries')
+
+    with bf.case('daemon/foreign/found-by-the-look-now-and-then'), checked_every('2s'), attached() as old:
+        for change in (lambda: kfilter.detach(sda1, 'bftrack'),
+                       lambda: (kfilter.detach(sda1, 'bftrack'), kfilter.attach(sda1, 'bftrack'))):
+            # seen on at least once after it was attached: that is what the gap begins with
+            bfd.quiet()
+            before = usec()
+            change()
+            after = usec()
+            a, gap = wait_gap(old, 90)
+            spans(gap, before, after)
+            bf.equal((gap.reason, a.IntactSince), ('foreign-detach', gap.end), 'reason and IntactSince')
+            print(f'# found {(gap.latest - after) / 1e6:.1f} s after; the gap begins {(before - gap.begin) / 1e6:.1f} s before')
+            old = a
 
     with bf.case('daemon/foreign/what-tells-no-generation-cannot-be-told-from-another'), attached('bfcount') as old:
         kfilter.detach(sda1, 'bfcount')

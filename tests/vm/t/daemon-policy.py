@@ -181,7 +181,7 @@ with bf.scsi_debug() as scsi:
         old = bfp.wait_on(FILE, sda1)[sda1]
         generation = bfd.generation(sda1)
         bfp.drop(FILE)
-        for change in (bfd.reload, bfd.restart, bfd.kill):
+        for change in (bfd.reload, bfd.kill):
             change()
             bfd.quiet()
             a, = bfp.every()
@@ -203,12 +203,13 @@ with bf.scsi_debug() as scsi:
         bf.busctl_call('Detach', 'ssa{sv}', sda1, 'bftrack', 0)
         bfp.wait(FILE, 'detached')
         with bfd.Watch(sda1) as watch:
-            for match in (f'PartUUID={bfd.uuid(1)}', f'PartUUID={bfd.uuid(1)} PartLabel=data1', 'PartLabel=data1*'):
+            for match, change in ((f'PartUUID={bfd.uuid(1)}', bfd.restart),
+                                  (f'PartUUID={bfd.uuid(1)} PartLabel=data1', bfd.kill),
+                                  ('PartLabel=data1*', lambda: bfd.reread(sda))):
                 bfp.put(FILE, match)
-                for change in (bfd.restart, bfd.kill, lambda: bfd.reread(sda)):
-                    change()
-                    bfd.quiet()
-                    bf.equal({a.State for a in bfp.every()}, {'detached'}, f'states with {match}')
+                change()
+                bfd.quiet()
+                bf.equal({a.State for a in bfp.every()}, {'detached'}, f'states with {match}')
         watch.none_came(sda1)
         for a in bfp.every():
             print(f'# {a.Identity}: {a.StateReason}')
