@@ -101,7 +101,7 @@ static void attachment_detach_done(Manager *m, Attachment *a, JobOutcome outcome
                 /* It may be off or on: tracking is not known to be intact, the hold stays, and the plan takes the
                  * filter off if it is on still. */
                 object = a->on_device ? a->fingerprint.object : a->noted_object;
-                attachment_lost(a, "unknown", 0, &now);
+                attachment_lost(a, "unknown", a->seen_usec, &now);
                 attachment_lost_unseen(a, "unknown", &now);
                 a->left_object = object;
                 break;
