@@ -107,7 +107,8 @@ static void attachment_begin_gap(Attachment *a, const char *why, uint64_t begin_
 
 /**
  * fingerprint_keep_id() - what is kept of a disk's WWN or serial number
- * @ret: the value, or of one that is too long the first part of it and a hash of all: enough to see that it is another one
+ * @ret: the value, or of one that is too long the first part of it and a hash of all: enough to see that it is another
+ *       one
  * @value: or NULL
  */
 void fingerprint_keep_id(char ret[static DISK_ID_SIZE], const char *value) {

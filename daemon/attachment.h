@@ -63,7 +63,7 @@ typedef struct Fingerprint {
         Entry entry;                  /* of the partition table; partno 0: a whole device */
         char pt_uuid[PART_UUID_SIZE]; /* of the table, "" if it has none */
         char disk[JOB_NODE_SIZE];     /* the disk's kernel name at that time */
-        char wwn[DISK_ID_SIZE], serial[DISK_ID_SIZE]; /* of the disk, as fingerprint_keep_id() keeps them; "" if it has none */
+        char wwn[DISK_ID_SIZE], serial[DISK_ID_SIZE]; /* of the disk, by fingerprint_keep_id(); "" if it has none */
         uint64_t diskseq;             /* 0: the driver has none */
         uint64_t object;              /* inode of the device's folder in sysfs; 0: not known */
         char generation[GENERATION_SIZE]; /* of the filter, if it tells one; else "" */

@@ -35,7 +35,8 @@ static void apply(const char *path, const PolicyItem *item, Config *config) {
         }
 
         if (!policy_parse_usec(item->value, CHECK_USEC_MIN, CHECK_USEC_MAX, &config->check_usec))
-                complain(path, item->line, "CheckSec= is not valid: expected 0 for never, or a time from 1s to 1440min, a whole"
+                complain(path, item->line,
+                         "CheckSec= is not valid: expected 0 for never, or a time from 1s to 1440min, a whole"
                          " number of seconds or with one of the units s, min directly behind it.");
 }
 

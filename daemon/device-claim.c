@@ -29,7 +29,8 @@ void disk_drop_claims(DeviceSet *s, Disk *d) {
 }
 
 /* Notes the values that a device has for some keys; *room: elements that d->claims has room for. */
-static int claim(DeviceSet *s, Disk *d, unsigned partno, const Facts *f, const MatchKey *keys, size_t n_keys, size_t *room) {
+static int claim(DeviceSet *s, Disk *d, unsigned partno, const Facts *f, const MatchKey *keys, size_t n_keys,
+                 size_t *room) {
         for (size_t i = 0; i < n_keys; i++) {
                 const char *value = f->values[keys[i]];
                 uint64_t hash;

@@ -107,7 +107,8 @@ Device device_set_get_by_uid(const DeviceSet *s, uint64_t uid) {
         const IndexItem *i = uid ? index_first(&s->by_uid, index_hash_u64(0, uid)) : NULL;
 
         for (; i; i = index_next(i)) {
-                Device d = { .disk = i->owner, .partition = i->detail ? disk_get_partition(i->owner, i->detail) : NULL };
+                Device d = { .disk = i->owner, .partition = i->detail ? disk_get_partition(i->owner, i->detail) :
+                             NULL };
 
                 if (device_uid(d) == uid)
                         return d;

@@ -148,7 +148,8 @@ static void read_value(blkid_probe pr, const char *name, MatchKey key, char ret[
  *
  * Return: 0, -EIO if the device cannot be read or has two superblocks that contradict each other, or -ENOMEM.
  */
-int identify_fs(int fd, uint64_t offset_bytes, uint64_t size_bytes, Superblock *ret, char message[static JOB_MESSAGE_SIZE]) {
+int identify_fs(int fd, uint64_t offset_bytes, uint64_t size_bytes, Superblock *ret,
+                char message[static JOB_MESSAGE_SIZE]) {
         __attribute__((cleanup(free_probe))) blkid_probe pr = blkid_new_probe();
         int r;
 

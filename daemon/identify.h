@@ -15,4 +15,5 @@ typedef struct Superblock {
 } Superblock;
 
 int identify_table(int disk_fd, JobReply *reply);
-int identify_fs(int fd, uint64_t offset_bytes, uint64_t size_bytes, Superblock *ret, char message[static JOB_MESSAGE_SIZE]);
+int identify_fs(int fd, uint64_t offset_bytes, uint64_t size_bytes, Superblock *ret,
+                char message[static JOB_MESSAGE_SIZE]);

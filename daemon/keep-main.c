@@ -29,7 +29,8 @@ int main(int argc, char *argv[]) {
 
         r = state_keep(from, to, MAX_AGE_USEC);
         if (r < 0) {
-                (void) fprintf(stderr, "copying the records of %s to %s failed: %s; after a reboot it is not known how long"
+                (void) fprintf(stderr,
+                               "copying the records of %s to %s failed: %s; after a reboot it is not known how long"
                                " tracking was intact\n", from, to, strerror(-r));
                 return EXIT_FAILURE;
         }

@@ -59,7 +59,7 @@ typedef struct Subject {
         char device[JOB_NODE_SIZE]; /* kernel name, e.g. "sda1" */
         char disk[JOB_NODE_SIZE];   /* its whole disk */
         uint64_t uid;               /* of that very device object; it never returns */
-        char identity[512];         /* what it is recognised by, as known now: "PARTUUID=... PARTLABEL=..."; "" nothing */
+        char identity[512];         /* what it is recognised by, as known now: "PARTUUID=... PARTLABEL=..."; "" none */
 } Subject;
 
 typedef struct RequestBuffer {
@@ -90,8 +90,8 @@ typedef struct AttachOptions {
 
 RequestError manager_resolve(Manager *m, const char *device, Subject *ret, char **ret_message);
 
-void manager_attach(Manager *m, const Subject *subject, const char *filter, const AttachOptions *options, RequestDone done,
-                    void *userdata);
+void manager_attach(Manager *m, const Subject *subject, const char *filter, const AttachOptions *options,
+                    RequestDone done, void *userdata);
 void manager_detach(Manager *m, const Subject *subject, const char *filter, RequestDone done, void *userdata);
 void manager_ctl(Manager *m, const Subject *subject, const char *filter, uint32_t cmd, const void *payload,
                  size_t payload_size, const RequestBuffer *buffers, size_t n_buffers, RequestDone done, void *userdata);

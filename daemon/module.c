@@ -47,7 +47,8 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         (void) error;
 
         if (e)
-                log_line(LOG_WARNING, "systemd does not load module %s: %s; load it by hand (modprobe %s), the filter is"
+                log_line(LOG_WARNING,
+                         "systemd does not load module %s: %s; load it by hand (modprobe %s), the filter is"
                          " attached then", name, e->message ?: e->name, name);
 
         return 1;

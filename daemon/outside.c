@@ -324,7 +324,8 @@ int outside_start(Outside *o, Manager *m) {
 
         r = uevent_new(o->event, &handler, &o->uevent);
         if (r < 0) {
-                log_line(LOG_ERR, "the kernel's device events cannot be listened to: %s; netlink sockets must be allowed",
+                log_line(LOG_ERR,
+                         "the kernel's device events cannot be listened to: %s; netlink sockets must be allowed",
                          strerror(-r));
                 return r;
         }
@@ -336,14 +337,15 @@ int outside_start(Outside *o, Manager *m) {
 
         r = state_open(o->config.state_folder, &o->state);
         if (r < 0) {
-                log_line(LOG_ERR, "%s cannot be used for records: %s; make the folder, owned by root", o->config.state_folder,
-                         strerror(-r));
+                log_line(LOG_ERR, "%s cannot be used for records: %s; make the folder, owned by root",
+                         o->config.state_folder, strerror(-r));
                 return r;
         }
 
         r = worker_pool_new(o->event, &pool, on_job_done, o, &o->pool);
         if (r < 0) {
-                log_line(LOG_ERR, "%s cannot be started: %s; is the installation whole?", o->config.worker, strerror(-r));
+                log_line(LOG_ERR, "%s cannot be started: %s; is the installation whole?", o->config.worker,
+                         strerror(-r));
                 return r;
         }
 

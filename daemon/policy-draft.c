@@ -210,7 +210,8 @@ static int check_match(const PolicyDraft *d, const PolicyValues *v, PolicyFault 
         }
 
         if (v->n_terms == 0)
-                return fault_at(d, NULL, d->match_line, "[Match] names no device: say what it has by at least one key, as in "
+                return fault_at(d, NULL, d->match_line,
+                                "[Match] names no device: say what it has by at least one key, as in "
                                 "PartUUID= or PartLabel=; a policy never means every device.", ret);
 
         return fault_at(d, effective(d, v->terms[0].key), 0, wildcard
@@ -326,7 +327,8 @@ int policy_draft_finish(const PolicyDraft *d, const PolicyOptions *options, Poli
                 goto finish;
 
         if (!v.filter[0]) {
-                r = fault_at(d, NULL, d->filter_line, "[Filter] Name= is missing: name the filter that the device gets, as "
+                r = fault_at(d, NULL, d->filter_line,
+                             "[Filter] Name= is missing: name the filter that the device gets, as "
                              "in Name=blksnap.", ret_fault);
                 goto finish;
         }

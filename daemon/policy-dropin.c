@@ -124,15 +124,16 @@ static int collect(Dropins *x, const PolicyFolder *folders, const char *name, Po
                         return r;
 
                 if (f->why)
-                        return fault(ret_fault, x->paths[i], "The folder of drop-ins ", f->why, "; until then its policy "
-                                     "is not read again.");
+                        return fault(ret_fault, x->paths[i], "The folder of drop-ins ", f->why,
+                                     "; until then its policy is not read again.");
 
                 for (size_t k = 0; k < f->n_items; k++) {
                         if (f->items[k].is_dropins || f->items[k].masked || is_decided(x, f->items[k].name, i))
                                 continue;
 
                         if (!insert(x, f->items[k].name, i))
-                                return fault(ret_fault, x->paths[i], "The policy has more than 64 drop-ins, too many to be "
+                                return fault(ret_fault, x->paths[i],
+                                             "The policy has more than 64 drop-ins, too many to be "
                                              "meant: make one file of several.", "", "");
                 }
         }

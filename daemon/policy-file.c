@@ -124,7 +124,8 @@ static int parse_by_iniparser(const char *data, size_t size, dictionary **ret, P
                 /* the only number in brackets that it ever says is the line */
                 (void) sscanf(iniparser_complaint, "iniparser: %*[^(](%u)", &line);
 
-                return fault(ret_fault, -EINVAL, line, "The parser refused the file (%s): write the line in the plainest "
+                return fault(ret_fault, -EINVAL, line,
+                             "The parser refused the file (%s): write the line in the plainest "
                              "form, Key=value; if nothing was parsed at all, see that /proc is mounted.",
                              iniparser_complaint[0] ? iniparser_complaint : "it gave no reason");
         }
@@ -261,7 +262,8 @@ static int read_options(const char *file, char **ret, size_t *ret_size, PolicyFa
         if (*ret_size > 0 && *ret_size <= POLICY_OPTIONS_MAX)
                 return 0;
 
-        r = fault(ret_fault, -EINVAL, 0, "Options=%s names a file that %s: a filter's options have 1 to %d bytes; for none, "
+        r = fault(ret_fault, -EINVAL, 0,
+                  "Options=%s names a file that %s: a filter's options have 1 to %d bytes; for none, "
                   "leave Options= empty.", file, *ret_size == 0 ? "is empty" : "is too large", POLICY_OPTIONS_MAX);
         free(*ret);
         return r;

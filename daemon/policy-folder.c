@@ -125,7 +125,8 @@ static int list(PolicyFolder *f) {
                         continue;
 
                 if (f->n_items >= FOLDER_FILES_MAX)
-                        return bad(f, "has more than %d files *.conf, too many to be meant: remove what is no policy and "
+                        return bad(f,
+                                   "has more than %d files *.conf, too many to be meant: remove what is no policy and "
                                    "reload", FOLDER_FILES_MAX);
 
                 r = add_item(f, e->d_name, is_dropins);

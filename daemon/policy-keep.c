@@ -249,8 +249,8 @@ static int warn(PolicySet *set, const char *path, const char *name, int error) {
         char message[256];
 
         (void) snprintf(message, sizeof(message), "The last good version cannot be kept here for the next start of the "
-                        "daemon: %s; it is in force all the same.", error == -EINVAL ? "no file can say it in lines of 1000 "
-                        "bytes" : strerror(-error));
+                        "daemon: %s; it is in force all the same.", error == -EINVAL ?
+                        "no file can say it in lines of 1000 bytes" : strerror(-error));
 
         return policy_set_note(set, &(PolicyError) {
                 .path = (char *) path,

@@ -47,20 +47,22 @@ static const PolicyKey policy_keys[] = {
           "expected the UUID that the device-mapper has for the device, letter by letter, as in CRYPT-LUKS2-..., 1 to "
           "255 bytes; \"dmsetup info -c -o name,uuid\" shows them." },
         { "Match", "KernelName", policy_parse_match, MATCH_KERNEL_NAME, policy_check_kernel_name, NULL,
-          "expected the kernel's name of the device without a folder, as in sda1; any device may have it after the next "
-          "boot." },
+          "expected the kernel's name of the device without a folder, as in sda1; any device may have it after the "
+          "next boot." },
         { "Filter", "Name", policy_parse_filter_name, 0, NULL, NULL,
           "expected the name under which the kernel knows the filter, 1 to 31 letters, digits, \"_\" or \"-\", as in "
           "blksnap." },
         { "Filter", "Options", policy_parse_options, 0, NULL, NULL,
-          "expected hex: and two hexadecimal digits for each byte, base64: and digits of that kind, padded with \"=\", or "
-          "the full path of a file, at most 4096 bytes in all." },
+          "expected hex: and two hexadecimal digits for each byte, base64: and digits of that kind, padded with \"=\", "
+          "or the full path of a file, at most 4096 bytes in all." },
         { "Filter", "Module", policy_parse_module, 0, NULL, NULL,
           "expected the name of a kernel module, 1 to 55 letters, digits, \"_\" or \"-\", as in blksnap." },
         { "Attach", "On", policy_parse_on, 0, NULL, policy_words_on,
           "expected one or more of boot, rescan, hotplug, with blanks between." },
-        { "Attach", "OnChange", policy_parse_on_change, 0, NULL, policy_words_on_change, "expected reattach or refuse." },
-        { "Attach", "OnConflict", policy_parse_on_conflict, 0, NULL, policy_words_on_conflict, "expected wait or ignore." },
+        { "Attach", "OnChange", policy_parse_on_change, 0, NULL, policy_words_on_change,
+          "expected reattach or refuse." },
+        { "Attach", "OnConflict", policy_parse_on_conflict, 0, NULL, policy_words_on_conflict,
+          "expected wait or ignore." },
         { "Attach", "RetrySec", policy_parse_retry, 0, NULL, NULL,
           "expected a time from 100ms to 60min, " TIME_FORM "2, 500ms or 1min." },
         { "Attach", "TimeoutSec", policy_parse_timeout, 0, NULL, NULL,

@@ -133,7 +133,8 @@ static int keep_folder(Loader *l, const PolicyFolder *f) {
                         return r;
         }
 
-        if (asprintf(&message, "The folder of policies %s; until then the policies that came from it stay as they were.",
+        if (asprintf(&message,
+                     "The folder of policies %s; until then the policies that came from it stay as they were.",
                      f->why) < 0)
                 return -ENOMEM;
 
@@ -254,14 +255,16 @@ static int load_candidate(Loader *l, const Candidate *c, const char *path, size_
         int r;
 
         if (n_read >= POLICY_FILES_MAX)
-                return refuse_because(l, c, path, "It is beyond the first 256 files of policies by name, and no more are "
+                return refuse_because(l, c, path,
+                                      "It is beyond the first 256 files of policies by name, and no more are "
                                       "read: remove some, one policy can name many devices by lists and patterns.");
 
         if (!policy_file_name_is_valid(c->name))
                 return refuse_because(l, c, path, "Its name has control characters or is not valid UTF-8: rename it.");
 
         if (c->in_doubt && !last_policy(l, c->name))
-                return refuse_because(l, c, path, "A folder that comes before this one cannot be read, and a file of the "
+                return refuse_because(l, c, path,
+                                      "A folder that comes before this one cannot be read, and a file of the "
                                       "same name there may mask or replace this one: it comes into force when that "
                                       "folder can be read.");
 
@@ -324,7 +327,8 @@ static int warn_lonely(Loader *l, const PolicyFolder *f, const char *dropins) {
         if (r < 0)
                 return r;
 
-        if (asprintf(&message, "These drop-ins have no effect, as there is no policy %.*s in any of the policy folders: "
+        if (asprintf(&message,
+                     "These drop-ins have no effect, as there is no policy %.*s in any of the policy folders: "
                      "give it one, rename this folder, or remove it.", (int) strlen(strrchr(path, '/') + 1) - 2,
                      strrchr(path, '/') + 1) < 0) {
                 free(path);

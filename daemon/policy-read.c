@@ -42,7 +42,8 @@ static int check_kind(const struct stat *st, PolicyFault *ret_fault) {
                 return 0;
 
         if (S_ISLNK(st->st_mode))
-                return fault(ret_fault, -EINVAL, "It is a symbolic link, and links are not followed: copy the file itself "
+                return fault(ret_fault, -EINVAL,
+                             "It is a symbolic link, and links are not followed: copy the file itself "
                              "here. (Only a link to /dev/null has a meaning in a policy folder: it masks the files of "
                              "the same name.)");
 
@@ -90,7 +91,8 @@ static int open_checked(int dir_fd, const char *name, PolicyFault *ret_fault) {
 
         /* before the open, as merely opening a device can do something */
         if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return fault(ret_fault, -errno, "It cannot be looked at: %s; reload when it is there.", strerror(errno));
+                return fault(ret_fault, -errno, "It cannot be looked at: %s; reload when it is there.",
+                             strerror(errno));
 
         r = check_kind(&st, ret_fault);
         if (r < 0)

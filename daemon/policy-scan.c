@@ -279,9 +279,10 @@ static int scan_value(const Line *l, char **p, char **end, char *ret_quote, Poli
                 if (value_is_plain(*p, (size_t) (*end - *p)))
                         return 0;
 
-                return fault(ret, l->number, "A value with \"#\", \";\" or a quotation mark in it must stand in quotes as a "
-                             "whole, as in PartLabel=\"my #1\" (a comment needs a line of its own; of several values each "
-                             "writes such a sign as \\xHH, its code in hexadecimal digits): ", *p, *end, "");
+                return fault(ret, l->number, "A value with \"#\", \";\" or a quotation mark in it must stand in quotes "
+                             "as a whole, as in PartLabel=\"my #1\" (a comment needs a line of its own; of several"
+                             " values "
+                             "each writes such a sign as \\xHH, its code in hexadecimal digits): ", *p, *end, "");
         }
 
         quote = **p;
@@ -293,9 +294,9 @@ static int scan_value(const Line *l, char **p, char **end, char *ret_quote, Poli
 
         if (close + 1 != *end)
                 return fault(ret, l->number, "Nothing may follow the closing quote: a value that has one kind of "
-                             "quotation mark in it stands in the other kind (or has it as \\x22 or \\x27), several values "
-                             "stand without quotes (with \\x20 for a blank in one), a comment needs a line of its own: ",
-                             *p, *end, "");
+                             "quotation mark in it stands in the other kind (or has it as \\x22 or \\x27), several "
+                             "values stand without quotes (with \\x20 for a blank in one), a comment needs a line of"
+                             " its own: ", *p, *end, "");
 
         (*p)++;
         *end = close;
@@ -319,7 +320,8 @@ static int scan_assignment(PolicyScan *s, const Line *l, PolicyFault *ret) {
                 ;
 
         if (!key_name_is_valid(l->p, (size_t) (key_end - l->p)))
-                return fault(ret, l->number, "\"", l->p, key_end, "\" is not a key: a key must be 1 to 32 letters, digits "
+                return fault(ret, l->number, "\"", l->p, key_end,
+                             "\" is not a key: a key must be 1 to 32 letters, digits "
                              "or \"-\", beginning with a letter, as in PartUUID=.");
 
         if (s->n_sections == 0)
@@ -363,8 +365,8 @@ static int scan_line(PolicyScan *s, Line *l, PolicyFault *ret) {
                 l->end--;
 
         if (l->end - l->p > POLICY_LINE_MAX)
-                return fault_with_line(ret, l->number, "The line is too long", ": it may have at most ", POLICY_LINE_MAX,
-                                       " bytes.");
+                return fault_with_line(ret, l->number, "The line is too long", ": it may have at most ",
+                                       POLICY_LINE_MAX, " bytes.");
 
         if (!policy_text_is_clean(l->p, (size_t) (l->end - l->p), &offset))
                 return fault_byte(ret, l->number, (unsigned char) l->p[offset]);
@@ -449,7 +451,8 @@ int policy_scan(const char *data, size_t size, PolicyScan **ret, PolicyFault *re
                 r = scan_line(s, &l, ret_fault);
 
                 if (r == 0 && !newline)
-                        r = fault(ret_fault, number, "The last line does not end in a newline, so the file may have been "
+                        r = fault(ret_fault, number,
+                                  "The last line does not end in a newline, so the file may have been "
                                   "cut in half: check that it is whole and end it with a newline.", NULL, NULL, "");
 
                 p = newline ? newline + 1 : end;

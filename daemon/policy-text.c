@@ -18,7 +18,8 @@
  * Names, paths and lines are not looked at.
  */
 bool policy_equal(const Policy *a, const Policy *b) {
-        return str_equal(a->filter, b->filter) && match_equal(a->match, b->match) && settings_equal(a->settings, b->settings);
+        return str_equal(a->filter, b->filter) && match_equal(a->match, b->match) &&
+               settings_equal(a->settings, b->settings);
 }
 
 /* Whether a value stands better in quotes, as a word could not have its signs; in which, or 0. */

@@ -52,7 +52,8 @@ static int fault_value(const PolicyKey *k, const PolicyItem *item, const char *e
         text_add(&t, item->value[0] ? " is not valid: " : " is empty: ");
         text_add(&t, expected);
 
-        if (item->quote && !match_key_allows_glob(k->match_key) && str_equal(k->section, "Match") && strpbrk(item->value, " \t"))
+        if (item->quote && !match_key_allows_glob(k->match_key) && str_equal(k->section, "Match") &&
+            strpbrk(item->value, " \t"))
                 text_add(&t, " (Quotes make one value of all; several values stand without quotes.)");
 
         return policy_fault_finish(&t, NULL, item->line, ret);
@@ -137,7 +138,8 @@ static int add_term(const PolicyKey *k, const PolicyItem *item, PolicyValues *v,
         }
 
         if (v->n_terms >= MATCH_TERMS_MAX)
-                return fault_value(k, item, "with it [Match] has more than 64 values: make several policies of it, or a "
+                return fault_value(k, item,
+                                   "with it [Match] has more than 64 values: make several policies of it, or a "
                                    "pattern.", ret);
 
         value = strdup(word->value);
@@ -163,7 +165,8 @@ static int parse_match_word(const PolicyKey *k, const PolicyItem *item, const ch
                 return fault_value(k, item, why ? why : k->expected, ret);
 
         if (word.glob && !match_key_allows_glob(k->match_key))
-                return fault_value(k, item, "\"*\", \"?\" and \"[\" make a pattern of it, and this key takes none: write the "
+                return fault_value(k, item,
+                                   "\"*\", \"?\" and \"[\" make a pattern of it, and this key takes none: write the "
                                    "value out; patterns are for labels, names and serial numbers.", ret);
 
         if (!word.glob) {
@@ -391,7 +394,8 @@ int policy_parse_retry(const PolicyKey *k, const PolicyItem *item, PolicyValues 
 }
 
 int policy_parse_timeout(const PolicyKey *k, const PolicyItem *item, PolicyValues *v, PolicyFault *ret) {
-        if (!policy_parse_usec(item->value, POLICY_TIMEOUT_USEC_MIN, POLICY_TIMEOUT_USEC_MAX, &v->settings->timeout_usec))
+        if (!policy_parse_usec(item->value, POLICY_TIMEOUT_USEC_MIN, POLICY_TIMEOUT_USEC_MAX,
+                               &v->settings->timeout_usec))
                 return fault_value(k, item, k->expected, ret);
 
         return 0;

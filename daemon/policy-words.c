@@ -95,7 +95,8 @@ static bool read_member(Reader *r, bool first, Unit *ret) {
                 return fail(r, "within \"[...]\" it takes ASCII characters only.");
 
         if (!ret->escaped && ret->c == '[')
-                return fail(r, "within \"[...]\" a \"[\" must be written as \\x5b; classes like [:digit:] are not known, "
+                return fail(r,
+                            "within \"[...]\" a \"[\" must be written as \\x5b; classes like [:digit:] are not known, "
                             "write [0-9].");
 
         return put_literal(r, ret->c, first ? "]-[\\!^" : "]-[\\");
@@ -124,7 +125,8 @@ static bool read_bracket(Reader *r) {
                 /* first or last it is itself, to fnmatch(3) too */
                 if (at(r, '-')) {
                         if (any && r->p + 1 < r->end && r->p[1] != ']')
-                                return fail(r, "within \"[...]\" a \"-\" that stands for itself must come first or last.");
+                                return fail(r,
+                                            "within \"[...]\" a \"-\" that stands for itself must come first or last.");
 
                         r->p++;
                         if (!put(r, '-'))
@@ -148,7 +150,8 @@ static bool read_bracket(Reader *r) {
         }
 
         if (r->p >= r->end || !any)
-                return fail(r, "a \"[\" begins a set like [0-9], which needs its \"]\" and something before that; a \"[\" "
+                return fail(r,
+                            "a \"[\" begins a set like [0-9], which needs its \"]\" and something before that; a \"[\" "
                             "that stands for itself is \\x5b.");
 
         r->p++;
@@ -227,13 +230,16 @@ int policy_word_parse(const char *s, size_t n, PolicyWord *ret, const char **ret
                 ret->glob |= *p == '*' || *p == '?' || *p == '[';
 
         if (r.p == r.end)
-                (void) fail(&r, ret->negated ? "\"!\" means \"not\" and needs a value directly behind it; a \"!\" that stands "
+                (void) fail(&r, ret->negated ?
+                            "\"!\" means \"not\" and needs a value directly behind it; a \"!\" that stands "
                                                "for itself is \\x21."
                                              : "expected a value.");
         else if (at(&r, '!'))
                 (void) fail(&r, "\"!\" means \"not\" and stands once; a name's own \"!\" in first place is \\x21.");
         else if (read_value(&r) && !policy_word_is_utf8(ret->value))
-                (void) fail(&r, "its escapes do not make valid UTF-8; a pattern with \"?\" for each odd byte can stand for it.");
+                (void) fail(&r,
+                            "its escapes do not make valid UTF-8; a pattern with \"?\" for each odd byte can stand for"
+                            " it.");
 
         if (r.failed) {
                 *ret_why = r.why;

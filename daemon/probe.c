@@ -33,8 +33,8 @@ void probe_begin(Manager *m, const Now *now, uint64_t *wake_at_usec) {
 
         for (int round = 0; round < 2 && !d; round++)
                 for (size_t i = 0; i < s->n_disks && !d; i++)
-                        if (s->disks[i]->known && !s->disks[i]->ignored[0] && !s->disks[i]->job && !s->disks[i]->stuck &&
-                            (round > 0 || s->disks[i]->uid > m->probe_disk))
+                        if (s->disks[i]->known && !s->disks[i]->ignored[0] && !s->disks[i]->job &&
+                            !s->disks[i]->stuck && (round > 0 || s->disks[i]->uid > m->probe_disk))
                                 d = s->disks[i];
 
         if (!d)
@@ -70,7 +70,8 @@ void probe_done(Manager *m, const JobReply *reply) {
         m->counts_changed = true;
 
         if (reply->interface == KERNEL_INTERFACE_NONE)
-                log_line(LOG_WARNING, "this kernel has no block device filters: nothing can be attached; boot a kernel that"
+                log_line(LOG_WARNING,
+                         "this kernel has no block device filters: nothing can be attached; boot a kernel that"
                          " has them");
         else
                 log_line(LOG_INFO, "the kernel's interface for filters is %s",

@@ -66,8 +66,8 @@ static JobOutcome mismatch_key(JobReply *reply, MatchKey key, const char *expect
 
         show(found, a);
         show(expected, b);
-        (void) snprintf(reply->message, sizeof(reply->message), "its %s is %s, expected is %s", match_key_to_string(key), a,
-                        b);
+        (void) snprintf(reply->message, sizeof(reply->message), "its %s is %s, expected is %s",
+                        match_key_to_string(key), a, b);
         return JOB_MISMATCH;
 }
 
@@ -106,7 +106,8 @@ static void read_dm(const JobDevice *disk, Found *f) {
                 set_fact(f, MATCH_DM_UUID, f->dm_uuid);
 }
 
-static int read_fs(int fd, uint64_t offset_bytes, uint64_t size_bytes, Found *f, char message[static JOB_MESSAGE_SIZE]) {
+static int read_fs(int fd, uint64_t offset_bytes, uint64_t size_bytes, Found *f,
+                   char message[static JOB_MESSAGE_SIZE]) {
         int r = identify_fs(fd, offset_bytes, size_bytes, &f->superblock, message);
 
         if (r < 0)

@@ -152,7 +152,8 @@ char *reason_noted(const Attachment *a, Device d) {
         text_add(&t, a->filter);
         text_add(&t, a->recorded_since_usec ? " was on /dev/" : " is on /dev/");
         text_add(&t, device_name(d));
-        text_add(&t, a->recorded_since_usec ? " when the daemon was there last; the kernel is asked whether it still is" :
+        text_add(&t, a->recorded_since_usec ?
+                 " when the daemon was there last; the kernel is asked whether it still is" :
                                               " is not known; the kernel is asked");
         if (d.disk->stuck)
                 text_add(&t, ", but the disk does not answer; see the kernel's log");
@@ -316,7 +317,8 @@ char *reason_outcome(const Attachment *a, const JobReply *reply) {
                 break;
 
         case JOB_MISMATCH:
-                text_add(&t, match_wants_partition(a->match) ? " is not the partition that the table on the disk describes" :
+                text_add(&t, match_wants_partition(a->match) ?
+                         " is not the partition that the table on the disk describes" :
                                                               " is not the device that was meant");
                 if (reply->message[0]) {
                         text_add(&t, " (");

@@ -14,7 +14,8 @@ static void log_loss(const Attachment *a, const char *identity) {
         const Gap *g = attachment_get_lost_gap(a);
         char message[1024];
 
-        (void) snprintf(message, sizeof(message), "%s on %s: the filter is gone (%s); what is written until it is back is not"
+        (void) snprintf(message, sizeof(message),
+                        "%s on %s: the filter is gone (%s); what is written until it is back is not"
                         " seen by it", a->filter, identity, g ? g->reason : "unknown");
         log_attachment(LOG_WARNING, log_id_of_loss(g ? g->reason : "unknown"), a, message);
 }
@@ -70,7 +71,8 @@ static void load_module(Manager *m, Attachment *a) {
         log_line(LOG_INFO, "%s: asking systemd to load module %s", a->id, a->settings->module);
         r = m->ops.load_module(a->settings->module, m->ops.outside);
         if (r < 0)
-                log_line(LOG_WARNING, "%s: systemd cannot be asked to load module %s: %s; load it by hand (modprobe %s)", a->id,
+                log_line(LOG_WARNING,
+                         "%s: systemd cannot be asked to load module %s: %s; load it by hand (modprobe %s)", a->id,
                          a->settings->module, strerror(-r), a->settings->module);
 }
 
@@ -119,7 +121,8 @@ void tell_attachments(Manager *m) {
 
         if (m->world.n_refused > m->n_refused_told) {
                 if (!m->n_refused_told)
-                        log_line(LOG_WARNING, "more than %u devices fit the pattern of one policy: those that came last are left"
+                        log_line(LOG_WARNING,
+                                 "more than %u devices fit the pattern of one policy: those that came last are left"
                                  " alone; make the policy narrower", PATTERN_INSTANCES_MAX);
                 m->n_refused_told = m->world.n_refused;
         }
@@ -158,5 +161,6 @@ void tell_policies(const PolicySet *policies) {
                 log_policy(LOG_WARNING, e->path, e->line, message);
         }
 
-        log_line(LOG_INFO, "%zu policies in force, %zu errors in policy files", policies->n_policies, policies->n_errors);
+        log_line(LOG_INFO, "%zu policies in force, %zu errors in policy files", policies->n_policies,
+                 policies->n_errors);
 }

@@ -60,7 +60,8 @@ static void decode(const char *s, char *ret, size_t size) {
  * The first of some properties that is there. encoded: the way udev writes names. "replaced" and "_ENC" of one
  * value differ: where there is an "_ENC" it comes first, for the other has lost what it replaced.
  */
-static void fill_value(struct udev_device *d, UEventFacts *f, MatchKey key, const char *const *properties, bool encoded) {
+static void fill_value(struct udev_device *d, UEventFacts *f, MatchKey key, const char *const *properties,
+                       bool encoded) {
         char value[FACT_SIZE];
 
         for (; *properties; properties++) {

@@ -82,8 +82,8 @@ static int on_monitor(sd_event_source *s, int fd, uint32_t revents, void *userda
         return 0;
 }
 
-static int monitor_new(UEvent *u, sd_event *event, const char *group, int64_t priority, struct udev_monitor **ret_monitor,
-                       sd_event_source **ret_source) {
+static int monitor_new(UEvent *u, sd_event *event, const char *group, int64_t priority,
+                       struct udev_monitor **ret_monitor, sd_event_source **ret_source) {
         struct udev_monitor *m;
         int r;
 

@@ -73,7 +73,8 @@ int main(void) {
         }
 
         if (r < 0) {
-                (void) fprintf(stderr, "blkfilter-worker is started by blkfilterd, with a socket as standard input: %s\n",
+                (void) fprintf(stderr,
+                               "blkfilter-worker is started by blkfilterd, with a socket as standard input: %s\n",
                                strerror(-r));
                 return 1;
         }

@@ -86,7 +86,8 @@ static JobOutcome read_filter(const JobRequest *request, JobReply *reply) {
 
         if (r < 0 && r != -EINVAL) {
                 reply->error = -r;
-                (void) snprintf(reply->message, sizeof(reply->message), "reading which filter is on it: %s", strerror(-r));
+                (void) snprintf(reply->message, sizeof(reply->message), "reading which filter is on it: %s",
+                                strerror(-r));
                 return JOB_FAILED;
         }
 

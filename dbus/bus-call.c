@@ -183,7 +183,8 @@ static void call_ask_polkit(Call *c) {
                                      sd_bus_message_get_allow_interactive_authorization(c->message) > 0, on_polkit, c,
                                      &c->polkit);
         if (r < 0)
-                call_refuse_access(c, SD_BUS_ERROR_ACCESS_DENIED, "polkit cannot be asked for %s, so only root is served;"
+                call_refuse_access(c, SD_BUS_ERROR_ACCESS_DENIED,
+                                   "polkit cannot be asked for %s, so only root is served;"
                                    " see the daemon's journal", c->action);
 }
 
@@ -295,7 +296,8 @@ int call_begin(Bus *b, sd_bus_message *m, const Change *change, sd_bus_error *er
         int r;
 
         if (!sender)
-                return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED, "a caller without a name on a bus has no rights");
+                return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED,
+                                        "a caller without a name on a bus has no rights");
 
         if (!bus_has_room(b, sender))
                 return bus_error_set_request(error, REQUEST_E_LIMIT, NULL);

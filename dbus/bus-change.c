@@ -107,7 +107,8 @@ static int read_command(Call *c, sd_bus_error *error) {
         r = bus_read_buffers(c->message, c->buffers, CTL_BUFFERS_MAX, &c->n_buffers);
         if (r == -E2BIG)
                 return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-                                         "there are more than %u buffers; at most so many are possible", CTL_BUFFERS_MAX);
+                                         "there are more than %u buffers; at most so many are possible",
+                                         CTL_BUFFERS_MAX);
         if (r < 0)
                 return r;
 
@@ -187,7 +188,8 @@ static int resolve_attachment(Call *c, Subject *ret, sd_bus_error *error) {
                 return bus_error_set_request(error, REQUEST_E_STALE, "the attachment is gone since it was named");
 
         if (!a->on_device || !a->device[0])
-                return bus_error_set_request(error, REQUEST_E_NOT_ATTACHED, "the filter is on no device at the moment; the"
+                return bus_error_set_request(error, REQUEST_E_NOT_ATTACHED,
+                                             "the filter is on no device at the moment; the"
                                              " attachment's State and StateReason say why");
 
         uid = a->device_uid;

@@ -190,7 +190,8 @@ int bus_add_manager(Bus *b) {
         b->policies = manager_get_policies(b->manager);
         bus_count_states(b, b->counts);
 
-        return sd_bus_add_object_vtable(b->bus, NULL, BLKFILTER_OBJECT_ROOT, BLKFILTER_INTERFACE_MANAGER, manager_vtable, b);
+        return sd_bus_add_object_vtable(b->bus, NULL, BLKFILTER_OBJECT_ROOT, BLKFILTER_INTERFACE_MANAGER,
+                                        manager_vtable, b);
 }
 
 /**
@@ -258,7 +259,8 @@ void bus_tell_manager(Bus *b) {
         b->policies = manager_get_policies(b->manager);
 
         if (n > 0)
-                (void) sd_bus_emit_properties_changed_strv(b->bus, BLKFILTER_OBJECT_ROOT, BLKFILTER_INTERFACE_MANAGER, names);
+                (void) sd_bus_emit_properties_changed_strv(b->bus, BLKFILTER_OBJECT_ROOT, BLKFILTER_INTERFACE_MANAGER,
+                                                           names);
 }
 
 /**
@@ -272,7 +274,8 @@ void bus_tell_loss(Bus *b, const Attachment *a) {
         const Gap *g = attachment_get_lost_gap(a);
 
         if (bus_attachment_path(a, &path) < 0 ||
-            sd_bus_message_new_signal(b->bus, &m, BLKFILTER_OBJECT_ROOT, BLKFILTER_INTERFACE_MANAGER, "FilterLost") < 0 ||
+            sd_bus_message_new_signal(b->bus, &m, BLKFILTER_OBJECT_ROOT, BLKFILTER_INTERFACE_MANAGER,
+                                      "FilterLost") < 0 ||
             sd_bus_message_append(m, "o", path) < 0 ||
             bus_append_device(m, a->lost_device) < 0 ||
             sd_bus_message_append(m, "stt", g ? g->reason : "", g ? g->begin_usec : UINT64_C(0),

@@ -62,7 +62,8 @@ static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 
         if (e) {
                 if (!b->is_told)
-                        log_line(LOG_ERR, "the bus does not give the name %s: %s; its policy file org.blkfilter1.conf must be"
+                        log_line(LOG_ERR,
+                                 "the bus does not give the name %s: %s; its policy file org.blkfilter1.conf must be"
                                  " installed, and the bus reloaded", BLKFILTER_BUS_NAME, e->message ?: e->name);
                 b->is_told = true;
                 return bus_set_timer(b, 0);
@@ -140,7 +141,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
                 return 0;
 
         if (!b->is_told)
-                log_line(LOG_NOTICE, "there is no bus yet (%s); going on without, and looking for it again", strerror(-r));
+                log_line(LOG_NOTICE, "there is no bus yet (%s); going on without, and looking for it again",
+                         strerror(-r));
         b->is_told = true;
 
         return bus_set_timer(b, CONNECT_AGAIN_USEC);

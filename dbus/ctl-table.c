@@ -32,7 +32,8 @@ static bool check_bftrack_map(const CtlCall *call, char message[static CTL_MESSA
 
         if (first_block % 8 != 0) {
                 (void) snprintf(message, CTL_MESSAGE_SIZE,
-                                "first_block (bytes 0 to 3 of the payload) is %u; it must be a multiple of 8", first_block);
+                                "first_block (bytes 0 to 3 of the payload) is %u; it must be a multiple of 8",
+                                first_block);
                 return false;
         }
 
@@ -75,8 +76,8 @@ static bool check_limits(const CtlCall *call, char message[static CTL_MESSAGE_SI
         }
 
         if (call->n_buffers > CTL_BUFFERS_MAX) {
-                (void) snprintf(message, CTL_MESSAGE_SIZE, "there are more than %u buffers; at most so many are possible",
-                                CTL_BUFFERS_MAX);
+                (void) snprintf(message, CTL_MESSAGE_SIZE,
+                                "there are more than %u buffers; at most so many are possible", CTL_BUFFERS_MAX);
                 return false;
         }
 
@@ -94,7 +95,8 @@ static bool check_limits(const CtlCall *call, char message[static CTL_MESSAGE_SI
                 if ((uint64_t) b->payload_offset + CTL_POINTER_SIZE > call->payload_size) {
                         (void) snprintf(message, CTL_MESSAGE_SIZE,
                                         "buffer %zu is to be written at offset %u, but the payload has %zu bytes and a"
-                                        " pointer takes %u", i, b->payload_offset, call->payload_size, CTL_POINTER_SIZE);
+                                        " pointer takes %u", i, b->payload_offset, call->payload_size,
+                                        CTL_POINTER_SIZE);
                         return false;
                 }
 
@@ -111,7 +113,8 @@ static bool check_limits(const CtlCall *call, char message[static CTL_MESSAGE_SI
         }
 
         if (sum > CTL_BUFFERS_SIZE_MAX) {
-                (void) snprintf(message, CTL_MESSAGE_SIZE, "the buffers have %llu bytes together; at most %u are possible",
+                (void) snprintf(message, CTL_MESSAGE_SIZE,
+                                "the buffers have %llu bytes together; at most %u are possible",
                                 (unsigned long long) sum, CTL_BUFFERS_SIZE_MAX);
                 return false;
         }

@@ -65,7 +65,8 @@ static void check_policy(const Policy *p) {
         assert(filter_name_is_valid(p->filter));
         assert(p->settings->on && !(p->settings->on & ~(unsigned) POLICY_ON_ALL));
         assert(p->settings->retry_usec >= POLICY_RETRY_USEC_MIN && p->settings->retry_usec <= POLICY_RETRY_USEC_MAX);
-        assert(p->settings->timeout_usec >= POLICY_TIMEOUT_USEC_MIN && p->settings->timeout_usec <= POLICY_TIMEOUT_USEC_MAX);
+        assert(p->settings->timeout_usec >= POLICY_TIMEOUT_USEC_MIN &&
+               p->settings->timeout_usec <= POLICY_TIMEOUT_USEC_MAX);
         assert(p->settings->options_size <= POLICY_OPTIONS_MAX);
         assert(p->n_lines > 0);
 

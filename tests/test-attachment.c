@@ -191,8 +191,10 @@ static void test_lists(void) {
 }
 
 static void test_names(void) {
-        static const char *const states[] = { "waiting",   "attaching", "attached", "detached", "conflict",   "ambiguous",
-                                              "refused",   "failed",    "stuck",    "orphaned", "unsupported" };
+        static const char *const states[] = {
+                "waiting", "attaching", "attached", "detached", "conflict", "ambiguous", "refused", "failed", "stuck",
+                "orphaned", "unsupported",
+        };
 
         CHECK(sizeof(states) / sizeof(states[0]) == _ATTACHMENT_STATE_MAX);
         for (int i = 0; i < _ATTACHMENT_STATE_MAX; i++)
@@ -462,7 +464,8 @@ static void test_delay(void) {
         Attachment *a = attachment_of("bftrack", UUID_X, "");
         Now now = at(10);
 
-        CHECK(retry_delay_usec(1000, 0) == 1000 && retry_delay_usec(1000, 1) == 1000 && retry_delay_usec(1000, 2) == 2000);
+        CHECK(retry_delay_usec(1000, 0) == 1000 && retry_delay_usec(1000, 1) == 1000 &&
+              retry_delay_usec(1000, 2) == 2000);
         CHECK(retry_delay_usec(1000, 7) == 64000 && retry_delay_usec(1000, 8) == 64000);
         CHECK(retry_delay_usec(1000, UINT64_MAX) == 64000);
         CHECK(retry_delay_usec(POLICY_RETRY_USEC_MAX, UINT64_MAX) == 64 * POLICY_RETRY_USEC_MAX);

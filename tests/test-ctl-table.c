@@ -68,9 +68,12 @@ static const Case cases[] = {
         { "x", 0, CTL_PAYLOAD_MAX + 1, .verdict = CTL_WRONG, .part = { "65537", "65536" } },
         { "bfcount", 0, CTL_PAYLOAD_MAX + 1, .verdict = CTL_WRONG, .part = { "65537", "65536" } },
         { "x", 0, 8, { BUFFER(0, CTL_BUFFERS_SIZE_MAX) }, 1, .verdict = CTL_RAW, .sent = 8 },
-        { "x", 0, 8, { BUFFER(0, CTL_BUFFERS_SIZE_MAX + 1) }, 1, .verdict = CTL_WRONG, .part = { "1048577", "1048576" } },
-        { "x", 0, 24, { BUFFER(0, CTL_BUFFERS_SIZE_MAX), BUFFER(16, 1) }, 2, .verdict = CTL_WRONG, .part = { "together" } },
-        { "x", 0, 16, { BUFFER(8, UINT32_MAX), BUFFER(0, UINT32_MAX) }, 2, .verdict = CTL_WRONG, .part = { "together" } },
+        { "x", 0, 8, { BUFFER(0, CTL_BUFFERS_SIZE_MAX + 1) }, 1, .verdict = CTL_WRONG,
+          .part = { "1048577", "1048576" } },
+        { "x", 0, 24, { BUFFER(0, CTL_BUFFERS_SIZE_MAX), BUFFER(16, 1) }, 2, .verdict = CTL_WRONG,
+          .part = { "together" } },
+        { "x", 0, 16, { BUFFER(8, UINT32_MAX), BUFFER(0, UINT32_MAX) }, 2, .verdict = CTL_WRONG,
+          .part = { "together" } },
         { "x", 0, 8, { BUFFER(0, 0) }, 1, .verdict = CTL_WRONG, .part = { "buffer 0 is empty" } },
         { "x", 0, 8, { BUFFER(1, 1) }, 1, .verdict = CTL_WRONG, .part = { "offset 1", "8 bytes" } },
         { "x", 0, 7, { BUFFER(0, 1) }, 1, .verdict = CTL_WRONG, .part = { "buffer 0", "7 bytes" } },
@@ -115,9 +118,10 @@ static void test_case(size_t i) {
         }, &sent, message);
         free(payload);
 
-        if (verdict != c->verdict || (verdict != CTL_WRONG && sent != c->sent) || (verdict == CTL_WRONG && sent != SIZE_MAX)) {
-                (void) fprintf(stderr, "case %zu: %s %u: verdict %d, %zu bytes sent, \"%s\"\n", i, c->filter, c->command,
-                               verdict, sent, message);
+        if (verdict != c->verdict || (verdict != CTL_WRONG && sent != c->sent) ||
+            (verdict == CTL_WRONG && sent != SIZE_MAX)) {
+                (void) fprintf(stderr, "case %zu: %s %u: verdict %d, %zu bytes sent, \"%s\"\n", i, c->filter,
+                               c->command, verdict, sent, message);
                 abort();
         }
 

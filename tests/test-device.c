@@ -357,7 +357,8 @@ static void test_facts(void) {
 static void check_entries(const Disk *d, const char *partnos) {
         CHECK(d->n_entries == strlen(partnos));
         for (size_t i = 0; i < d->n_entries; i++)
-                CHECK(d->entries[i].partno == (unsigned) (partnos[i] - '0') && disk_get_entry(d, d->entries[i].partno) == &d->entries[i]);
+                CHECK(d->entries[i].partno == (unsigned) (partnos[i] - '0') &&
+                      disk_get_entry(d, d->entries[i].partno) == &d->entries[i]);
 }
 
 static void test_table(void) {

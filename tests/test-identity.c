@@ -159,7 +159,8 @@ static void test_pin(void) {
                 f.values[key] = "";
         CHECK(!facts_find_pin(&f, &pin) && pin == _MATCH_KEY_MAX);
 
-        f.values[MATCH_PART_LABEL] = f.values[MATCH_FS_LABEL] = f.values[MATCH_DM_NAME] = f.values[MATCH_KERNEL_NAME] = "x";
+        f.values[MATCH_PART_LABEL] = f.values[MATCH_FS_LABEL] = "x";
+        f.values[MATCH_DM_NAME] = f.values[MATCH_KERNEL_NAME] = "x";
         CHECK(!facts_find_pin(&f, &pin));
 
         for (size_t i = 0; i < sizeof(strongest_last) / sizeof(strongest_last[0]); i++) {

@@ -82,7 +82,8 @@ static void test_many(void) {
                         have[owner][value]--;
                         n--;
                 } else if (have[owner][value] < 2) {
-                        CHECK(index_add(&x, value % 2 ? value * 64 : index_hash_u64(0, value), &owners[owner], value) == 0);
+                        CHECK(index_add(&x, value % 2 ? value * 64 : index_hash_u64(0, value), &owners[owner],
+                                        value) == 0);
                         have[owner][value]++;
                         n++;
                 }
@@ -91,7 +92,8 @@ static void test_many(void) {
                 if (step % 6000 == 0)
                         for (owner = 0; owner < OWNERS; owner++)
                                 for (value = 0; value < VALUES; value++)
-                                        CHECK(count(&x, value % 2 ? value * 64 : index_hash_u64(0, value), &owners[owner], value) ==
+                                        CHECK(count(&x, value % 2 ? value * 64 : index_hash_u64(0, value),
+                                                    &owners[owner], value) ==
                                               have[owner][value]);
         }
 

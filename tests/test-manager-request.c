@@ -84,7 +84,8 @@ static void test_detach_orphan_and_new(void) {
         CHECK(orphan->held && new->held);
         fake_answer(&f, JOB_OK);
         CHECK(a.n == 1 && a.error == REQUEST_OK);
-        CHECK(!attachment_set_get(manager_get_attachments(f.manager), id) && strstr(f.trace, "told removed bftrack_0fc63daf"));
+        CHECK(!attachment_set_get(manager_get_attachments(f.manager), id) &&
+              strstr(f.trace, "told removed bftrack_0fc63daf"));
         fake_settle(&f);
         CHECK(get(&f, "bftrack", "", "data")->held && !get(&f, "bftrack", "", "data")->on_device);
         fake_deinit(&f);
@@ -245,8 +246,8 @@ static void test_attach_taken_back(void) {
 }
 
 /*
- * The policy was edited after the detach: the held attachment is another one than the one that is wanted now. An attach by
- * hand is about the latter, and ends the hold for good; one that fails leaves it.
+ * The policy was edited after the detach: the held attachment is another one than the one that is wanted now. An attach
+ * by hand is about the latter, and ends the hold for good; one that fails leaves it.
  */
 static void test_attach_after_edit(bool succeeds) {
         Attachment *b;
@@ -345,7 +346,8 @@ static void test_interface(void) {
         CHECK(!get(&f, "bftrack", UUID_X, ""));
 
         /* there is none */
-        r = (JobReply) { .protocol = JOB_PROTOCOL, .id = f.jobs[0].id, .outcome = JOB_OK, .interface = KERNEL_INTERFACE_NONE };
+        r = (JobReply) { .protocol = JOB_PROTOCOL, .id = f.jobs[0].id, .outcome = JOB_OK,
+                         .interface = KERNEL_INTERFACE_NONE };
         manager_job_done(f.manager, &f.jobs[0], &r, -EBADF);
         f.n_jobs = 0;
         fake_run(&f);

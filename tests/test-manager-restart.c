@@ -49,7 +49,8 @@ static void test_restart(void) {
         fake_pass(&f, 10 * SECOND);
         fake_start(&f);
         x = get(&f, "bftrack", UUID_X, "");
-        CHECK(x->on_device && x->n_gaps == 1 && x->gaps[0].begin_usec == since && x->gaps[0].end_usec == f.now.realtime_usec);
+        CHECK(x->on_device && x->n_gaps == 1 && x->gaps[0].begin_usec == since &&
+              x->gaps[0].end_usec == f.now.realtime_usec);
         CHECK(x->gaps[0].latest_usec == f.now.realtime_usec);
         CHECK_STR(x->gaps[0].reason, "daemon-not-running");
         fake_deinit(&f);
@@ -142,7 +143,8 @@ static void test_orphan_over_restarts(void) {
                 manager_free(f.manager);
                 fake_start(&f);
                 x = get(&f, "bftrack", UUID_X, "");
-                CHECK(x && x->orphaned && x->on_device && x->n_gaps == 0 && x->intact_since_usec == 1700000000 * SECOND);
+                CHECK(x && x->orphaned && x->on_device && x->n_gaps == 0 &&
+                      x->intact_since_usec == 1700000000 * SECOND);
                 CHECK(x->state == ATTACHMENT_ORPHANED);
         }
 

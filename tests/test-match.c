@@ -168,9 +168,9 @@ static void check_primary(const char *match, const char *wanted) {
 
 /* The one value that the device is looked up by. */
 static void test_primary(void) {
-        static const char *const by_strength[] = { "PartUUID=1234abcd-01", "FSUUID=1111-1111", "DMUUID=u", "DiskWWN=0x5",
-                                                   "DiskSerial=s", "PTUUID=1234abcd", "PartLabel=l", "FSLabel=f",
-                                                   "DMName=n", "KernelName=sda" };
+        static const char *const by_strength[] = { "PartUUID=1234abcd-01", "FSUUID=1111-1111", "DMUUID=u",
+                                                   "DiskWWN=0x5", "DiskSerial=s", "PTUUID=1234abcd", "PartLabel=l",
+                                                   "FSLabel=f", "DMName=n", "KernelName=sda" };
         const size_t n = sizeof(by_strength) / sizeof(by_strength[0]);
 
         for (size_t i = 0; i < n; i++) {
@@ -220,7 +220,8 @@ static void test_list(void) {
 static void test_questions(void) {
         Match *m = match_parse("PartLabel=a|PartLabel=b|PTUUID=1234abcd|FSType=!swap|DiskSerial=s*");
 
-        CHECK(match_has_key(m, MATCH_PART_LABEL) && match_has_key(m, MATCH_FS_TYPE) && !match_has_key(m, MATCH_PART_UUID));
+        CHECK(match_has_key(m, MATCH_PART_LABEL) && match_has_key(m, MATCH_FS_TYPE) &&
+              !match_has_key(m, MATCH_PART_UUID));
         CHECK(match_wants_partition(m) && match_wants_fs(m));
         CHECK_STR(match_get_value(m, MATCH_PT_UUID), "1234abcd");
         CHECK_STR(match_get_value(m, MATCH_PART_LABEL), "");
@@ -237,7 +238,8 @@ static void test_questions(void) {
 /* The order in which terms are given, and twice the same, make no difference. */
 static void test_equal(void) {
         Match *a = match_parse("PartLabel=b|PartUUID=1234abcd-01|PartLabel=a|PartLabel=!c|PartLabel=a*"),
-              *b = match_parse("PartLabel=a*|PartLabel=!c|PartLabel=a|PartUUID=1234abcd-01|PartLabel=b|PartLabel=a"), *c;
+              *b = match_parse("PartLabel=a*|PartLabel=!c|PartLabel=a|PartUUID=1234abcd-01|PartLabel=b|PartLabel=a"),
+              *c;
         static const char *const others[] = {
                 "PartLabel=b|PartUUID=1234abcd-01|PartLabel=a|PartLabel=!c",
                 "PartLabel=b|PartUUID=1234abcd-01|PartLabel=a|PartLabel=!c|PartLabel=!a*",
@@ -349,7 +351,8 @@ static void test_to_string(void) {
 
 /* What a worker has to find: the device's own values, of what it can read. */
 static void test_expect(void) {
-        char text[] = "PartUUID=1234abcd-01|PartLabel=data|FSType=ext4|DiskWWN=0x5|DiskSerial=s|KernelName=sda1", other[64];
+        char text[] = "PartUUID=1234abcd-01|PartLabel=data|FSType=ext4|DiskWWN=0x5|DiskSerial=s|KernelName=sda1";
+        char other[64];
         Match *m = match_parse("PartLabel=d*|FSType=!swap|DiskWWN=0x5|DiskSerial=s|KernelName=sda*|FSLabel=!x");
         MatchKey key = _MATCH_KEY_MAX;
         Facts f, found;

@@ -33,7 +33,8 @@ static Attachment *begin_check(Script *s) {
         script_pass(s, 1);
         script_expect(s, JOB_CHECK, "sda1");
         CHECK_STR(s->jobs[0].filter, "bftrack");
-        CHECK(s->jobs[0].partition.object == script_device(s, "sda1")->object && s->jobs[0].interface == s->world.interface);
+        CHECK(s->jobs[0].partition.object == script_device(s, "sda1")->object &&
+              s->jobs[0].interface == s->world.interface);
         CHECK(a->state == ATTACHMENT_ATTACHED && a->job == s->jobs[0].id);
         return a;
 }
@@ -129,7 +130,8 @@ static void test_generation(void) {
         world_check_all(&s.world);
         script_expect(&s, JOB_CHECK, "sda1");
         script_answer(&s);
-        CHECK(script_run(&s) == 0 && a->on_device && a->state == ATTACHMENT_ATTACHED && a->n_gaps == 1 && a->n_attached == 1);
+        CHECK(script_run(&s) == 0 && a->on_device && a->state == ATTACHMENT_ATTACHED && a->n_gaps == 1 &&
+              a->n_attached == 1);
         CHECK_STR(a->gaps[0].reason, "foreign-detach");
         CHECK(a->gaps[0].begin_usec == seen && a->gaps[0].latest_usec == s.now.realtime_usec);
         CHECK(a->gaps[0].end_usec == s.now.realtime_usec && a->intact_since_usec == s.now.realtime_usec);
@@ -147,7 +149,8 @@ static void test_no_answer_one(JobOutcome outcome) {
 
         for (int i = 0; i < 9; i++) {
                 script_reply(&s, &reply);
-                CHECK(script_run(&s) == 0 && a->on_device && a->state == ATTACHMENT_ATTACHED && a->n_gaps == 0 && a->check_due);
+                CHECK(script_run(&s) == 0 && a->on_device && a->state == ATTACHMENT_ATTACHED && a->n_gaps == 0 &&
+                      a->check_due);
                 CHECK(s.wake_at_usec > s.now.monotonic_usec);
                 CHECK(s.wake_at_usec <= s.now.monotonic_usec + (i < 2 ? PAUSE : 64 * SECOND));
                 script_pass(&s, s.wake_at_usec - s.now.monotonic_usec - 1);

@@ -105,7 +105,8 @@ static void test_only_kernel_forgets(void) {
         CHECK_HAS(a->reason, "entry 1 of /dev/sda has the identity, but the kernel has no such partition");
 
         /* until something else is in its place */
-        script_table(&s, "sda", (Entry[]) { { .partno = 1, .uuid = UUID_X, .start_sectors = 9, .size_sectors = 9 } }, 1);
+        script_table(&s, "sda", (Entry[]) { { .partno = 1, .uuid = UUID_X, .start_sectors = 9, .size_sectors = 9 } },
+                     1);
         script_kernel(&s, EVENT_CHANGE, "sda");
         script_udev(&s);
         script_settle(&s);
@@ -160,7 +161,10 @@ static uint32_t draw(uint64_t *state, uint32_t n) {
         return (uint32_t) (*state >> 33) % n;
 }
 
-/* Both disks are re-read again and again, in any order: who has lost the filter does not get it while both are there. */
+/*
+ * Both disks are re-read again and again, in any order: who has lost the filter does not get it while both are
+ * there.
+ */
 static void test_any_order_one(const char *match, uint64_t seed) {
         static const char *const disks[] = { "sda", "sdb" }, *const partitions[] = { "sda1", "sdb2" };
         static const EventAction actions[] = { EVENT_REMOVE, EVENT_CHANGE, EVENT_ADD };

@@ -20,8 +20,8 @@ static const char *const types[] = { "ext4", "swap", NULL };
 static const char *const tables[] = { "aaaa0001", "aaaa0002", NULL };
 static const char *const matches[] = {
         "PartUUID=" UUID_X, "PartUUID=" UUID_X "|PartUUID=" UUID_Y, "PartLabel=data", "PartLabel=d*", "FSType=ext4",
-        "PartLabel=log|FSType=!swap", "PTUUID=aaaa0001", "DiskSerial=sda", "DiskSerial=sdb|PartNumber=2", "KernelName=sdc1",
-        "FSUUID=1111-1111", "DiskSerial=*",
+        "PartLabel=log|FSType=!swap", "PTUUID=aaaa0001", "DiskSerial=sda", "DiskSerial=sdb|PartNumber=2",
+        "KernelName=sdc1", "FSUUID=1111-1111", "DiskSerial=*",
 };
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
@@ -37,7 +37,8 @@ static void draw_table(Script *s, const char *disk, uint64_t *seed) {
         char name[8];
 
         for (size_t i = 0; i < n; i++)
-                entries[i] = entry_of((unsigned) i + 1, uuids[draw(seed, COUNT(uuids))], labels[draw(seed, COUNT(labels))]);
+                entries[i] = entry_of((unsigned) i + 1, uuids[draw(seed, COUNT(uuids))],
+                                      labels[draw(seed, COUNT(labels))]);
         script_table(s, disk, entries, n);
 
         for (size_t i = 0; i <= n; i++) {

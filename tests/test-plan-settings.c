@@ -222,7 +222,8 @@ static void test_change_one(const Change *before, const Change *after, bool refu
         /* and a worker sees to it that what was looked at is what is there, unless an administrator has said so */
         CHECK(r->expect.place == (refuse && !after->what));
         if (r->expect.place)
-                CHECK(r->expect.start_sectors == after->entry.start_sectors && r->expect.size_sectors == after->entry.size_sectors);
+                CHECK(r->expect.start_sectors == after->entry.start_sectors &&
+                      r->expect.size_sectors == after->entry.size_sectors);
         script_answer(&s);
         script_udev(&s);
         script_settle(&s);
@@ -243,7 +244,8 @@ static void test_change(void) {
                 { "PTUUID was " PT_A " and is " PT_B, entry_at(1, "data", TYPE_A, 2048, 4096), PT_B, "0x5", "S1" },
                 { "PartLabel was data and is log", entry_at(1, "log", TYPE_A, 2048, 4096), PT_A, "0x5", "S1" },
                 { "PartLabel was data and is not known", entry_at(1, "", TYPE_A, 2048, 4096), PT_A, "0x5", "S1" },
-                { "PartType was " TYPE_A " and is " TYPE_B, entry_at(1, "data", TYPE_B, 2048, 4096), PT_A, "0x5", "S1" },
+                { "PartType was " TYPE_A " and is " TYPE_B, entry_at(1, "data", TYPE_B, 2048, 4096), PT_A, "0x5",
+                  "S1" },
                 { "first sector was 2048 and is 4096", entry_at(1, "data", TYPE_A, 4096, 4096), PT_A, "0x5", "S1" },
                 { "size in sectors was 4096 and is 8192", entry_at(1, "data", TYPE_A, 2048, 8192), PT_A, "0x5", "S1" },
                 { "DiskWWN was 0x5 and is 0x6", entry_at(1, "data", TYPE_A, 2048, 4096), PT_A, "0x6", "S1" },
@@ -388,7 +390,8 @@ static void test_options(void) {
         a = script_policy_of(&s, "20.conf", "bftrack", match_of(UUID_X, ""), settings);
         script_look(&s);
         CHECK(script_run(&s) == 0 && a->state == ATTACHMENT_UNSUPPORTED);
-        CHECK_STR(a->reason, "this kernel's interface, blkfilter-1, takes no options for a filter; remove Options= from the"
+        CHECK_STR(a->reason,
+                  "this kernel's interface, blkfilter-1, takes no options for a filter; remove Options= from the"
                   " policy");
         script_reread(&s, "sda");
         script_settle(&s);

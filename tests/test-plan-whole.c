@@ -71,7 +71,8 @@ static void test_identity_one(MatchKey key, const char *value) {
 
         begin_usec = s.now.realtime_usec;
         script_unplug(&s, "sda");
-        CHECK(script_run(&s) == 0 && !a->on_device && a->n_gaps == 1 && a->state == ATTACHMENT_WAITING && !a->left_object);
+        CHECK(script_run(&s) == 0 && !a->on_device && a->n_gaps == 1 && a->state == ATTACHMENT_WAITING &&
+              !a->left_object);
         CHECK_STR(a->gaps[0].reason, "removed");
         script_udev(&s);
         script_pass(&s, 60 * SECOND);
@@ -217,13 +218,15 @@ static void test_medium_same_identity(void) {
         script_medium(&s, "sda");
 CHECK(script_run(&s) == 0 && !a->on_device && a->n_gaps == 1 && a->left_object == a->fingerprint.object);
         CHECK_STR(a->gaps[0].reason, "medium-changed");
-        CHECK(a->changed & ATTACHMENT_CHANGED_LOST && a->changed & ATTACHMENT_CHANGED_RECORD && a->intact_since_usec == 0);
+        CHECK(a->changed & ATTACHMENT_CHANGED_LOST && a->changed & ATTACHMENT_CHANGED_RECORD &&
+              a->intact_since_usec == 0);
 
         script_pass(&s, SECOND);
         script_udev(&s);
         script_expect(&s, JOB_ATTACH, "sda");
         script_answer(&s);
-        CHECK(a->last_outcome == JOB_ALREADY && script_run(&s) == 0 && a->on_device && !a->left_object && a->n_attached == 1);
+        CHECK(a->last_outcome == JOB_ALREADY && script_run(&s) == 0 && a->on_device && !a->left_object &&
+              a->n_attached == 1);
         CHECK(a->gaps[0].begin_usec == begin_usec && a->gaps[0].end_usec == s.now.realtime_usec);
         CHECK_STR(a->gaps[0].reason, "medium-changed");
         CHECK(a->intact_since_usec == s.now.realtime_usec && a->fingerprint.diskseq == 2);

@@ -46,7 +46,8 @@ static void test_request(void) {
         CHECK(r->partition.major == 8 && r->partition.minor == 18);
         CHECK_STR(r->disk.name, "sdb");
         CHECK_STR(r->filter, "bftrack");
-        CHECK(r->disk.object == script_device(&s, "sdb")->object && r->partition.object == script_device(&s, "sdb2")->object);
+        CHECK(r->disk.object == script_device(&s, "sdb")->object &&
+              r->partition.object == script_device(&s, "sdb2")->object);
         CHECK(r->expect.keys == (1U << MATCH_PART_UUID | 1U << MATCH_PART_LABEL) && !r->expect.place);
         CHECK_STR(r->expect.values[MATCH_PART_UUID], UUID_X);
         CHECK_STR(r->expect.values[MATCH_PART_LABEL], "data");

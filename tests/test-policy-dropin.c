@@ -44,7 +44,8 @@ static void test_merge(void) {
 
         current = "merge";
         clean();
-        write_text(dir_c, "20.conf", "[Match]\nPartLabel=\"the data\"\nFSType=ext4 xfs\n[Filter]\nName=bfcount\nModule=m\n"
+        write_text(dir_c, "20.conf",
+                   "[Match]\nPartLabel=\"the data\"\nFSType=ext4 xfs\n[Filter]\nName=bfcount\nModule=m\n"
                    "[Attach]\nRetrySec=5\nOn=boot\n");
         write_dropin(dir_c, "20.conf", "50-c.conf", "[Attach]\nRetrySec=2\nTimeoutSec=60\n");
         write_dropin(dir_a, "20.conf", "10-a.conf", "[attach]\nretrysec=1\n[Match]\nPartLabel=a* b\n");
@@ -271,7 +272,8 @@ static void test_many(void) {
 
         for (unsigned i = 1; i <= 64; i++) {
                 snprintf(name, sizeof(name), "%02u.conf", i);
-                write_dropin(i % 2 ? dir_a : dir_b, "20.conf", name, i == 64 ? "[Filter]\nName=last\n" : "[Filter]\nName=x\n");
+                write_dropin(i % 2 ? dir_a : dir_b, "20.conf", name, i == 64 ? "[Filter]\nName=last\n" :
+                             "[Filter]\nName=x\n");
         }
 
         s = load(NULL);

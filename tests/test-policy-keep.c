@@ -126,7 +126,8 @@ static void test_bad_keep(void) {
 
         /* without its first line, or for another name, it is nothing */
         write_text(dir_keep, "10.conf", GOOD);
-        write_text(dir_keep, "20.conf", "# The last good version of /x/10.conf. Kept by blkfilterd; do not edit.\n" GOOD);
+        write_text(dir_keep, "20.conf",
+                   "# The last good version of /x/10.conf. Kept by blkfilterd; do not edit.\n" GOOD);
         write_text(dir_keep, "30.conf", "# The last good version of ");
         write_text(dir_keep, "40.conf", "");
         write_text(dir_a, "20.conf", WRONG);

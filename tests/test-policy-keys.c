@@ -43,7 +43,8 @@ typedef struct MatchCase {
 
 static const MatchCase match_cases[] = {
         { "PartUUID", "1234ABCD-01", "PartUUID=1234abcd-01", NULL },
-        { "PartUUID", UUID " 1234abcd-01 !1234abcd-02", "PartUUID=" UUID "|PartUUID=1234abcd-01|PartUUID=!1234abcd-02", NULL },
+        { "PartUUID", UUID " 1234abcd-01 !1234abcd-02", "PartUUID=" UUID "|PartUUID=1234abcd-01|PartUUID=!1234abcd-02",
+          NULL },
         { "PartUUID", "0fc63daf-8483", NULL, "PartUUID=0fc63daf-8483 is not valid: expected the partition's UUID" },
         { "PartUUID", "00000000-0000-0000-0000-000000000000", NULL, "not all zeros" },
         { "PartUUID", "1234abcd-0*", NULL, "this key takes none" },
@@ -268,7 +269,8 @@ static void test_lengths(void) {
         round_trip(p);
         policy_free(p);
         *strstr(text, " \nKernel") = '0'; /* 320 ... */
-        strcpy(strstr(text, "\nKernel") + 12, "a b c d e f g h i j k l m n o p q r s t u v w x y z A B C D E F G\n" FILTER);
+        strcpy(strstr(text, "\nKernel") + 12,
+               "a b c d e f g h i j k l m n o p q r s t u v w x y z A B C D E F G\n" FILTER);
         parse_bad(text, 3, "more than 64 values");
 }
 

@@ -27,9 +27,10 @@ static void test_text(void) {
         Policy *p;
         char *text;
 
-        p = parse_good("[attach]\nTimeoutSec=30000ms\nretrysec=1500000us\nOnChange=refuse\nOn=hotplug rescan\n[FILTER]\n"
-                       "Options=hex:0a0B\nModule=m\nName='bfcount'\n# comment\n[Match]\nFSType='!swap'\nFSLabel=x* !\\x2A "
-                       "\\x61\\x20b\nPartUUID=!1234abcd-03 1234ABCD-02 1234abcd-01 1234abcd-01\nPartLabel='my data'\n");
+        p = parse_good("[attach]\nTimeoutSec=30000ms\nretrysec=1500000us\nOnChange=refuse\n"
+                       "On=hotplug rescan\n[FILTER]\nOptions=hex:0a0B\nModule=m\nName='bfcount'\n# comment\n[Match]\n"
+                       "FSType='!swap'\nFSLabel=x* !\\x2A \\x61\\x20b\n"
+                       "PartUUID=!1234abcd-03 1234ABCD-02 1234abcd-01 1234abcd-01\nPartLabel='my data'\n");
         CHECK(policy_to_text(p, NULL, &text) == 0);
         if (strcmp(text, wanted) != 0)
                 fputs(text, stderr);

@@ -17,7 +17,8 @@ typedef struct Scene {
 static void begin(Scene *s) {
         Match *m = match_of(UUID_X, "data");
 
-        *s = (Scene) { .disk = { .name = "sda" }, .partition = { .name = "sda1", .uid = 7 }, .entry = entry_of(1, UUID_X, "data") };
+        *s = (Scene) { .disk = { .name = "sda" }, .partition = { .name = "sda1", .uid = 7 },
+                       .entry = entry_of(1, UUID_X, "data") };
         s->partition.disk = &s->disk;
         CHECK(attachment_new("bftrack", m, ATTACHMENT_SOURCE_POLICY, &s->a) == 0);
         match_unref(m);
@@ -37,15 +38,17 @@ static void test_absent(void) {
 
         begin(&s);
         h = (Holder) { .disk = &s.disk, .entry = &s.entry, .partition = &s.partition };
-        check(reason_absent(s.a, NULL), "no partition with PARTUUID=" UUID_X " PARTLABEL=data is present; it is attached when"
-              " one comes");
+        check(reason_absent(s.a, NULL),
+              "no partition with PARTUUID=" UUID_X " PARTLABEL=data is present; it is attached when one comes");
         (void) str_copy(s.disk.ignored, sizeof(s.disk.ignored), "of the disk");
-        check(reason_absent(s.a, &h), "/dev/sda1 has PARTUUID=" UUID_X " PARTLABEL=data, but is left alone: of the disk");
+        check(reason_absent(s.a, &h),
+              "/dev/sda1 has PARTUUID=" UUID_X " PARTLABEL=data, but is left alone: of the disk");
         (void) str_copy(s.partition.ignored, sizeof(s.partition.ignored), "of the partition");
-        check(reason_absent(s.a, &h), "/dev/sda1 has PARTUUID=" UUID_X " PARTLABEL=data, but is left alone: of the partition");
+        check(reason_absent(s.a, &h),
+              "/dev/sda1 has PARTUUID=" UUID_X " PARTLABEL=data, but is left alone: of the partition");
         h.partition = NULL;
-        check(reason_absent(s.a, &h), "entry 1 of /dev/sda has PARTUUID=" UUID_X " PARTLABEL=data, but is left alone: of the"
-              " disk");
+        check(reason_absent(s.a, &h),
+              "entry 1 of /dev/sda has PARTUUID=" UUID_X " PARTLABEL=data, but is left alone: of the disk");
         attachment_free(s.a);
 }
 
@@ -76,7 +79,8 @@ static void test_holders(void) {
         check(reason_ambiguous(s.a, &h), "/dev/sda1, /dev/sdb2 and entry 12 of /dev/sdc have PARTUUID=" UUID_X
               " PARTLABEL=data; none gets the filter until all but one are gone or have another identity"
               " (sfdisk --part-uuid gives one), or an administrator chooses one");
-        check(reason_no_partition(&h.items[2]), "entry 12 of /dev/sdc has the identity, but the kernel has no such partition now;"
+        check(reason_no_partition(&h.items[2]),
+              "entry 12 of /dev/sdc has the identity, but the kernel has no such partition now;"
               " blockdev --rereadpt makes it");
 
         /* a whole device, and more than are named one by one */
@@ -84,13 +88,15 @@ static void test_holders(void) {
         for (size_t i = 3; i < HOLDERS_MAX; i++)
                 h.items[i] = h.items[2];
         h.n_items = HOLDERS_MAX;
-        check(reason_ambiguous(s.a, &h), "/dev/sda1, /dev/sdb2, /dev/sdc, /dev/sdc, /dev/sdc, /dev/sdc, /dev/sdc and /dev/sdc have"
-              " PARTUUID=" UUID_X " PARTLABEL=data; none gets the filter until all but one are gone or have another identity"
-              " (sfdisk --part-uuid gives one), or an administrator chooses one");
-        h.n_items = 100;
-        check(reason_ambiguous(s.a, &h), "/dev/sda1, /dev/sdb2, /dev/sdc, /dev/sdc, /dev/sdc, /dev/sdc, /dev/sdc, /dev/sdc and 92"
-              " more have PARTUUID=" UUID_X " PARTLABEL=data; none gets the filter until all but one are gone or have another"
+        check(reason_ambiguous(s.a, &h),
+              "/dev/sda1, /dev/sdb2, /dev/sdc, /dev/sdc, /dev/sdc, /dev/sdc, /dev/sdc and /dev/sdc have"
+              " PARTUUID=" UUID_X " PARTLABEL=data; none gets the filter until all but one are gone or have another"
               " identity (sfdisk --part-uuid gives one), or an administrator chooses one");
+        h.n_items = 100;
+        check(reason_ambiguous(s.a, &h),
+              "/dev/sda1, /dev/sdb2, /dev/sdc, /dev/sdc, /dev/sdc, /dev/sdc, /dev/sdc, /dev/sdc and 92"
+              " more have PARTUUID=" UUID_X " PARTLABEL=data; none gets the filter until all but one are gone or have"
+              " another identity (sfdisk --part-uuid gives one), or an administrator chooses one");
         attachment_free(s.a);
 }
 
@@ -101,11 +107,12 @@ static void test_reading(void) {
         (void) str_copy(d.scan_error, sizeof(d.scan_error), "sector 0: I/O error");
         check(reason_reading(&d), "the partition table of /dev/sda cannot be read: sector 0: I/O error");
         d.stuck = true;
-        check(reason_reading(&d), "the partition table of /dev/sda cannot be read: the disk does not answer; see the kernel's"
-              " log");
+        check(reason_reading(&d),
+              "the partition table of /dev/sda cannot be read: the disk does not answer; see the kernel's log");
         d.dirty = d.stuck = false;
         check(reason_reading(&d), "udev has not said yet what /dev/sda contains, or that it is ready");
-        check(reason_unclear(&d), "/dev/sda is new too, and may have the same identity: waiting until udev has looked at it");
+        check(reason_unclear(&d),
+              "/dev/sda is new too, and may have the same identity: waiting until udev has looked at it");
 }
 
 static void test_others(void) {
@@ -117,7 +124,8 @@ static void test_others(void) {
         s.a->policy_path = strdup("/etc/blkfilter.d/10-a.conf");
         check(reason_first_policy(s.a), "policy /etc/blkfilter.d/10-a.conf comes first for this device and wants filter"
               " bftrack");
-        check(reason_held(s.a), "an administrator detached the filter from this device (PARTUUID=" UUID_X " PARTLABEL=data); it"
+        check(reason_held(s.a),
+              "an administrator detached the filter from this device (PARTUUID=" UUID_X " PARTLABEL=data); it"
               " stays so until it is attached by hand");
         attachment_free(s.a);
 }
@@ -131,13 +139,15 @@ static void test_noted(void) {
         d = (Device) { &s.disk, &s.partition };
         check(reason_noted(s.a, d), "whether filter bftrack is on /dev/sda1 is not known; the kernel is asked");
         s.a->recorded_since_usec = 1;
-        check(reason_noted(s.a, d), "filter bftrack was on /dev/sda1 when the daemon was there last; the kernel is asked whether"
+        check(reason_noted(s.a, d),
+              "filter bftrack was on /dev/sda1 when the daemon was there last; the kernel is asked whether"
               " it still is");
         s.disk.stuck = true;
-        check(reason_noted(s.a, d), "filter bftrack was on /dev/sda1 when the daemon was there last; the kernel is asked whether"
+        check(reason_noted(s.a, d),
+              "filter bftrack was on /dev/sda1 when the daemon was there last; the kernel is asked whether"
               " it still is, but the disk does not answer; see the kernel's log");
-        check(reason_left(s.a, (Device) { &s.disk, NULL }), "filter bftrack is on /dev/sda, where it does not belong any more;"
-              " it is taken off");
+        check(reason_left(s.a, (Device) { &s.disk, NULL }),
+              "filter bftrack is on /dev/sda, where it does not belong any more; it is taken off");
         attachment_free(s.a);
 }
 
@@ -150,15 +160,18 @@ static void test_settings(void) {
         Scene s;
 
         for (size_t i = 0; i < 3; i++) {
-                (void) snprintf(wanted, sizeof(wanted), "the device is there, but On= of the policy does not name %s; attach it by"
+                (void) snprintf(wanted, sizeof(wanted),
+                                "the device is there, but On= of the policy does not name %s; attach it by"
                                 " hand, or add the word and reload", kinds[i].word);
                 check(reason_not_followed(kinds[i].on), wanted);
         }
 
         begin(&s);
-        check(reason_changed(s.a, "PTUUID", "a", "b"), "PARTUUID=" UUID_X " PARTLABEL=data is back, but its PTUUID was a and is b"
+        check(reason_changed(s.a, "PTUUID", "a", "b"),
+              "PARTUUID=" UUID_X " PARTLABEL=data is back, but its PTUUID was a and is b"
               " now, and OnChange=refuse; attach it by hand if that is right");
-        check(reason_changed(s.a, "DiskWWN", "a", ""), "PARTUUID=" UUID_X " PARTLABEL=data is back, but its DiskWWN was a and is"
+        check(reason_changed(s.a, "DiskWWN", "a", ""),
+              "PARTUUID=" UUID_X " PARTLABEL=data is back, but its DiskWWN was a and is"
               " not known now, and OnChange=refuse; attach it by hand if that is right");
         attachment_free(s.a);
 }
@@ -177,7 +190,8 @@ static void test_whole(void) {
         h = (Holder) { .disk = &disk };
         (void) str_copy(disk.ignored, sizeof(disk.ignored), "why");
         check(reason_absent(a, &h), "/dev/sda has PTUUID=1234abcd, but is left alone: why");
-        check(reason_outcome(a, &reply), "/dev/sda is not the device that was meant (its PTUUID differs); blockdev --rereadpt brings"
+        check(reason_outcome(a, &reply),
+              "/dev/sda is not the device that was meant (its PTUUID differs); blockdev --rereadpt brings"
               " the two together");
         attachment_free(a);
         match_unref(m);
@@ -210,27 +224,33 @@ static void test_conflict_ignored(void) {
 }
 
 static void test_outcome(void) {
-        test_outcome_one(JOB_CONFLICT, "", "", "/dev/sda1 has another filter on it; it is left there, and this one waits until it"
-                         " is gone");
-        test_outcome_one(JOB_CONFLICT, "", "blksnap", "/dev/sda1 has another filter on it (blksnap); it is left there, and this"
+        test_outcome_one(JOB_CONFLICT, "", "",
+                         "/dev/sda1 has another filter on it; it is left there, and this one waits until it is gone");
+        test_outcome_one(JOB_CONFLICT, "", "blksnap",
+                         "/dev/sda1 has another filter on it (blksnap); it is left there, and this"
                          " one waits until it is gone");
-        test_outcome_one(JOB_NOT_REGISTERED, "", "", "/dev/sda1: the kernel has no filter bftrack; load its module (modprobe"
+        test_outcome_one(JOB_NOT_REGISTERED, "", "",
+                         "/dev/sda1: the kernel has no filter bftrack; load its module (modprobe"
                          " bftrack), it is attached then");
-        test_outcome_one(JOB_MISMATCH, "", "", "/dev/sda1 is not the partition that the table on the disk describes; blockdev"
+        test_outcome_one(JOB_MISMATCH, "", "",
+                         "/dev/sda1 is not the partition that the table on the disk describes; blockdev"
                          " --rereadpt brings the two together");
-        test_outcome_one(JOB_MISMATCH, "it begins elsewhere", "", "/dev/sda1 is not the partition that the table on the disk"
+        test_outcome_one(JOB_MISMATCH, "it begins elsewhere", "",
+                         "/dev/sda1 is not the partition that the table on the disk"
                          " describes (it begins elsewhere); blockdev --rereadpt brings the two together");
         test_outcome_one(JOB_DUPLICATE, "", "", "/dev/sda1 is not the only partition in its table with PARTUUID=" UUID_X
                          " PARTLABEL=data; none gets the filter until the others have another identity");
         test_outcome_one(JOB_LOCKED, "", "", "/dev/sda1: another program holds the lock of its disk; tried again soon");
         test_outcome_one(JOB_GONE, "", "", "/dev/sda1 went away before the filter was on");
         test_outcome_one(JOB_UNSUPPORTED, "", "", "/dev/sda1 does not take filters");
-        test_outcome_one(JOB_TIMED_OUT, "", "", "/dev/sda1 does not answer; the outcome is unknown, the other disks go on; see"
+        test_outcome_one(JOB_TIMED_OUT, "", "",
+                         "/dev/sda1 does not answer; the outcome is unknown, the other disks go on; see"
                          " the kernel's log");
         test_outcome_one(JOB_FAILED, "", "", "/dev/sda1: attaching failed; tried again later");
         test_outcome_one(JOB_FAILED, "no memory", "", "/dev/sda1: attaching failed: no memory; tried again later");
         test_outcome_one(JOB_UNREADABLE, "sector 0", "", "/dev/sda1: attaching failed: sector 0; tried again later");
-        test_outcome_one(JOB_DIED, "the worker ended", "", "/dev/sda1: attaching failed: the worker ended; tried again later");
+        test_outcome_one(JOB_DIED, "the worker ended", "",
+                         "/dev/sda1: attaching failed: the worker ended; tried again later");
 }
 
 int main(void) {

@@ -9,7 +9,8 @@
 
 static void put(DeviceSet *s, const char *disk, const char *name, unsigned partno, const char *uuid, const char *label,
                 const char *links) {
-        DeviceEvent e = { .source = EVENT_ENUMERATION, .action = EVENT_ADD, .partno = partno, .settled = true, .links = links };
+        DeviceEvent e = { .source = EVENT_ENUMERATION, .action = EVENT_ADD, .partno = partno, .settled = true,
+                          .links = links };
 
         (void) str_copy(e.name, sizeof(e.name), name);
         (void) str_copy(e.disk, sizeof(e.disk), disk);
@@ -105,7 +106,8 @@ static void test_refused(void) {
         test_refused_one("UUID=../by-id/x-part2", REQUEST_E_NO_SUCH_DEVICE, "lsblk");
         test_refused_one("LABEL=two", REQUEST_E_NO_SUCH_DEVICE, "lsblk");
 
-        test_refused_one("PARTLABEL=data", REQUEST_E_AMBIGUOUS, "/dev/sda1 and /dev/sdb1 both answer to PARTLABEL=data");
+        test_refused_one("PARTLABEL=data", REQUEST_E_AMBIGUOUS,
+                         "/dev/sda1 and /dev/sdb1 both answer to PARTLABEL=data");
         test_refused_one("UUID=1111-1111", REQUEST_E_AMBIGUOUS, "name the one that is meant by its path");
         test_refused_one("/dev/disk/by-partlabel/data", REQUEST_E_AMBIGUOUS, "/dev/sda1 and /dev/sdb1");
 }

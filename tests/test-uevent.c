@@ -12,8 +12,8 @@
 #include "tests/check.h"
 
 #define DISK "DEVPATH=/devices/virtual/block/sdx", "DEVNAME=sdx", "DEVTYPE=disk", "MAJOR=8", "MINOR=0"
-#define PARTITION "DEVPATH=/devices/virtual/block/sdx/sdx2", "DEVNAME=sdx2", "DEVTYPE=partition", "MAJOR=8", "MINOR=2", \
-                  "PARTN=2"
+#define PARTITION "DEVPATH=/devices/virtual/block/sdx/sdx2", "DEVNAME=sdx2", "DEVTYPE=partition", "MAJOR=8", \
+                  "MINOR=2", "PARTN=2"
 #define DM "DEVPATH=/devices/virtual/block/dm-7", "DEVNAME=dm-7", "DEVTYPE=disk", "MAJOR=254", "MINOR=7"
 
 static struct udev *udev;
@@ -134,8 +134,8 @@ static void test_kernel(void) {
 
         /* the path of a multipath of the kernel's own: there is no node of it */
         CHECK(!FACTS(EVENT_KERNEL, "DEVPATH=/devices/virtual/block/nvme0c0n1", "DEVTYPE=disk"));
-        CHECK(!FACTS(EVENT_KERNEL, "DEVPATH=/devices/virtual/block/sdx/sdx2", "DEVNAME=sdx2", "DEVTYPE=partition", "MAJOR=8",
-                     "MINOR=2"));
+        CHECK(!FACTS(EVENT_KERNEL, "DEVPATH=/devices/virtual/block/sdx/sdx2", "DEVNAME=sdx2", "DEVTYPE=partition",
+                     "MAJOR=8", "MINOR=2"));
 
         e = FACTS(EVENT_KERNEL, DISK, "SYNTH_UUID=0");
         CHECK(e && e->synthetic);
@@ -169,11 +169,11 @@ static void test_ignored(void) {
                   "DM_SUSPENDED=0");
         CHECK_STR(e->ignored, "device-mapper keeps it for itself; name what is made of it");
 
-        e = FACTS(EVENT_UDEV, "DEVPATH=/devices/virtual/block/blksnap-image_8:1", "DEVNAME=blksnap-image_8:1", "DEVTYPE=disk",
-                  "MAJOR=252", "MINOR=1");
+        e = FACTS(EVENT_UDEV, "DEVPATH=/devices/virtual/block/blksnap-image_8:1", "DEVNAME=blksnap-image_8:1",
+                  "DEVTYPE=disk", "MAJOR=252", "MINOR=1");
         CHECK_STR(e->ignored, "it is a filter's snapshot image; name what it is an image of");
-        e = FACTS(EVENT_ENUMERATION, "DEVPATH=/devices/virtual/block/veeamimage0", "DEVNAME=veeamimage0", "DEVTYPE=disk",
-                  "MAJOR=252", "MINOR=1");
+        e = FACTS(EVENT_ENUMERATION, "DEVPATH=/devices/virtual/block/veeamimage0", "DEVNAME=veeamimage0",
+                  "DEVTYPE=disk", "MAJOR=252", "MINOR=1");
         CHECK_STR(e->ignored, "it is a filter's snapshot image; name what it is an image of");
 }
 
@@ -205,14 +205,14 @@ static void test_not_ready(void) {
         CHECK_STR(e->values[MATCH_FS_UUID], "u");
 
         /* loop without a file, md that is not assembled */
-        e = FACTS(EVENT_UDEV, "DEVPATH=/devices/virtual/block/loop0", "DEVNAME=loop0", "DEVTYPE=disk", "MAJOR=7", "MINOR=0",
-                  "SYSTEMD_READY=0");
+        e = FACTS(EVENT_UDEV, "DEVPATH=/devices/virtual/block/loop0", "DEVNAME=loop0", "DEVTYPE=disk", "MAJOR=7",
+                  "MINOR=0", "SYSTEMD_READY=0");
         CHECK(e && e->processed && !e->settled && !e->ignored[0]);
 }
 
 static void test_names(void) {
-        const DeviceEvent *e = FACTS(EVENT_KERNEL, "DEVPATH=/devices/pci/block/cciss!c0d0/cciss!c0d0p1", "DEVNAME=cciss/c0d0p1",
-                                     "DEVTYPE=partition", "MAJOR=104", "MINOR=1", "PARTN=1");
+        const DeviceEvent *e = FACTS(EVENT_KERNEL, "DEVPATH=/devices/pci/block/cciss!c0d0/cciss!c0d0p1",
+                                     "DEVNAME=cciss/c0d0p1", "DEVTYPE=partition", "MAJOR=104", "MINOR=1", "PARTN=1");
 
         CHECK_STR(e->name, "cciss/c0d0p1");
         CHECK_STR(e->disk, "cciss/c0d0");

@@ -95,7 +95,8 @@ bool device_is_in_sysfs(const JobDevice *device, const JobDevice *disk) {
 }
 
 int device_read_sysfs(const JobDevice *device, const char *attribute, char *ret, size_t size) {
-        const char *value = str_equal(attribute, "dm/name") ? real.dm_name : str_equal(attribute, "dm/uuid") ? real.dm_uuid : NULL;
+        const char *value = str_equal(attribute, "dm/name") ? real.dm_name :
+                            str_equal(attribute, "dm/uuid") ? real.dm_uuid : NULL;
 
         CHECK(str_equal(device->name, "disk"));
         if (!value)
@@ -282,7 +283,8 @@ static void make(const Part parts[N_PARTS], const char *const fs[N_PARTS]) {
 
                 memcpy(p + (DISK_SECTORS - 33) * 512, table, 128 * 128);
                 put_header(p + 512, 1, DISK_SECTORS - 1, 2, crc32_of(table, 128 * 128));
-                put_header(p + (DISK_SECTORS - 1) * 512, DISK_SECTORS - 1, 1, DISK_SECTORS - 33, crc32_of(table, 128 * 128));
+                put_header(p + (DISK_SECTORS - 1) * 512, DISK_SECTORS - 1, 1, DISK_SECTORS - 33,
+                           crc32_of(table, 128 * 128));
 
                 /* the protective MBR */
                 p[446 + 4] = 0xee;

@@ -271,7 +271,8 @@ static void test_precedence(void) {
                 /* its file goes: its filter stays, and is in the way of the other */
                 edit(&s, i ? "10.conf" : "20.conf", "", NULL);
                 settle(&s);
-                CHECK((i ? by_pattern : by_name)->state == ATTACHMENT_ORPHANED && (i ? by_pattern : by_name)->on_device);
+                CHECK((i ? by_pattern : by_name)->state == ATTACHMENT_ORPHANED &&
+                      (i ? by_pattern : by_name)->on_device);
                 script_deinit(&s);
         }
 }
@@ -287,7 +288,8 @@ static void end_of_take_over(Script *s, Attachment *old, const char *match, uint
         script_expect(s, JOB_ATTACH, "sda1");
         script_answer(s);
         CHECK(new->on_device && !old->on_device && attachment_is_superfluous(old));
-        CHECK(new->intact_since_usec == since && new->n_gaps == n_gaps && new->n_gaps_kept == n_gaps && new->n_attached == 2);
+        CHECK(new->intact_since_usec == since && new->n_gaps == n_gaps && new->n_gaps_kept == n_gaps &&
+              new->n_attached == 2);
         CHECK(!attachment_get_open_gap(new) && old->n_gaps_kept == 0);
         settle(s);
         CHECK(s->world.attachments.n_items == 1 && s->world.attachments.items[0] == new);
@@ -337,7 +339,8 @@ static void test_take_over_another(void) {
         settle(&s);
         new = find(&s, "bftrack", "PartUUID=" UUID_X "|PartLabel=data");
         CHECK(new->on_device && new->n_gaps == 1 && new->intact_since_usec == s.now.realtime_usec);
-        CHECK(new->gaps[0].begin_usec == seen && new->gaps[0].latest_usec == s.now.realtime_usec && new->gaps[0].end_usec);
+        CHECK(new->gaps[0].begin_usec == seen && new->gaps[0].latest_usec == s.now.realtime_usec &&
+              new->gaps[0].end_usec);
         script_deinit(&s);
 }
 
@@ -438,7 +441,8 @@ static void test_shadowed_one(const char *first, const char *second, const char 
         CHECK(world_find_shadowed(set) == 0 && set->n_errors == shadowed);
         if (shadowed) {
                 CHECK_STR(set->errors[0].path, "/etc/blkfilter.d/20.conf");
-                CHECK_STR(set->errors[0].message, "/etc/blkfilter.d/10.conf comes first and wants the same filter on the same"
+                CHECK_STR(set->errors[0].message,
+                          "/etc/blkfilter.d/10.conf comes first and wants the same filter on the same"
                           " device, so this file has no effect; remove one of the two.");
                 CHECK(set->errors[0].line == 0 && !set->errors[0].kept_last);
         }

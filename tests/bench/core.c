@@ -157,7 +157,8 @@ int main(int argc, char *argv[]) {
         unsigned n_events = argc > 2 ? (unsigned) strtoul(argv[2], NULL, 10) : 200000;
         double first = 0;
 
-        printf("%u devices: %u disks with %u partitions each; %u events\n", n_disks * (PARTITIONS + 1), n_disks, PARTITIONS, n_events);
+        printf("%u devices: %u disks with %u partitions each; %u events\n", n_disks * (PARTITIONS + 1), n_disks,
+               PARTITIONS, n_events);
         printf("%10s  %14s  %12s  %12s  %s\n", "policies", "start (ms)", "event (us)", "events/s", "ratio");
 
         for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {

@@ -250,7 +250,8 @@ void fixture_watch(Fixture *f, bool with_polkit) {
                                 "member='NameOwnerChanged',arg0='org.blkfilter1'", on_owner, f) >= 0);
 
         if (with_polkit) {
-                assert(sd_bus_add_object(f->watcher, NULL, "/org/freedesktop/PolicyKit1/Authority", on_authority, f) >= 0);
+                assert(sd_bus_add_object(f->watcher, NULL, "/org/freedesktop/PolicyKit1/Authority", on_authority,
+                                         f) >= 0);
                 assert(sd_bus_request_name(f->watcher, "org.freedesktop.PolicyKit1", 0) >= 0);
         }
 
@@ -461,7 +462,8 @@ sd_bus_message *client_expect_reply(sd_bus *bus, sd_bus_message *call, const cha
 
         if (sd_bus_call(bus, call, 0, &error, &reply) < 0 || !sd_bus_message_has_signature(reply, signature)) {
                 (void) fprintf(stderr, "%s: expected a reply (%s), got %s (%s)\n", sd_bus_message_get_member(call),
-                               signature, error.name ?: "a reply", error.message ?: sd_bus_message_get_signature(reply, 1));
+                               signature, error.name ?: "a reply",
+                               error.message ?: sd_bus_message_get_signature(reply, 1));
                 _exit(EXIT_FAILURE);
         }
 

@@ -150,8 +150,8 @@ RequestError manager_resolve(Manager *m, const char *device, Subject *ret, char 
         return REQUEST_OK;
 }
 
-void manager_attach(Manager *m, const Subject *subject, const char *filter, const AttachOptions *options, RequestDone done,
-                    void *userdata) {
+void manager_attach(Manager *m, const Subject *subject, const char *filter, const AttachOptions *options,
+                    RequestDone done, void *userdata) {
         m->n_attach++;
         m->options = *options;
         request(m, subject, filter, done, userdata);
@@ -167,7 +167,8 @@ void manager_detach(Manager *m, const Subject *subject, const char *filter, Requ
 }
 
 void manager_ctl(Manager *m, const Subject *subject, const char *filter, uint32_t cmd, const void *payload,
-                 size_t payload_size, const RequestBuffer *buffers, size_t n_buffers, RequestDone done, void *userdata) {
+                 size_t payload_size, const RequestBuffer *buffers, size_t n_buffers, RequestDone done,
+                 void *userdata) {
         m->n_ctl++;
         request(m, subject, filter, done, userdata);
         m->command = cmd;

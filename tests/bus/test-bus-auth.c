@@ -93,7 +93,8 @@ static void test_yes(void) {
         assert(strstr(f.details, "identity=PARTUUID=" UUID_A ";"));
         assert(strstr(f.details, "filter=bftrack;"));
         assert(!strstr(f.details, "command="));
-        assert(strstr(f.details, "polkit.message=Authentication is required to attach the filter $(filter) to $(device).;"));
+        assert(strstr(f.details,
+                      "polkit.message=Authentication is required to attach the filter $(filter) to $(device).;"));
 
         /* and what is said no to next is refused */
         f.polkit = MOCK_POLKIT_NO;

@@ -66,8 +66,8 @@ static void contract_add(Contract *c, const char *xml) {
                         strcpy(member, name);
                         (void) snprintf(line, sizeof(line), "property %s %s %s %s", interface, name, type, access);
                 } else if (strncmp(p, "<arg ", 5) == 0)
-                        (void) snprintf(line, sizeof(line), "arg %s %s %u %s %s %s", interface, member, n_args++, type, name,
-                                        direction);
+                        (void) snprintf(line, sizeof(line), "arg %s %s %u %s %s %s", interface, member, n_args++, type,
+                                        name, direction);
                 else if (strncmp(p, "<annotation ", 12) == 0)
                         (void) snprintf(line, sizeof(line), "annotation %s %s %s %s", interface, member, name, value);
 
@@ -105,7 +105,8 @@ static void contract_read_object(Contract *c, sd_bus *bus, const char *path) {
         sd_bus_message *reply;
         const char *xml;
 
-        reply = client_expect_reply(bus, client_call(bus, path, "org.freedesktop.DBus.Introspectable", "Introspect"), "s");
+        reply = client_expect_reply(bus, client_call(bus, path, "org.freedesktop.DBus.Introspectable", "Introspect"),
+                                    "s");
         assert(sd_bus_message_read(reply, "s", &xml) > 0);
         contract_add(c, xml);
         sd_bus_message_unref(reply);
@@ -235,7 +236,8 @@ static void walks(sd_bus *bus, void *arg) {
                                 method = &methods[j];
 
                 if (!method) {
-                        (void) fprintf(stderr, "%s: this test does not know it; does it change something?\n", c.lines[i]);
+                        (void) fprintf(stderr, "%s: this test does not know it; does it change something?\n",
+                                       c.lines[i]);
                         _Exit(EXIT_FAILURE);
                 }
 
@@ -275,7 +277,8 @@ static void test_methods(void) {
 
 static void takes_name(sd_bus *bus, void *arg) {
         (void) arg;
-        assert(sd_bus_request_name(bus, BLKFILTER_BUS_NAME, SD_BUS_NAME_REPLACE_EXISTING | SD_BUS_NAME_QUEUE) == -EACCES);
+        assert(sd_bus_request_name(bus, BLKFILTER_BUS_NAME,
+                                   SD_BUS_NAME_REPLACE_EXISTING | SD_BUS_NAME_QUEUE) == -EACCES);
 }
 
 static void test_name_is_roots(void) {

@@ -50,7 +50,8 @@ static void lists(sd_bus *bus, void *arg) {
         assert(sd_bus_message_append(m, "a{sv}", 0) >= 0);
         reply = client_expect_reply(bus, m, "a(ossssst)");
         assert(sd_bus_message_enter_container(reply, 'a', "(ossssst)") > 0);
-        assert(sd_bus_message_read(reply, "(ossssst)", &path, &filter, &identity, &device, &state, &reason, &since) > 0);
+        assert(sd_bus_message_read(reply, "(ossssst)", &path, &filter, &identity, &device, &state, &reason,
+                                   &since) > 0);
         assert(strcmp(path, PATH_A) == 0 && strcmp(filter, "bftrack") == 0);
         assert(strcmp(identity, "PARTUUID=" UUID_A) == 0 && strcmp(device, "/dev/sda1") == 0);
         assert(strcmp(state, "attached") == 0 && strcmp(reason, "on /dev/sda1") == 0 && since == 1234567);
@@ -70,7 +71,8 @@ static void finds_none(sd_bus *bus, void *arg) {
         (void) arg;
         assert(sd_bus_message_append(m, "s", "/dev/sda1") >= 0);
         client_expect_error(bus, m, BLKFILTER_ERROR_PREFIX "NoAttachment", NULL);
-        client_expect_error(bus, client_call(bus, BLKFILTER_OBJECT_ATTACHMENT "/none", "org.freedesktop.DBus.Introspectable",
+        client_expect_error(bus,
+                            client_call(bus, BLKFILTER_OBJECT_ATTACHMENT "/none", "org.freedesktop.DBus.Introspectable",
                                              "Introspect"), SD_BUS_ERROR_UNKNOWN_OBJECT, NULL);
 }
 
@@ -107,8 +109,8 @@ static void expect_text(sd_bus *bus, const char *path, const char *interface, co
 static void expect_number(sd_bus *bus, const char *name, uint64_t expected) {
         uint64_t v;
 
-        assert(sd_bus_get_property_trivial(bus, BLKFILTER_BUS_NAME, PATH_A, BLKFILTER_INTERFACE_ATTACHMENT, name, NULL, 't',
-                                           &v) >= 0);
+        assert(sd_bus_get_property_trivial(bus, BLKFILTER_BUS_NAME, PATH_A, BLKFILTER_INTERFACE_ATTACHMENT, name, NULL,
+                                           't', &v) >= 0);
         assert(v == expected);
 }
 
@@ -210,7 +212,8 @@ static void tell(Fixture *f, const Attachment *a, uint32_t changed) {
         f->manager->listener.manager_changed(f->manager->listener.userdata);
 }
 
-static sd_bus_message *expect_signal(Fixture *f, size_t i, const char *path, const char *interface, const char *member) {
+static sd_bus_message *expect_signal(Fixture *f, size_t i, const char *path, const char *interface,
+                                     const char *member) {
         sd_bus_message *m;
 
         UNTIL(f, f->n_signals > i);
@@ -553,7 +556,8 @@ int main(int argc, char *argv[]) {
                 "lists", "properties", "signals", "ctl", "reload", "errors", "options", "late-bus",
         };
         static void (*const cases[])(void) = {
-                test_lists, test_properties, test_signals, test_ctl, test_reload, test_errors, test_options, test_late_bus,
+                test_lists, test_properties, test_signals, test_ctl, test_reload, test_errors, test_options,
+                test_late_bus,
         };
 
         _Static_assert(sizeof(names) / sizeof(names[0]) == sizeof(cases) / sizeof(cases[0]), "a name for each case");
