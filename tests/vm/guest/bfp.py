@@ -95,7 +95,7 @@ def wait(file, state, *words, device=None, limit=90):
     Returns it."""
     def look():
         a = one(file)
-        if a.State != state or (device is not None and a.Device != device) or any(w not in a.StateReason for w in words):
+        if a.State != state or device not in (None, a.Device) or any(w not in a.StateReason for w in words):
             raise bf.Failure(f'{a.State} on "{a.Device}": {a.StateReason}')
         return a
     return bf.wait_for(look, limit, f'the state {state} {words} {device or ""} of {file}')

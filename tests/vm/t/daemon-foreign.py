@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # vm: limit=420
-"""A filter that somebody else takes off, or takes off and puts on again, without asking the daemon: what was not tracked is
-never called intact. And what a daemon may claim of the time in which there was none."""
+"""A filter that somebody else takes off, or takes off and puts on again, without asking the daemon: what was not tracked
+is never called intact. And what a daemon may claim of the time in which there was none."""
 
 import json
 import os
@@ -111,7 +111,7 @@ bfd.begin()
 with bf.scsi_debug() as scsi:
     sda = '/dev/' + scsi.disks()[0]
     sda1 = bf.partition(sda, 1)
-    bf.sfdisk(sda, f'label: gpt\nsize=16MiB, uuid={bfd.uuid(1)}, name=data\nsize=8MiB, uuid={bfd.uuid(2)}, name=other\n')
+    bf.sfdisk(sda, f'label: gpt\nsize=16MiB, uuid={bfd.uuid(1)}, name=data\n')
     bfd.quiet()
 
     with bf.case('daemon/foreign/taken-off-and-found-after-an-event'), attached() as old:
@@ -125,8 +125,8 @@ with bf.scsi_debug() as scsi:
             lost, restored = signals.wait('FilterLost'), signals.wait('FilterRestored')
         took = time.time() - after / 1e6
         a, gap = wait_gap(old)
-        print(f'# back after {took:.1f} s; the gap begins {(before - gap.begin) / 1e6:.3f} s before it was taken off, which was'
-              f' not later than {(gap.latest - after) / 1e6:.3f} s after, and ends {(gap.end - after) / 1e6:.3f} s after')
+        print(f'# back after {took:.1f} s; it was taken off {(before - gap.begin) / 1e6:.3f} s after the gap\'s begin,'
+              f' {(gap.latest - after) / 1e6:.3f} s before its latest, {(gap.end - after) / 1e6:.3f} s before its end')
         bf.check(took < 30, f'it is back soon ({took:.1f} s)')
         spans(gap, before, after)
         # it was seen last when it was attached
@@ -172,7 +172,7 @@ with bf.scsi_debug() as scsi:
             a, gap = wait_gap(old, 90)
             spans(gap, before, after)
             bf.equal((gap.reason, a.IntactSince), ('foreign-detach', gap.end), 'reason and IntactSince')
-            print(f'# found {(gap.latest - after) / 1e6:.1f} s after; the gap begins {(before - gap.begin) / 1e6:.1f} s before')
+            print(f'# found after {(gap.latest - after) / 1e6:.1f} s, seen {(before - gap.begin) / 1e6:.1f} s before')
             old = a
 
     with bf.case('daemon/foreign/what-tells-no-generation-cannot-be-told-from-another'), attached('bfcount') as old:
@@ -187,7 +187,7 @@ with bf.scsi_debug() as scsi:
         since = time.time()
         nudge(sda)
         # that it was looked at shows by the records
-        bf.wait_for(lambda: any(f.stat().st_mtime > since for f in os.scandir('/run/blkfilterd/attachments') if f.is_file()),
+        bf.wait_for(lambda: any(f.stat().st_mtime > since for f in os.scandir('/run/blkfilterd/attachments')),
                     what='the daemon to look')
         bfp.still(a, sda1)
 
@@ -198,7 +198,8 @@ with bf.scsi_debug() as scsi:
         after = usec()
         nudge(sda)
         a = bfp.wait(FILE, 'conflict', 'bfcount')
-        bf.equal((bf.filter_of(sda1), a.IntactSince, a.Gaps[-1][2:]), ('bfcount', 0, [0, 'foreign-detach']), 'how it stands')
+        bf.equal((bf.filter_of(sda1), a.IntactSince, a.Gaps[-1][2:]), ('bfcount', 0, [0, 'foreign-detach']),
+                 'how it stands')
         kfilter.detach(sda1, 'bfcount')
         a, gap = wait_gap(old)
         spans(gap, before, after)

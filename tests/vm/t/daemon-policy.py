@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # vm: limit=420
-"""Which policy gets which devices: keys together, negation, patterns, lists; precedence, masks and drop-ins of the three
-folders; and what becomes of an attachment when its policy is edited, broken, removed and restored."""
+"""Which policy gets which devices: keys together, negation, patterns, lists; precedence, masks and drop-ins of the
+three folders; and what becomes of an attachment when its policy is edited, broken, removed and restored."""
 
 import os
 import sys
@@ -49,7 +49,8 @@ with bf.scsi_debug() as scsi:
         print(f'# {a.Identity}')
         generation = bfd.generation(sda1)
         # the weakest of them alone is enough to keep it away
-        bfp.put('10-other.conf', ' '.join(all_keys).replace('Number=1', 'Number=2').replace(bfd.uuid(1).upper(), bfd.uuid(2)))
+        other = [f'PartUUID={bfd.uuid(2)}', *all_keys[1:3], 'PartNumber=2', all_keys[4]]
+        bfp.put('10-other.conf', ' '.join(other))
         a = bfp.wait('10-other.conf', 'waiting', 'no partition with')
         print(f'# {a.StateReason}')
         bf.equal((filters(sda), bfd.generation(sda1)), (['bftrack', '', ''], generation), 'filters and the attach')
@@ -59,8 +60,8 @@ with bf.scsi_debug() as scsi:
         before = bfp.wait_on(FILE, sda1, sda2)
         print(f'# {[a.Identity for a in before.values()]}')
         # one that comes later
-        bf.sfdisk(sda, f'size=2MiB, uuid={bfd.uuid(4)}, name=data4\nsize=2MiB, uuid={bfd.uuid(5)}, name=log\n', '--append',
-                  '--no-reread')
+        bf.sfdisk(sda, f'size=2MiB, uuid={bfd.uuid(4)}, name=data4\nsize=2MiB, uuid={bfd.uuid(5)}, name=log\n',
+                  '--append', '--no-reread')
         found = bfp.wait_on(FILE, sda1, sda2, bf.partition(sda, 4))
         bf.equal({a.path for a in before.values()} - {a.path for a in found.values()}, set(), 'those from before')
         bf.equal(filters(sda), ['bftrack', 'bftrack', '', 'bftrack', ''], 'filters')
@@ -68,7 +69,7 @@ with bf.scsi_debug() as scsi:
         bf.sh(f'sfdisk --quiet --no-reread --delete /dev/{sda} 4 5')
         bfd.quiet()
         bfp.wait_on(FILE, sda1, sda2)
-        bf.equal([a.State for a in bfp.of(FILE) if bfd.uuid(4) in a.Identity], ['waiting'], 'state of the one that went')
+        bf.equal([a.State for a in bfp.of(FILE) if bfd.uuid(4) in a.Identity], ['waiting'], 'state of what went')
     with bf.case('daemon/policy/a-pattern-that-is-gone-leaves-nothing'):
         bf.equal((bfp.every(), filters(sda)), ([], ['', '', '']), 'attachments and filters')
 
@@ -116,8 +117,7 @@ with bf.scsi_debug() as scsi:
         bf.equal(bfp.wait_on(FILE, sda1)[sda1].Policy, str(bfp.ETC / FILE), 'the file')
         (bfp.ETC / '30-lib.conf').symlink_to('/dev/null')
         bf.equal(bfd.reload(), [], 'errors')
-        bf.equal(bf.wait_for(lambda: [a.State for a in bfp.every() if a.Device == sda3], what='the masked one'), ['orphaned'],
-                 'state of what a masked policy attached')
+        bf.equal([a.State for a in bfp.every() if a.Device == sda3], ['orphaned'], 'state of what a masked policy attached')
 
     with bf.case('daemon/policy/drop-ins'), bfp.only():
         bfp.put(FILE, f'PartUUID={bfd.uuid(1)}', folder=bfp.LIB)
@@ -172,7 +172,7 @@ with bf.scsi_debug() as scsi:
             bfp.put(FILE, match)
             a = bfp.wait_on(FILE, sda1)[sda1]
             bf.equal((bfd.generation(sda1), a.IntactSince, a.GapCount, a.Gaps, a.AttachCount),
-                     (generation, old.IntactSince, old.GapCount, old.Gaps, old.AttachCount), f'what was known, with {match}')
+                     (generation, old.IntactSince, old.GapCount, old.Gaps, old.AttachCount), f'what is known with {match}')
             bf.equal(len(bfp.every()), 1, f'attachments with {match}')
         goes_on(sda, sda1)
 

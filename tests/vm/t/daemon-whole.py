@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # vm: limit=420
-"""Whole devices, and what is on devices: disks by serial number, WWN and table, file systems on disks and partitions, the
-device-mapper, loop devices whose medium changes, partitions of an MBR; and devices that are to be left alone."""
+"""Whole devices, and what is on devices: disks by serial number, WWN and table, file systems on disks and partitions,
+the device-mapper, loop devices whose medium changes, partitions of an MBR; and devices that are to be left alone."""
 
 import os
 import sys
@@ -43,7 +43,8 @@ def udev_says(device, **values):
         bf.sh('udevadm control --reload')
         bf.sh(f'udevadm trigger --settle --action=change /sys/class/block/{bf.name_of(device)}*')
     RULE.parent.mkdir(parents=True, exist_ok=True)
-    RULE.write_text(f'KERNEL=="{bf.name_of(device)}*", ' + ', '.join(f'ENV{{{k}}}="{v}"' for k, v in values.items()) + '\n')
+    words = [f'KERNEL=="{bf.name_of(device)}*"', *(f'ENV{{{k}}}="{v}"' for k, v in values.items())]
+    RULE.write_text(', '.join(words) + '\n')
     try:
         tell()
         yield
@@ -204,7 +205,8 @@ with bf.scsi_debug(2) as scsi:
             bf.equal(bf.filter_of(two), 'bfcount', 'filter of the other')
             # what lvresize and its like do costs nothing
             generation = bfd.generation(one)
-            bf.sh('dmsetup suspend bf-one; dmsetup reload bf-one; dmsetup resume bf-one', stdin=f'0 2048 linear {sdb} 0')
+            bf.sh('dmsetup suspend bf-one; dmsetup reload bf-one; dmsetup resume bf-one',
+                  stdin=f'0 2048 linear {sdb} 0')
             bfd.quiet()
             bfp.still(a, f'/dev/{one}', generation)
         a = bfp.wait(FILE, 'waiting')
@@ -269,7 +271,7 @@ with bf.case('daemon/whole/a-loop-device-and-its-medium'), bfp.only():
             bf.wait_for(lambda: bf.filter_of(loop) == '', 90, f'the filter to be taken off {loop} with {how} in it')
             bfd.quiet()
             a = bfp.wait(FILE, 'waiting')
-            bf.equal((a.GapCount, a.Gaps[-1][3], a.IntactSince), (n_gaps + 1, 'medium-changed', 0), 'gaps and IntactSince')
+            bf.equal((a.GapCount, a.Gaps[-1][3], a.IntactSince), (n_gaps + 1, 'medium-changed', 0), 'what is told of it')
             print(f'# with {how}: {a.StateReason}')
             bf.sh((f'losetup --detach {loop}; ' if how == 'another' else '') + f'losetup {loop} {files[0]}')
         a = bfp.wait_on(FILE, loop)[loop]
