@@ -17,7 +17,7 @@ import kfilter
 LOOP_FOLDER = Path('/var/tmp')
 BLKPG_RESIZE_PARTITION = 3
 BUSY_TRIES = 4
-FEINT_SEC = 0.15
+FEINT_SEC = 0.06
 
 
 @dataclass
@@ -128,8 +128,8 @@ class Disk:
         return 'busy'
 
     def by_feint(self, new, rng, locked):
-        """First two partitions are told to be each other. The kernel reads that, and when the daemon has seen it and is
-        about to act, it is put right, with the lock held, and without a word to the kernel."""
+        """First two partitions are told to be each other. The kernel reads that, and the daemon, whenever the lock lets
+        it. Between that and its ATTACH it is put right, with the lock held, and without a word to the kernel."""
         feint = dict(new)
         if len(new) > 1:
             a, b = rng.sample(sorted(new), 2)
@@ -142,11 +142,15 @@ class Disk:
                 fcntl.ioctl(fd, kfilter.BLKRRPART)
             except OSError:
                 pass
-            fcntl.flock(fd, fcntl.LOCK_UN)
-            # not a wait for anything: it must come at any time
-            time.sleep(rng.random() * FEINT_SEC)
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            # not waits for anything: it must come at any time
+            for _ in range(rng.randint(1, 6)):
+                fcntl.flock(fd, fcntl.LOCK_UN)
+                time.sleep(rng.random() * FEINT_SEC)
+                fcntl.flock(fd, fcntl.LOCK_EX)
             self.write_raw(new, fd, True)
+            fcntl.flock(fd, fcntl.LOCK_UN)
+            # nor is it told to anybody before the close
+            time.sleep(rng.random() * 5 * FEINT_SEC)
         return ''
 
     def by_close(self, new, rng, locked):

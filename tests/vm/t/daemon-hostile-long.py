@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: suite=hostile-long limit=21600
+# vm: suite=hostile-long limit=43200
 """daemon-hostile at length: HOSTILE_ROUNDS rounds (1000), and as many while the daemon is killed every few seconds."""
 
 import os
