@@ -114,7 +114,9 @@ with bf.scsi_debug(2) as scsi, bfd.policies():
     with bf.case('daemon/bus/named-errors'):
         fails('NoSuchDevice', attach, '/dev/none', saying='/dev/none')
         fails('NoSuchDevice', detach, f'PARTUUID={bfd.uuid(77)}')
-        fails('NoIdentity', attach, f'/dev/{sda}', saying=sda)
+        # an empty file has nothing to be recognised by
+        with kfilter.loop_disk(1 << 20) as loop:
+            fails('NoIdentity', attach, f'/dev/{loop}', saying='recognise')
         fails('Ambiguous', attach, 'PARTLABEL=twin', saying=sda2)
         fails(INVALID, attach, sda)
         fails(INVALID, attach, 'PARTUUID=12345')
