@@ -245,8 +245,5 @@ with bf.scsi_debug(2) as scsi:
         # when one of them goes the other is the only one
         scsi.remove(sda)
         bfp.wait_on(FILE, sdb1)
-        scsi.remove(sdb)
-        scsi.rescan(2)
-        bfp.wait_on(FILE, sda1)
 
 bfd.end('daemon/settings')
