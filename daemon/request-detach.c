@@ -89,7 +89,8 @@ static void attachment_detach_done(Manager *m, Attachment *a, JobOutcome outcome
                 else
                         attachment_lost(a, "foreign-detach", a->seen_usec, &now);
                 attachment_lost_unseen(a, "daemon-not-running", &now); /* on by an earlier daemon's word only */
-                a->left_object = 0;
+                if (a->left_object == device_object(device_set_get_by_uid(&m->world.devices, subject_uid)))
+                        a->left_object = 0;
                 a->asked = false;
                 if (a->orphaned)
                         a->held = false;

@@ -101,6 +101,7 @@ static void take_over(World *w, Attachment *a) {
                 a->fingerprint = b->fingerprint;
                 a->asked |= b->asked;
 
+                b->has_fingerprint = false;
                 b->on_device = false;
                 b->device[0] = 0;
                 b->device_uid = 0;
