@@ -123,3 +123,20 @@ def still(a, device, generation=None):
     if generation:
         bf.equal(bfd.generation(device), generation, 'attach')
     return now[0]
+
+
+# devices
+
+def udev_property(device, name):
+    """What udev's database says of a device, '' if nothing."""
+    for line in bf.sh(f'udevadm info --query=property --name={device}').splitlines():
+        key, _, value = line.partition('=')
+        if key == name:
+            return value
+    return ''
+
+
+def make_fs(device, uuid, label=''):
+    """An empty file system on a device, or in a file."""
+    bf.sh(f'wipefs --quiet --all {device}; mke2fs -q -F -t ext2 -U {uuid} -L "{label}" {device}')
+    bf.settle()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # vm: limit=420
 """Whole devices, and what is on devices: disks by serial number, WWN and table, file systems on disks and partitions,
-the device-mapper, loop devices whose medium changes, partitions of an MBR; and devices that are to be left alone."""
+the device-mapper, partitions of an MBR; and devices that are to be left alone."""
 
 import os
 import sys
@@ -18,22 +18,7 @@ import kfilter
 
 FILE = '20-data.conf'
 RULE = Path('/run/udev/rules.d/62-blkfilter-test.rules')
-FS1, FS2 = '5e8a2b4c-0d1f-4a6b-9c3d-7e5f1a2b3c4d', '5e8a2b4c-0d1f-4a6b-9c3d-7e5f1a2b3c4e'
-
-
-def udev_property(device, name):
-    """What udev's database says of a device, '' if nothing."""
-    for line in bf.sh(f'udevadm info --query=property --name={device}').splitlines():
-        key, _, value = line.partition('=')
-        if key == name:
-            return value
-    return ''
-
-
-def make_fs(device, uuid, label=''):
-    """An empty file system on a device, or in a file."""
-    bf.sh(f'wipefs --quiet --all {device}; mke2fs -q -F -t ext2 -U {uuid} -L "{label}" {device}')
-    bf.settle()
+FS1, FS2 = bfd.uuid(101), bfd.uuid(102)
 
 
 @contextmanager
@@ -79,14 +64,15 @@ with bf.scsi_debug(2) as scsi:
     sda, sdb = (f'/dev/{disk}' for disk in scsi.disks())
     sda1 = bf.partition(sda, 1)
     bf.sfdisk(sda, f'label: gpt\nsize=16MiB, uuid={bfd.uuid(1)}, name=data\n')
-    serial, wwn = udev_property(sda, 'ID_SERIAL_SHORT'), udev_property(sda, 'ID_WWN')
-    table = udev_property(sda, 'ID_PART_TABLE_UUID')
+    serial, wwn = bfp.udev_property(sda, 'ID_SERIAL_SHORT'), bfp.udev_property(sda, 'ID_WWN')
+    table = bfp.udev_property(sda, 'ID_PART_TABLE_UUID')
 
     with bf.case('daemon/whole/a-disk-by-its-numbers'):
         print(f'# {sda}: serial number {serial}, WWN {wwn}, table {table}')
         with bfp.only():
             generation = None
-            for match in (f'DiskSerial={serial}', f'DiskSerial={serial[:-2]}* !{udev_property(sdb, "ID_SERIAL_SHORT")}',
+            serial_of_other = bfp.udev_property(sdb, 'ID_SERIAL_SHORT')
+            for match in (f'DiskSerial={serial}', f'DiskSerial={serial[:-2]}* !{serial_of_other}',
                           f'DiskWWN={wwn.upper().replace("X", "x")}', f'PTUUID={table}'):
                 bfp.put(FILE, match)
                 a = bfp.wait_on(FILE, sda)[sda]
@@ -107,7 +93,7 @@ with bf.scsi_debug(2) as scsi:
         bf.equal(bf.filter_of(sda), '', 'filter of the whole disk')
 
     with bf.case('daemon/whole/a-file-system-on-a-partition'), bfp.only():
-        make_fs(sda1, FS1, 'a label')
+        bfp.make_fs(sda1, FS1, 'a label')
         bfp.put(FILE, f'FSUUID={FS1.upper()} FSType=ext2 FSLabel="a label"')
         a = bfp.wait_on(FILE, sda1)[sda1]
         print(f'# {a.Identity}')
@@ -117,7 +103,7 @@ with bf.scsi_debug(2) as scsi:
         bfd.quiet()
         # another one is made there: it is not followed to there after the next re-read
         with bfd.without():
-            make_fs(sda1, FS2)
+            bfp.make_fs(sda1, FS2)
             bfd.reread(sda)
             bf.settle()
         with bfd.Watch(sda1) as watch:
@@ -125,11 +111,11 @@ with bf.scsi_debug(2) as scsi:
             bfp.wait(FILE, 'waiting', FS1)
         watch.none_came(sda1)
         bfp.put(FILE, 'FSLabel=a*')
-        make_fs(sda1, FS2, 'another')
+        bfp.make_fs(sda1, FS2, 'another')
         bfp.wait_on(FILE, sda1)
 
     with bf.case('daemon/whole/a-file-system-on-a-disk'), bfp.only():
-        make_fs(sdb, FS1, 'whole')
+        bfp.make_fs(sdb, FS1, 'whole')
         for match in (f'FSUUID={FS1}', 'FSLabel=whole'):
             bfp.put(FILE, match)
             bfp.wait_on(FILE, sdb)
@@ -146,7 +132,7 @@ with bf.scsi_debug(2) as scsi:
         scsi.remove(sdb)
         bf.wait_for(lambda: bfp.every()[0].State == 'waiting', what='the attachment to wait')
         plug_in_backwards(scsi, hosts)
-        bf.equal(udev_property(sdb, 'ID_WWN'), wwn, f'WWN of {sdb}, which was {sda}')
+        bf.equal(bfp.udev_property(sdb, 'ID_WWN'), wwn, f'WWN of {sdb}, which was {sda}')
         bfd.wait_attached(sdb)
         bfd.quiet()
         now, = bfp.every()
@@ -235,8 +221,8 @@ with bf.scsi_debug(2, vpd_use_hostno=0) as scsi:
     sda, sdb = (f'/dev/{disk}' for disk in scsi.disks())
 
     with bf.case('daemon/whole/two-disks-of-one-serial-number'), bfp.only():
-        serial = udev_property(sda, 'ID_SERIAL_SHORT')
-        bf.equal(udev_property(sdb, 'ID_SERIAL_SHORT'), serial, 'serial number of the other')
+        serial = bfp.udev_property(sda, 'ID_SERIAL_SHORT')
+        bf.equal(bfp.udev_property(sdb, 'ID_SERIAL_SHORT'), serial, 'serial number of the other')
         with bfd.Watch(sda, sdb) as watch:
             bfp.put(FILE, f'DiskSerial={serial}')
             a = bfp.wait(FILE, 'ambiguous', sda, sdb)
@@ -253,32 +239,5 @@ with bf.scsi_debug(2, vpd_use_hostno=0) as scsi:
         bfd.quiet()
         bf.equal((bf.filter_of(sda), bfd.generation(sdb)), ('', generation), 'filters')
         bfp.wait(FILE, 'attached', sda, 'clone', device=sdb)
-
-with bf.case('daemon/whole/a-loop-device-and-its-medium'), bfp.only():
-    files = [f'/var/tmp/medium{n}' for n in (1, 2)]
-    for file, uuid in zip(files, (FS1, FS2)):
-        bf.sh(f'truncate --size=8M {file}')
-        make_fs(file, uuid)
-    loop = bf.sh('losetup --find').strip()
-    bfp.put(FILE, f'FSUUID={FS1}')
-    try:
-        bf.sh(f'losetup {loop} {files[0]}')
-        for how, taken_out in (('another', f'losetup --detach {loop} && losetup {loop} {files[1]}'),
-                               ('none', f'losetup --detach {loop}')):
-            a = bfp.wait_on(FILE, loop)[loop]
-            n_gaps = a.GapCount
-            bf.sh(taken_out)
-            bf.wait_for(lambda: bf.filter_of(loop) == '', 90, f'the filter to be taken off {loop} with {how} in it')
-            bfd.quiet()
-            a = bfp.wait(FILE, 'waiting')
-            bf.equal((a.GapCount, a.Gaps[-1][3], a.IntactSince), (n_gaps + 1, 'medium-changed', 0), 'what is told of it')
-            print(f'# with {how}: {a.StateReason}')
-            bf.sh((f'losetup --detach {loop}; ' if how == 'another' else '') + f'losetup {loop} {files[0]}')
-        a = bfp.wait_on(FILE, loop)[loop]
-        bf.check(a.Gaps[-1][2] == a.IntactSince, f'the gap ended: {a.Gaps}')
-    finally:
-        bf.sh(f'losetup --detach {loop}; rm {" ".join(files)}', ok=(0, 1))
-    bf.wait_for(lambda: bf.filter_of(loop) in ('', None), 90, 'the filter to be taken off at last')
-    bfp.wait(FILE, 'waiting')
 
 bfd.end('daemon/whole')
