@@ -59,8 +59,8 @@ typedef struct ManagerOps {
         /* A module is to be loaded; if that goes well, manager_module() follows. 0, or a negative errno */
         int (*load_module)(const char *name, void *outside);
 
-        /* The highest diskseq at the first look since the boot: @highest is it, unless an earlier daemon has
-         * noted another */
+        /* The highest diskseq of the disks that came with the boot: @highest is it, unless an earlier daemon
+         * has noted another. @highest 0: not known yet; what was noted, or 0 */
         uint64_t (*boot_diskseq)(uint64_t highest, void *outside);
 
         /* The daemon in a line. ready: for the first time, all that is there has been seen to */

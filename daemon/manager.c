@@ -135,17 +135,22 @@ void manager_told(Manager *m) {
 /* That udev is idle is told by no event. */
 #define DOUBT_AGAIN_USEC UINT64_C(50000)
 
+/*
+ * Which disks were there at boot: all that had come when a daemon first found udev idle. A disk whose driver
+ * is slow comes after the daemon's first look, and is one of the boot all the same.
+ */
 static void note_boot_diskseq(Manager *m) {
         uint64_t highest = 0;
 
-        if (m->world.boot_diskseq)
+        if (m->boot_is_noted || !m->world.devices.looked)
                 return;
 
-        for (size_t i = 0; i < m->world.devices.n_disks; i++)
+        for (size_t i = 0; !m->world.udev_is_busy && i < m->world.devices.n_disks; i++)
                 if (m->world.devices.disks[i]->diskseq > highest)
                         highest = m->world.devices.disks[i]->diskseq;
 
         m->world.boot_diskseq = m->ops.boot_diskseq(highest, m->ops.outside);
+        m->boot_is_noted = m->world.boot_diskseq || !m->world.udev_is_busy;
 }
 
 static void look(Manager *m, const Now *now) {
@@ -163,7 +168,6 @@ static void look(Manager *m, const Now *now) {
         }
 
         device_set_look_end(&m->world.devices);
-        note_boot_diskseq(m);
         world_touch_all(&m->world);
 
         if (!m->world.devices.in_doubt)
@@ -230,6 +234,7 @@ void manager_run(Manager *m) {
         if (m->look)
                 look(m, &now);
 
+        note_boot_diskseq(m);
         check_filters(m, &now);
         requests_begin_jobs(m);
 
@@ -246,7 +251,7 @@ void manager_run(Manager *m) {
 
         if (m->look) /* it failed */
                 wake_at(&plan.wake_at_usec, now.monotonic_usec + 1000000);
-        if (m->doubt_since_usec)
+        if (m->doubt_since_usec || !m->boot_is_noted)
                 wake_at(&plan.wake_at_usec, now.monotonic_usec + DOUBT_AGAIN_USEC);
         if (m->check_usec && m->world.attachments.n_in_state[ATTACHMENT_ATTACHED] +
             m->world.attachments.n_in_state[ATTACHMENT_ORPHANED] > 0)

@@ -50,7 +50,7 @@ typedef struct World {
         KernelInterface interface;
         bool udev_is_busy;       /* it has events that it has not told yet */
         uint64_t last_job;       /* id of the newest job */
-        uint64_t boot_diskseq;   /* disks with a higher one came after the first look since the boot; 0: not known */
+        uint64_t boot_diskseq;   /* disks with a higher one came after the boot; 0: not known (yet) */
         uint64_t wake_at_usec;   /* monotonic: something is delayed until then; 0: nothing */
 } World;
 

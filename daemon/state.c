@@ -188,11 +188,11 @@ int state_load_last_boot(const char *folder, StateFound found, void *userdata) {
 #define BOOT_DISKSEQ ".boot-diskseq" /* hidden from state_load() */
 
 /**
- * state_boot_diskseq() - the highest sequence number of a disk when the first daemon since the boot looked
+ * state_boot_diskseq() - the highest sequence number of the disks that came with the boot
  * @s: the folder
- * @highest: the one that is there now
+ * @highest: the one that is there now; 0: that is not known yet
  *
- * Return: what an earlier daemon noted; @highest, noted from now on, if none did.
+ * Return: what an earlier daemon noted; @highest, noted from now on unless it is 0, if none did.
  */
 uint64_t state_boot_diskseq(const StateDir *s, uint64_t highest) {
         char *data = NULL, text[32];
@@ -202,7 +202,7 @@ uint64_t state_boot_diskseq(const StateDir *s, uint64_t highest) {
         if (state_read_file(s->fd, BOOT_DISKSEQ, &data, &size) >= 0)
                 v = strtoull(data, NULL, 10);
         free(data);
-        if (v > 0)
+        if (v > 0 || !highest)
                 return v;
 
         /* without the note a later daemon takes all that is there then for there at boot */

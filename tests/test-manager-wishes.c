@@ -338,6 +338,42 @@ static void test_boot_diskseq(void) {
         fake_deinit(&f);
 }
 
+/* A disk that comes while udev has not been idle yet is one of the boot; the next one is not. */
+static void test_boot_is_slow(void) {
+        Settings *settings;
+        Fake f;
+
+        fake_begin(&f);
+        f.busy = true;
+        CHECK(settings_new(&settings) == 0);
+        settings->on = POLICY_ON_BOOT;
+        CHECK(policy_set_add(f.policies, policy_new_of("10.conf", "bftrack", match_of(UUID_Z, ""),
+                                                       settings_ref(settings))) == 0);
+        CHECK(policy_set_add(f.policies, policy_new_of("20.conf", "bftrack", match_of(UUID_W, ""), settings)) == 0);
+        fake_start(&f);
+        CHECK(!f.boot_diskseq && f.wake_at_usec);
+
+        fake_device(&f, "sdb", "", "");
+        fake_device(&f, "sdb1", UUID_Z, "");
+        manager_lost(f.manager);
+        manager_told(f.manager);
+        fake_settle(&f);
+        CHECK(!f.boot_diskseq);
+        f.busy = false;
+        f.now.monotonic_usec = f.wake_at_usec;
+        f.scheduled = true;
+        fake_settle(&f);
+        CHECK(f.boot_diskseq == f.devices[3].diskseq && get(&f, "bftrack", UUID_Z, "")->on_device);
+
+        fake_device(&f, "sdc", "", "");
+        fake_device(&f, "sdc1", UUID_W, "");
+        manager_lost(f.manager);
+        manager_told(f.manager);
+        fake_settle(&f);
+        CHECK_HAS(get(&f, "bftrack", UUID_W, "")->reason, "does not name hotplug");
+        fake_deinit(&f);
+}
+
 int main(void) {
         test_choose();
         test_choose_of_many();
@@ -350,5 +386,6 @@ int main(void) {
         test_interval();
         test_last_boot();
         test_boot_diskseq();
+        test_boot_is_slow();
         return EXIT_SUCCESS;
 }

@@ -45,6 +45,7 @@
 #define UUID_X "0fc63daf-8483-4772-8e79-3d69d8477de4"
 #define UUID_Y "b921b045-1df0-41c3-af44-4c6f280d3fae"
 #define UUID_Z "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
+#define UUID_W "21686148-6449-6e6f-744e-656564454649"
 
 #define SECOND UINT64_C(1000000)
 

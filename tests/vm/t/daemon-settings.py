@@ -77,8 +77,8 @@ with bf.scsi_debug(2) as scsi:
 
     with bf.case('daemon/settings/on-boot'), bfp.only():
         # a disk that was there when the first daemon since the boot looked
-        spare1 = bf.partition(bf.spare_disk(1), 1)
-        bf.sfdisk(bf.spare_disk(1), table((1, 8, 3, 'spare')))
+        spare1 = bf.partition(bf.spare_disk(2), 1)
+        bf.sfdisk(bf.spare_disk(2), table((1, 8, 3, 'spare')))
         bfp.put('30-spare.conf', f'PartUUID={bfd.uuid(3)}', 'On=boot')
         bfp.put(FILE, MATCH, 'On=boot')
         bfp.wait_on('30-spare.conf', spare1)
@@ -88,7 +88,7 @@ with bf.scsi_debug(2) as scsi:
         bfp.drop('30-spare.conf')
         # On= is about what has to be attached: what is on already is taken over
         bfp.wait_on(FILE, spare1)
-        bfd.reread(bf.spare_disk(1))
+        bfd.reread(bf.spare_disk(2))
         bfp.wait_on(FILE, spare1)
 
     with bf.case('daemon/settings/on-boot-is-not-asked-of-another-boot'), bfp.only():
@@ -96,7 +96,7 @@ with bf.scsi_debug(2) as scsi:
         stays_off(spare1, 'waiting', 'boot')
         bfd.kill()
         print(f'# {stays_off(spare1, "waiting", "boot").StateReason}')
-        bf.sh(f'wipefs --quiet --all {bf.spare_disk(1)}')
+        bf.sh(f'wipefs --quiet --all {bf.spare_disk(2)}')
         bf.settle()
 
     for name, changed, words in (('moved', table((2, 8, 1, 'data')), ('first sector', '2048', '4096')),
