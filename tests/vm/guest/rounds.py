@@ -17,6 +17,7 @@ import truth
 
 CONVERGE_LIMIT_SEC = 120
 JOURNAL_LINES = 400
+ROUNDS_TOLD = 25
 
 
 def setting(name, default):
@@ -74,6 +75,8 @@ def run(seed_value, n_rounds, killed):
                         bf.settle(CONVERGE_LIMIT_SEC)
                         with killer.paused() if killer else contextlib.nullcontext():
                             keeper.converge(CONVERGE_LIMIT_SEC)
+                    if number % ROUNDS_TOLD == 0 and number > 0:
+                        print(f'# {number} rounds after {time.monotonic() - began:.0f} s', flush=True)
     n_kills = len(killer.kills) if killer else 0
     print(f'# {n_rounds} rounds in {time.monotonic() - began:.0f} s; killed {n_kills} times; '
           f'slowest to converge {keeper.slowest:.1f} s')
