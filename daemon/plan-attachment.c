@@ -70,12 +70,13 @@ static bool was_there(const Attachment *a, const Disk *d) {
 
 /*
  * A disk that may turn out to have the identity too; NULL if there is none, or nobody should wait for
- * it any longer. What comes back to where it was does not wait: a clone takes nothing away.
+ * it any longer. What comes back to where it was does not wait: a clone that comes takes nothing away. But after
+ * a look of which it is in doubt what is on the other disks, a clone may have been there all the time.
  */
 static const Disk *find_unclear(Run *run, const Attachment *a, const Holder *h) {
         const World *w = run->world;
 
-        if (!w->udev_is_busy || was_there(a, h->disk))
+        if (!w->udev_is_busy || (was_there(a, h->disk) && !w->devices.in_doubt))
                 return NULL;
 
         for (size_t i = 0; i < w->devices.n_disks && !run->unclear_is_known; i++) {

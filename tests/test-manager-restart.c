@@ -56,6 +56,47 @@ static void test_restart(void) {
         fake_deinit(&f);
 }
 
+/*
+ * The table was read again while no daemon was there, and udev is busy: of the other disk, which has been there
+ * all the time, nothing is known yet. It has a clone.
+ */
+static void test_clone_in_doubt(void) {
+        Attachment *x;
+        Fake f;
+
+        fake_begin(&f);
+        fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
+        fake_start(&f);
+        CHECK(get(&f, "bftrack", UUID_X, "")->on_device);
+
+        manager_free(f.manager);
+        for (size_t i = 0; i < f.n_devices; i++)
+                if (f.devices[i].partno)
+                        f.devices[i].object = ++f.last_object;
+        fake_device(&f, "sdb", "", "")->in_doubt = true;
+        fake_device(&f, "sdb1", UUID_X, "")->in_doubt = true;
+        for (size_t i = f.n_devices - 2; i < f.n_devices; i++)
+                f.devices[i].processed = f.devices[i].settled = false;
+        f.busy = true;
+        fake_begin_manager(&f);
+        f.trace[0] = 0;
+        fake_settle(&f);
+        x = get(&f, "bftrack", UUID_X, "");
+        CHECK(!x->on_device && !strstr(f.trace, "attach") && x->state == ATTACHMENT_WAITING);
+        CHECK_HAS(x->reason, "/dev/sdb is new too");
+
+        f.busy = false;
+        for (size_t i = f.n_devices - 2; i < f.n_devices; i++) {
+                f.devices[i].in_doubt = false;
+                f.devices[i].processed = f.devices[i].settled = true;
+        }
+        f.now.monotonic_usec = f.wake_at_usec;
+        f.scheduled = true;
+        fake_settle(&f);
+        CHECK(!x->on_device && !strstr(f.trace, "attach") && x->state == ATTACHMENT_AMBIGUOUS);
+        fake_deinit(&f);
+}
+
 /* The device is detached before it was taken up again: there was a filter, so there is a gap. */
 static void test_detach_of_recorded(void) {
         Attachment *x;
@@ -228,6 +269,7 @@ static void test_table_overtaken(void) {
 
 int main(void) {
         test_restart();
+        test_clone_in_doubt();
         test_detach_of_recorded();
         test_detach_unended();
         test_conflict_on_recorded();
