@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: limit=240
+# vm: limit=900
 """Which I/O a filter sees: all of its device's, each bio once, on request-based and bio-based devices."""
 
 import os

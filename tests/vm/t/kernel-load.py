@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: limit=240
+# vm: limit=900
 """Attaching and detaching under load: no data is lost or changed, and nothing that is written once an attach is done
 is missing in the map."""
 

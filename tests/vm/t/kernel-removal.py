@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: limit=240
+# vm: limit=900
 """The filter goes with its device, and what is left of the device answers ENODEV."""
 
 import os
