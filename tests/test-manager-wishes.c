@@ -315,7 +315,7 @@ static void test_last_boot(void) {
         fake_deinit(&f);
 }
 
-/* What was there at the first look of the first daemon was there at boot, for the later ones too. */
+/* What was there when the first daemon found udev idle was there at boot, for the later ones too. */
 static void test_boot_diskseq(void) {
         Settings *settings;
         Attachment *x;

@@ -76,26 +76,26 @@ with bf.scsi_debug(2) as scsi:
         stays_off(sda1, 'waiting', 'hotplug')
 
     with bf.case('daemon/settings/on-boot'), bfp.only():
-        # a disk that was there when the first daemon since the boot looked
-        spare1 = bf.partition(bf.spare_disk(2), 1)
+        # a disk that came with the boot; no other file plugs this one in anew
+        spare = bf.partition(bf.spare_disk(2), 1)
         bf.sfdisk(bf.spare_disk(2), table((1, 8, 3, 'spare')))
         bfp.put('30-spare.conf', f'PartUUID={bfd.uuid(3)}', 'On=boot')
         bfp.put(FILE, MATCH, 'On=boot')
-        bfp.wait_on('30-spare.conf', spare1)
+        bfp.wait_on('30-spare.conf', spare)
         stays_off(sda1, 'waiting', 'hotplug')
         bfp.put(FILE, f'PartUUID={bfd.uuid(3)} PartLabel=spare', 'On=rescan hotplug')
         bf.equal(bf.filter_of(sda1), '', 'filter of what has no policy now')
         bfp.drop('30-spare.conf')
         # On= is about what has to be attached: what is on already is taken over
-        bfp.wait_on(FILE, spare1)
+        bfp.wait_on(FILE, spare)
         bfd.reread(bf.spare_disk(2))
-        bfp.wait_on(FILE, spare1)
+        bfp.wait_on(FILE, spare)
 
     with bf.case('daemon/settings/on-boot-is-not-asked-of-another-boot'), bfp.only():
         bfp.put(FILE, f'PartUUID={bfd.uuid(3)}', 'On=hotplug')
-        stays_off(spare1, 'waiting', 'boot')
+        stays_off(spare, 'waiting', 'boot')
         bfd.kill()
-        print(f'# {stays_off(spare1, "waiting", "boot").StateReason}')
+        print(f'# {stays_off(spare, "waiting", "boot").StateReason}')
         bf.sh(f'wipefs --quiet --all {bf.spare_disk(2)}')
         bf.settle()
 
