@@ -15,6 +15,7 @@ import bf
 import kfilter
 
 POLICY_FOLDER = Path('/etc/blkfilter.d')
+CONFIG = Path('/etc/blkfilterd.conf')
 ATTACHMENT = 'org.blkfilter1.Attachment'
 PROPERTIES = 'org.freedesktop.DBus.Properties'
 ERROR = 'org.blkfilter1.Error.'
@@ -86,6 +87,18 @@ def policies():
         yield
     finally:
         forget_all()
+
+
+@contextmanager
+def checked_every(interval):
+    """CheckSec=: the daemon asks the kernel so often which filters are on, and reads tables, without an event."""
+    CONFIG.write_text(f'[Daemon]\nCheckSec={interval}\n')
+    reload()
+    try:
+        yield
+    finally:
+        CONFIG.unlink()
+        reload()
 
 
 # attachments, as the bus tells them

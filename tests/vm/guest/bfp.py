@@ -138,5 +138,7 @@ def udev_property(device, name):
 
 def make_fs(device, uuid, label=''):
     """An empty file system on a device, or in a file."""
-    bf.sh(f'wipefs --quiet --all {device}; mke2fs -q -F -t ext2 -U {uuid} -L "{label}" {device}')
+    # udev does not see a device closed while it handles an event of it, as of the close before: the lock keeps it off
+    lock = f'udevadm lock --device={device} ' if device.startswith('/dev/') else ''
+    bf.sh(f'{lock}sh -c \'wipefs --quiet --all {device}; mke2fs -q -F -t ext2 -U {uuid} -L "{label}" {device}\'')
     bf.settle()

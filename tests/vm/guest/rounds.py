@@ -15,7 +15,8 @@ import hostile
 import shufdisk
 import truth
 
-CONVERGE_LIMIT_SEC = 120
+CONVERGE_LIMIT_SEC = 60
+CHECK_SEC = 90
 JOURNAL_LINES = 400
 ROUNDS_TOLD = 25
 
@@ -57,7 +58,7 @@ def put(policies):
 def run(seed_value, n_rounds, killed):
     """The rounds, on six disks. With `killed` the daemon is killed every few seconds."""
     began = time.monotonic()
-    with shufdisk.disks(2, 2, 2) as disks, bfd.policies():
+    with shufdisk.disks(2, 2, 2) as disks, bfd.policies(), bfd.checked_every(f'{CHECK_SEC}s'):
         rng = random.Random(f'{seed_value}/delay')
         # some ATTACHes wait a little with everything proven: then is the time to change what was proven
         wait = (lambda: rng.random() < 0.2 and time.sleep(rng.random() * 0.1))
@@ -72,9 +73,9 @@ def run(seed_value, n_rounds, killed):
                     with explained(keeper, h, number, seed_value, killer):
                         if number > 0:
                             h.round(number)
-                        bf.settle(CONVERGE_LIMIT_SEC)
+                        bf.settle()
                         with killer.paused() if killer else contextlib.nullcontext():
-                            keeper.converge(CONVERGE_LIMIT_SEC)
+                            keeper.converge(CONVERGE_LIMIT_SEC, CHECK_SEC)
                     if number % ROUNDS_TOLD == 0 and number > 0:
                         print(f'# {number} rounds after {time.monotonic() - began:.0f} s', flush=True)
     n_kills = len(killer.kills) if killer else 0

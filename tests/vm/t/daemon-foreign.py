@@ -20,7 +20,6 @@ import bfp
 import kfilter
 
 FILE = '20-data.conf'
-CONFIG = Path('/etc/blkfilterd.conf')
 MATCH = f'PartUUID={bfd.uuid(1)}'
 ID_LOST, ID_RESTORED, ID_FOREIGN = (f'c1a35b0e6f2f4e0f9e55a36b9d2f7a{n:02x}' for n in (1, 2, 9))
 
@@ -63,18 +62,6 @@ def attached(name='bftrack'):
     with bfp.only():
         bfp.put(FILE, MATCH, name=name)
         yield bfp.wait_on(FILE, sda1)[sda1]
-
-
-@contextmanager
-def checked_every(interval):
-    """The daemon asks the kernel so often which filters are on, without an event."""
-    CONFIG.write_text(f'[Daemon]\nCheckSec={interval}\n')
-    bfd.reload()
-    try:
-        yield
-    finally:
-        CONFIG.unlink()
-        bfd.reload()
 
 
 def nudge(disk):
@@ -161,7 +148,7 @@ with bf.scsi_debug() as scsi:
         # the other's attach is as good as any: it was not made again
         bf.equal((bfd.generation(sda1), len(entries(ID_FOREIGN, since))), (generation, 1), 'attach, and entries')
 
-    with bf.case('daemon/foreign/found-by-the-look-now-and-then'), checked_every('2s'), attached() as old:
+    with bf.case('daemon/foreign/found-by-the-look-now-and-then'), bfd.checked_every('2s'), attached() as old:
         for change in (lambda: kfilter.detach(sda1, 'bftrack'),
                        lambda: (kfilter.detach(sda1, 'bftrack'), kfilter.attach(sda1, 'bftrack'))):
             # seen on at least once after it was attached: that is what the gap begins with
