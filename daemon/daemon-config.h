@@ -10,7 +10,8 @@
 #define CONFIG_CHECK_USEC_DEFAULT UINT64_C(300000000)
 
 typedef struct Config {
-        uint64_t check_usec; /* CheckSec=: pause between two checks of all filters that are on; 0: only after events */
+        uint64_t check_usec; /* CheckSec=: pause between two checks of all filters that are on, and of the tables
+                              * of disks that were written to; 0: only after events */
 } Config;
 
 int config_load(const char *path, Config *config);

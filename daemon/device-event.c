@@ -183,6 +183,7 @@ static int apply_disk(DeviceSet *s, const DeviceEvent *e) {
 
 static int partition_take_facts(DeviceSet *s, Partition *p, const DeviceEvent *e) {
         bool links_changed = false;
+        const Entry *known;
         int r;
 
         for (size_t i = 0; i < 3; i++) {
@@ -202,7 +203,18 @@ static int partition_take_facts(DeviceSet *s, Partition *p, const DeviceEvent *e
         memcpy(p->ignored, e->ignored, sizeof(p->ignored));
         device_set_touch(s, p->disk);
 
-        return e->has_entry ? disk_put_entry(s, p->disk, &e->entry) : 0;
+        if (!e->has_entry)
+                return 0;
+
+        /* udev's database may be older than what a worker has read: it is read again, and the known stays until then */
+        known = disk_get_entry(p->disk, e->entry.partno);
+        if (known && !p->disk->dirty && memcmp(known, &e->entry, sizeof(*known)) != 0) {
+                p->disk->overtaken = true;
+                disk_make_dirty(s, p->disk);
+                return 0;
+        }
+
+        return disk_put_entry(s, p->disk, &e->entry);
 }
 
 /* Place of a partition among its disk's. */
@@ -285,12 +297,31 @@ int device_set_apply(DeviceSet *s, const DeviceEvent *e) {
 }
 
 /**
+ * device_set_written() - how much has been written to a disk, ever
+ * @s: the set
+ * @d: a disk of it
+ * @n_writes: as the kernel counts, its partitions' included
+ *
+ * If it is more than last time, the table may be another one, and not all that write one are noticed: udev
+ * does not watch a disk while it handles an event of it. What is known stays in force until it has been read.
+ */
+void device_set_written(DeviceSet *s, Disk *d, uint64_t n_writes) {
+        if (d->n_writes == n_writes)
+                return;
+
+        d->n_writes = n_writes;
+        d->reread_due = true;
+        device_set_touch(s, d);
+}
+
+/**
  * device_set_look_begin() - before all devices are told again, one by one
  * @s: the set
  * @believe: also what udev says while it is busy: it has been for too long
  */
 void device_set_look_begin(DeviceSet *s, bool believe) {
         s->incomplete = s->in_doubt = false;
+        s->looking = true;
         s->believing = believe;
 
         for (size_t i = 0; i < s->n_disks; i++) {
@@ -329,5 +360,5 @@ void device_set_look_end(DeviceSet *s) {
         }
 
         s->looked = true;
-        s->believing = false;
+        s->looking = s->believing = false;
 }

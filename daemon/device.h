@@ -131,6 +131,8 @@ struct Disk {
         bool overtaken;            /* the entries were read by a job that events came after: they may
                                     * be older than what udev has told since */
         uint64_t n_events;         /* counts what makes it dirty: a scan that began before is old */
+        uint64_t n_writes;         /* as device_set_written() was told last; 0: none yet */
+        bool reread_due;           /* its table is to be read though nothing was told: see there */
 
         uint64_t job;              /* id of the job under way on it; 0 none: one at a time */
         uint64_t job_began_at;     /* n_events when it began */
@@ -172,6 +174,7 @@ typedef struct DeviceSet {
         Missed missed[MISSED_MAX]; /* the last ones: what a look finds of them is as new as these events */
         size_t n_missed; /* ever */
         uint64_t last_uid;
+        bool looking;    /* a look has begun and not come to its end: there may be more than is known */
         bool looked;     /* at all that is there, at least once */
         bool found_gone; /* something went that no event told of, since the plan last ran */
         bool incomplete; /* what is known does not fit what was met: look again */
@@ -208,6 +211,7 @@ void device_set_forget(DeviceSet *s, Disk *d);
 
 /* device-event.c: how it comes to be known */
 int device_set_apply(DeviceSet *s, const DeviceEvent *e);
+void device_set_written(DeviceSet *s, Disk *d, uint64_t n_writes);
 void device_set_look_begin(DeviceSet *s, bool believe);
 void device_set_look_end(DeviceSet *s);
 

@@ -25,7 +25,7 @@ struct Manager {
         bool look;                     /* look at all devices again */
         bool boot_is_noted;            /* World.boot_diskseq is known */
         uint64_t doubt_since_usec;     /* monotonic: what was found by looking may be of predecessors; 0: no */
-        uint64_t check_usec;           /* pause between two checks of all filters that are on; 0: none */
+        uint64_t check_usec;           /* pause between two checks of all that is on, and of tables; 0: none */
         uint64_t check_at_usec;        /* monotonic: of the next */
         uint64_t n_refused_told;       /* of World.n_refused */
         bool ready;                    /* told so */

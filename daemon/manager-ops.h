@@ -63,6 +63,10 @@ typedef struct ManagerOps {
          * has noted another. @highest 0: not known yet; what was noted, or 0 */
         uint64_t (*boot_diskseq)(uint64_t highest, void *outside);
 
+        /* How many writes to a device the kernel has counted since it came, its partitions' included. 0, or a
+         * negative errno: it is gone, or the kernel does not count */
+        int (*count_writes)(uint32_t major, uint32_t minor, uint64_t *ret, void *outside);
+
         /* The daemon in a line. ready: for the first time, all that is there has been seen to */
         void (*status)(bool ready, const char *line, void *outside);
 } ManagerOps;

@@ -188,13 +188,30 @@ static void wake_at(uint64_t *wake_at_usec, uint64_t at_usec) {
                 *wake_at_usec = at_usec;
 }
 
-/* Now and then the kernel is asked about every filter that is on: others may have taken it off. */
-static void check_filters(Manager *m, const Now *now) {
+/* Disks that rest are left to rest: their tables are as they were. */
+static void check_tables(Manager *m) {
+        DeviceSet *s = &m->world.devices;
+
+        for (size_t i = 0; i < s->n_disks; i++) {
+                Disk *d = s->disks[i];
+                uint64_t n_writes;
+
+                if (m->ops.count_writes(d->major, d->minor, &n_writes, m->ops.outside) >= 0)
+                        device_set_written(s, d, n_writes);
+        }
+}
+
+/*
+ * Now and then the kernel is asked about every filter that is on: others may have taken it off. And the
+ * tables of disks that were written to are read: not every new one is told of.
+ */
+static void check_all(Manager *m, const Now *now) {
         if (!m->check_usec || now->monotonic_usec < m->check_at_usec)
                 return;
 
         m->check_at_usec = now->monotonic_usec + m->check_usec;
         world_check_all(&m->world);
+        check_tables(m);
 }
 
 static void begin_jobs(Manager *m, const Plan *plan) {
@@ -235,7 +252,7 @@ void manager_run(Manager *m) {
                 look(m, &now);
 
         note_boot_diskseq(m);
-        check_filters(m, &now);
+        check_all(m, &now);
         requests_begin_jobs(m);
 
         if (plan_run(&m->world, &now, &plan) < 0) {
@@ -253,8 +270,7 @@ void manager_run(Manager *m) {
                 wake_at(&plan.wake_at_usec, now.monotonic_usec + 1000000);
         if (m->doubt_since_usec || !m->boot_is_noted)
                 wake_at(&plan.wake_at_usec, now.monotonic_usec + DOUBT_AGAIN_USEC);
-        if (m->check_usec && m->world.attachments.n_in_state[ATTACHMENT_ATTACHED] +
-            m->world.attachments.n_in_state[ATTACHMENT_ORPHANED] > 0)
+        if (m->check_usec && m->world.attachments.n_items + m->world.n_patterns > 0)
                 wake_at(&plan.wake_at_usec, m->check_at_usec);
 
         m->ops.wake(plan.wake_at_usec, m->ops.outside);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "daemon/boot.h"
+#include "daemon/disk-stat.h"
 #include "daemon/log.h"
 #include "daemon/module.h"
 #include "daemon/outside.h"
@@ -168,6 +169,12 @@ static uint64_t op_boot_diskseq(uint64_t highest, void *outside) {
         return state_boot_diskseq(&o->state, highest);
 }
 
+static int op_count_writes(uint32_t major, uint32_t minor, uint64_t *ret, void *outside) {
+        (void) outside;
+
+        return disk_count_writes(major, minor, ret);
+}
+
 static void op_status(bool ready, const char *line, void *outside) {
         (void) outside;
 
@@ -284,6 +291,7 @@ void outside_get_ops(Outside *o, ManagerOps *ret) {
                 .save_policy = op_save_policy,
                 .load_module = op_load_module,
                 .boot_diskseq = op_boot_diskseq,
+                .count_writes = op_count_writes,
                 .status = op_status,
         };
 }

@@ -71,18 +71,20 @@ static bool was_there(const Attachment *a, const Disk *d) {
 /*
  * A disk that may turn out to have the identity too; NULL if there is none, or nobody should wait for
  * it any longer. What comes back to where it was does not wait: a clone that comes takes nothing away. But after
- * a look of which it is in doubt what is on the other disks, a clone may have been there all the time.
+ * a look of which it is in doubt what is on the other disks, a clone may have been there all the time; until the next
+ * look, which believes what it finds if udev has been busy for long, everybody waits.
  */
 static const Disk *find_unclear(Run *run, const Attachment *a, const Holder *h) {
         const World *w = run->world;
 
-        if (!w->udev_is_busy || (was_there(a, h->disk) && !w->devices.in_doubt))
+        if (!w->devices.in_doubt && (!w->udev_is_busy || was_there(a, h->disk)))
                 return NULL;
 
         for (size_t i = 0; i < w->devices.n_disks && !run->unclear_is_known; i++) {
                 const Disk *d = w->devices.disks[i];
 
-                if (d->awaited_usec && run->now->monotonic_usec < d->awaited_usec + UNCLEAR_USEC) {
+                if (d->awaited_usec &&
+                    (w->devices.in_doubt || run->now->monotonic_usec < d->awaited_usec + UNCLEAR_USEC)) {
                         run->unclear = d;
                         break;
                 }
@@ -110,61 +112,6 @@ static bool is_left_for(const World *w, const Attachment *a, Device d) {
 
                 if (b != a && attachment_gives_up(b, a->filter, device_uid(d)))
                         return true;
-        }
-
-        return false;
-}
-
-static char *reason_number(const Attachment *a, const char *what, uint64_t before, uint64_t now) {
-        char *b = NULL, *n = NULL, *reason = NULL;
-        Text tb = TEXT_INIT, tn = TEXT_INIT;
-
-        text_add_u64(&tb, before);
-        text_add_u64(&tn, now);
-        if (text_steal(&tb, &b) == 0 && text_steal(&tn, &n) == 0)
-                reason = reason_changed(a, what, b, n);
-
-        text_deinit(&tn);
-        free(b);
-        free(n);
-        return reason;
-}
-
-/* Whether a device is not quite what it was when the filter was attached last; says what changed. */
-static bool find_change(const Attachment *a, const Holder *h, char **ret_reason) {
-        const Fingerprint *f = &a->fingerprint;
-        char wwn[DISK_ID_SIZE], serial[DISK_ID_SIZE];
-        const struct {
-                const char *what, *before, *now;
-        } texts[] = {
-                { "PTUUID", f->pt_uuid, h->disk->pt_uuid },
-                { "PartUUID", f->entry.uuid, h->entry ? h->entry->uuid : "" },
-                { "PartLabel", f->entry.label, h->entry ? h->entry->label : "" },
-                { "PartType", f->entry.type, h->entry ? h->entry->type : "" },
-                { "DiskWWN", f->wwn, wwn },
-                { "DiskSerial", f->serial, serial },
-        };
-
-        if (!a->has_fingerprint)
-                return false;
-
-        fingerprint_keep_id(wwn, h->disk->values[MATCH_DISK_WWN]);
-        fingerprint_keep_id(serial, h->disk->values[MATCH_DISK_SERIAL]);
-
-        for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-                if (texts[i].before[0] && !str_equal(texts[i].before, texts[i].now)) {
-                        *ret_reason = reason_changed(a, texts[i].what, texts[i].before, texts[i].now);
-                        return true;
-                }
-
-        if (h->entry && f->entry.start_sectors && f->entry.start_sectors != h->entry->start_sectors) {
-                *ret_reason = reason_number(a, "first sector", f->entry.start_sectors, h->entry->start_sectors);
-                return true;
-        }
-
-        if (h->entry && f->entry.size_sectors && f->entry.size_sectors != h->entry->size_sectors) {
-                *ret_reason = reason_number(a, "size in sectors", f->entry.size_sectors, h->entry->size_sectors);
-                return true;
         }
 
         return false;
@@ -369,7 +316,7 @@ static const Holder *find_target(Run *run, Attachment *a, Holders *holders, Devi
                 return NULL;
         }
 
-        if (a->settings->refuse_change && find_change(a, h, &reason)) {
+        if (a->settings->refuse_change && plan_find_change(a, h, &reason)) {
                 attachment_stands(a, ATTACHMENT_REFUSED, reason);
                 return NULL;
         }
@@ -453,6 +400,13 @@ static int plan_absent(Run *run, Attachment *a, Holders *holders) {
 
         if (!h)
                 return 0;
+
+        if (w->devices.looking && !left.disk) {
+                attachment_stands(a, ATTACHMENT_WAITING,
+                                  reason_plain("not all devices could be looked at, and another one may have the same"
+                                               " identity; they are looked at again every second"));
+                return 0;
+        }
 
         unclear = left.disk ? NULL : find_unclear(run, a, h);
         if (unclear) {

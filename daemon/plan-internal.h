@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the files of the plan share: plan.c and plan-attachment.c. Nobody else includes it. */
+/* What the files of the plan share: plan*.c. Nobody else includes it. */
 
 #include "daemon/plan.h"
 
@@ -16,5 +16,11 @@ typedef struct Run {
         bool unclear_is_known;
 } Run;
 
+/* plan.c */
 int run_add(Run *run, const JobRequest *request, Disk *d);
+
+/* plan-attachment.c */
 int plan_attachment(Run *run, Attachment *a);
+
+/* plan-change.c */
+bool plan_find_change(const Attachment *a, const Holder *h, char **ret_reason);

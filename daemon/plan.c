@@ -306,10 +306,10 @@ static int plan_disk(Run *run, Disk *d) {
         World *w = run->world;
         JobRequest request;
 
-        if (!d->dirty || !d->known || d->ignored[0])
+        if ((!d->dirty && !d->reread_due) || !d->known || d->ignored[0])
                 return 0;
 
-        if (!d->overtaken && !disk_matters(w, d)) {
+        if (!d->overtaken && !d->reread_due && !disk_matters(w, d)) {
                 /* a job that is under way may bring the table */
                 if (disk_udev_caught_up(d) && !d->job)
                         disk_settle_by_udev(d);

@@ -13,8 +13,15 @@
 #define SCAN_RETRY_USEC UINT64_C(500000)
 
 static void scan_done(Disk *d, const JobReply *reply, const Now *now) {
+        d->reread_due = false;
+
         /* "done" without a table is no scan: it would be asked for again and again without a pause */
         if (reply->outcome == JOB_OK && reply->has_table)
+                return;
+
+        /* nobody waits for it: the next check tries again */
+        d->n_writes = 0;
+        if (!d->dirty)
                 return;
 
         switch (reply->outcome) {

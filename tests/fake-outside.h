@@ -35,9 +35,11 @@ typedef struct Fake {
         size_t n_jobs;
         DeviceEvent devices[DEVICES]; /* disks before their partitions */
         size_t n_devices;
+        size_t look_fails_at;         /* a look tells no more than so many of them; 0: it tells all */
         PolicySet *policies;          /* the files; each load gets a copy */
         uint64_t boot_diskseq;        /* as an earlier daemon noted; 0: none has */
         uint64_t check_usec;          /* pause between two checks of all filters; 0: none */
+        uint64_t n_writes;            /* that the kernel has counted, of each disk */
         AttachOptions options;        /* of the next ask() */
         char folder[32];
         StateDir records;
@@ -93,8 +95,11 @@ __attribute__((unused)) static int op_submit(const JobRequest *request, int memf
 __attribute__((unused)) static int op_look(void *outside) {
         Fake *f = outside;
 
-        for (size_t i = 0; i < f->n_devices; i++)
+        for (size_t i = 0; i < f->n_devices; i++) {
+                if (f->look_fails_at && i == f->look_fails_at)
+                        return -EIO;
                 manager_device(f->manager, &f->devices[i]);
+        }
 
         return 0;
 }
@@ -181,6 +186,14 @@ __attribute__((unused)) static uint64_t op_boot_diskseq(uint64_t highest, void *
         return f->boot_diskseq;
 }
 
+__attribute__((unused)) static int op_count_writes(uint32_t major, uint32_t minor, uint64_t *ret, void *outside) {
+        (void) major;
+        (void) minor;
+
+        *ret = ((Fake *) outside)->n_writes;
+        return 0;
+}
+
 __attribute__((unused)) static void op_status(bool ready, const char *line, void *outside) {
         (void) line;
 
@@ -251,6 +264,7 @@ __attribute__((unused)) static void fake_begin_manager(Fake *f) {
                 .save_policy = op_save_policy,
                 .load_module = op_load_module,
                 .boot_diskseq = op_boot_diskseq,
+                .count_writes = op_count_writes,
                 .status = op_status,
         };
         const ManagerListener listener = { .attachment_changed = on_changed, .attachment_removed = on_removed, .userdata = f };
@@ -341,7 +355,7 @@ __attribute__((unused)) static void fake_answer(Fake *f, JobOutcome outcome) {
 
         CHECK(f->n_jobs > 0);
         r = (JobReply) { .protocol = JOB_PROTOCOL, .id = request.id, .outcome = outcome, .interface = KERNEL_INTERFACE_BLKFILTER_1 };
-        if (request.kind == JOB_SCAN || request.kind == JOB_ATTACH) {
+        if ((request.kind == JOB_SCAN && outcome == JOB_OK) || request.kind == JOB_ATTACH) {
                 r.has_table = true;
                 for (size_t i = 0; i < f->n_devices; i++)
                         if (f->devices[i].partno && str_equal(f->devices[i].disk, request.disk.name))

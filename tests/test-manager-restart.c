@@ -97,6 +97,29 @@ static void test_clone_in_doubt(void) {
         fake_deinit(&f);
 }
 
+/* A look that fails in the middle has not told of a clone: until one succeeds nothing is attached. */
+static void test_clone_not_looked_at(void) {
+        Attachment *x;
+        Fake f;
+
+        fake_begin(&f);
+        fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
+        f.look_fails_at = f.n_devices;
+        fake_device(&f, "sdb", "", "");
+        fake_device(&f, "sdb1", UUID_X, "");
+        f.devices[f.n_devices - 1].processed = f.devices[f.n_devices - 1].settled = true;
+        fake_begin_manager(&f);
+        fake_settle(&f);
+        x = get(&f, "bftrack", UUID_X, "");
+        CHECK(!strstr(f.trace, "attach") && x->state == ATTACHMENT_WAITING);
+
+        f.look_fails_at = 0;
+        fake_pass(&f, SECOND);
+        fake_settle(&f);
+        CHECK(!strstr(f.trace, "attach") && x->state == ATTACHMENT_AMBIGUOUS);
+        fake_deinit(&f);
+}
+
 /* The device is detached before it was taken up again: there was a filter, so there is a gap. */
 static void test_detach_of_recorded(void) {
         Attachment *x;
@@ -270,6 +293,7 @@ static void test_table_overtaken(void) {
 int main(void) {
         test_restart();
         test_clone_in_doubt();
+        test_clone_not_looked_at();
         test_detach_of_recorded();
         test_detach_unended();
         test_conflict_on_recorded();

@@ -280,6 +280,54 @@ static void test_interval(void) {
         fake_deinit(&f);
 }
 
+/* A table that was written without a word to anybody is found by the next check, and a disk that rests is let rest. */
+static void test_untold_table(void) {
+        Attachment *z;
+        Fake f;
+
+        fake_begin(&f);
+        f.check_usec = 60 * SECOND;
+        fake_policy(&f, "10.conf", "bftrack", UUID_Z, "");
+        fake_start(&f);
+        z = get(&f, "bftrack", UUID_Z, "");
+        CHECK(z->state == ATTACHMENT_WAITING);
+        fake_pass(&f, 60 * SECOND);
+        CHECK(f.n_jobs == 0);
+
+        f.devices[2].entry = entry_of(2, UUID_Z, "other");
+        f.n_writes = 1;
+        fake_pass(&f, 59 * SECOND);
+        CHECK(f.n_jobs == 0);
+        fake_pass(&f, SECOND);
+        CHECK(f.n_jobs == 1 && f.jobs[0].kind == JOB_SCAN && z->state == ATTACHMENT_WAITING);
+
+        /* one that does not succeed is tried again by the next check, and not before */
+        fake_answer(&f, JOB_LOCKED);
+        fake_pass(&f, 59 * SECOND);
+        CHECK(f.n_jobs == 0 && !z->on_device);
+        fake_pass(&f, SECOND);
+        CHECK(f.n_jobs == 1 && f.jobs[0].kind == JOB_SCAN);
+        fake_settle(&f);
+        CHECK(z->on_device);
+        CHECK_STR(z->device, "sda2");
+
+        /* udev's database has it as it was: that is not believed */
+        f.devices[2].entry = entry_of(2, UUID_Y, "other");
+        manager_lost(f.manager);
+        manager_told(f.manager);
+        fake_run(&f);
+        CHECK(f.n_jobs == 1 && f.jobs[0].kind == JOB_SCAN);
+        f.devices[2].entry = entry_of(2, UUID_Z, "other");
+        fake_settle(&f);
+        CHECK(z->on_device && z->n_gaps == 0);
+
+        f.trace[0] = 0;
+        fake_pass(&f, 60 * SECOND);
+        CHECK(!strstr(f.trace, "scan"));
+        fake_settle(&f);
+        fake_deinit(&f);
+}
+
 /* What was on before the boot begins afresh, with a gap from when it was last known to be on. */
 static void test_last_boot(void) {
         uint64_t boot;
@@ -384,6 +432,7 @@ int main(void) {
         test_hold_covers();
         test_module();
         test_interval();
+        test_untold_table();
         test_last_boot();
         test_boot_diskseq();
         test_boot_is_slow();

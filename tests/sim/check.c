@@ -72,6 +72,37 @@ static const char *find_obstacle(const Attachment *a, const JobRequest *request)
         return NULL;
 }
 
+/*
+ * A clone of what an ATTACH is for, on a disk that was there when all was quiet and has not been touched since: the
+ * daemon has had all the time to know. NULL if there is none, or the filter is on there already.
+ */
+static const char *find_known_clone(const Attachment *a, const JobRequest *request) {
+        const KPart *p = kernel_get_object(request->partno ? request->partition.object : request->disk.object);
+        unsigned own = kernel_slot_of(request->disk.name);
+        static char name[JOB_NODE_SIZE];
+        Facts f;
+
+        if (!p || str_equal(p->filter, a->filter) || a->chosen_uid)
+                return NULL;
+
+        for (unsigned i = 0; i < SLOTS; i++)
+                for (unsigned n = 0; n <= PARTS; n++) {
+                        const Slot *s = &sim.slots[i];
+
+                        if (i == own || s->touched || !s->medium || s->medium->ignored || !s->parts[n].exists)
+                                continue;
+
+                        kernel_truth_facts(i, n, &f);
+                        if ((n && !s->medium->table[n].partno) || !match_facts(a->match, &f))
+                                continue;
+
+                        kernel_device_name(i, n, name);
+                        return name;
+                }
+
+        return NULL;
+}
+
 /* A job is begun: one for each disk, and an attach for a wish that stands. */
 void check_submit(const JobRequest *request) {
         const Attachment *a = world_find_by_job(&sim.manager->world, request);
@@ -106,6 +137,9 @@ void check_submit(const JobRequest *request) {
                 sim_violation("I1: an ATTACH for %s, which is not wanted", a->id);
         if (find_obstacle(a, request))
                 sim_violation("I1: an ATTACH for %s, but %s", a->id, find_obstacle(a, request));
+        if (find_known_clone(a, request))
+                sim_violation("I1: an ATTACH for %s, but %s is the same and has been there all the time", a->id,
+                              find_known_clone(a, request));
         if (!expects_enough(a, request))
                 sim_violation("I1: an ATTACH for %s does not prove all that is demanded", a->id);
 }

@@ -97,7 +97,7 @@ static int op_submit(const JobRequest *request, int memfd, void *outside) {
                 return -12;
 
         /* killed between one step and the next: what it does from here on is not done */
-        if (!sim.calm && !sim.dead && sim_chance(1)) {
+        if (!sim.calm && !sim.dead && sim_chance(2)) {
                 n_crash_holds = list_holds(crash_holds);
                 sim.dying = sim.dead = true;
         }
@@ -304,6 +304,17 @@ static uint64_t op_boot_diskseq(uint64_t highest, void *outside) {
         return sim.boot_diskseq;
 }
 
+static int op_count_writes(uint32_t major, uint32_t minor, uint64_t *ret, void *outside) {
+        (void) major;
+        (void) outside;
+
+        if (sim.mistake == MISTAKE_COUNT_NO_WRITES)
+                return -61;
+
+        *ret = sim.slots[minor / 16].n_writes;
+        return 0;
+}
+
 static void op_status(bool ready, const char *line, void *outside) {
         (void) ready;
         (void) line;
@@ -333,6 +344,7 @@ static void start(char holds[][ATTACHMENT_ID_SIZE], size_t n_holds) {
                 .save_policy = op_save_policy,
                 .load_module = op_load_module,
                 .boot_diskseq = op_boot_diskseq,
+                .count_writes = op_count_writes,
                 .status = op_status,
         };
 
@@ -356,6 +368,7 @@ void daemon_start(void) {
 static void restart(bool killed) {
         static char holds[RECORDS][ATTACHMENT_ID_SIZE];
         size_t n_holds = list_holds(holds);
+        unsigned slot, partno, percent = sim.dying ? 90 : 20;
 
         if (sim.dying) {
                 n_holds = n_crash_holds;
@@ -371,6 +384,12 @@ static void restart(bool killed) {
         if (!killed)
                 admin_check_answers(true);
         forget_sockets();
+
+        /* workers go on, and what was about to get a filter has a clone when the next one comes */
+        while (!sim.calm && sim_chance(percent))
+                (void) jobs_step();
+        if (!sim.calm && sim_chance(percent) && jobs_find_attach(&slot, &partno))
+                kernel_clone(slot, partno);
 
         /* things happen while no daemon is there */
         while (!sim.calm && sim_chance(50)) {

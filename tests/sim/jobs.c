@@ -239,7 +239,8 @@ static JobOutcome call_attach(Job *j, KPart *p) {
         (void) str_copy(p->filter, sizeof(p->filter), j->request.filter);
         p->filter_since = sim.now.realtime_usec;
         p->generation = ++sim.last_generation;
-        p->swapped = false;
+        /* a worker of a daemon that is gone puts back what others took off: for who runs now, nothing happened */
+        p->swapped = p->foreign_off && j->life != sim.life && !kernel_has_generation(p->filter);
         p->ours |= j->life == sim.life; /* of a daemon that lives, or of the one before, which noted what it was about to do */
         j->generation = kernel_has_generation(p->filter) ? p->generation : 0;
         sim.counts.n_attached++;
@@ -444,6 +445,23 @@ bool jobs_hang_on(unsigned slot) {
         for (size_t i = 0; i < JOBS; i++)
                 if (sim.jobs[i].used && sim.jobs[i].hung && sim.jobs[i].slot == slot)
                         return true;
+
+        return false;
+}
+
+/* A device on which a worker is putting a filter, or has, though nobody has heard of it yet. */
+bool jobs_find_attach(unsigned *ret_slot, unsigned *ret_partno) {
+        for (size_t i = 0; i < JOBS; i++) {
+                const Job *j = &sim.jobs[i];
+
+                if (!j->used || j->life != sim.life || j->request.kind != JOB_ATTACH ||
+                    (j->stage == STAGE_REPLY && j->outcome != JOB_OK))
+                        continue;
+
+                *ret_slot = j->slot;
+                *ret_partno = j->request.partno;
+                return true;
+        }
 
         return false;
 }

@@ -154,6 +154,7 @@ void kernel_reread_begin(unsigned slot) {
         if (!s->present || s->rereading || has_openers(s))
                 return;
 
+        s->touched = true;
         for (unsigned n = 1; n <= PARTS; n++)
                 if (s->parts[n].exists)
                         part_drop(slot, n);
@@ -167,7 +168,7 @@ void kernel_reread_end(unsigned slot) {
         if (!s->rereading)
                 return;
 
-        s->rereading = s->written = false;
+        s->rereading = s->written = s->untold = false;
         udev_emit(slot, 0, EVENT_CHANGE, false);
         for (unsigned n = 1; s->medium && n <= PARTS; n++)
                 if (s->medium->table[n].partno)
@@ -204,13 +205,13 @@ static void told_by_close(unsigned slot) {
                 if (s->parts[n].exists)
                         udev_emit(slot, n, EVENT_CHANGE, true);
 
-        s->written = false;
+        s->written = s->untold = false;
 }
 
 static void disk_insert(unsigned slot, Medium *medium) {
         Slot *s = &sim.slots[slot];
 
-        *s = (Slot) { .present = true, .medium = medium, .diskseq = ++sim.last_diskseq };
+        *s = (Slot) { .present = true, .medium = medium, .diskseq = ++sim.last_diskseq, .touched = true };
         s->parts[0] = (KPart) { .exists = true, .object = ++sim.last_object };
         sim_trace("kernel: medium %u comes as sd%c", (unsigned) (medium - sim.media), 'a' + slot);
         udev_emit(slot, 0, EVENT_ADD, false);
@@ -227,7 +228,7 @@ static void disk_remove(unsigned slot) {
                         part_drop(slot, n);
 
         udev_emit(slot, 0, EVENT_REMOVE, false);
-        *s = (Slot) { 0 };
+        *s = (Slot) { .touched = true };
 }
 
 /* As a loop device: the last event of the disk comes before its new sequence number. */
@@ -241,7 +242,8 @@ static void medium_eject(unsigned slot) {
 
         s->diskseq = ++sim.last_diskseq;
         s->medium = NULL;
-        s->rereading = s->written = s->locked = false;
+        s->rereading = s->written = s->untold = s->locked = false;
+        s->touched = true;
         s->n_shared = 0;
 }
 
@@ -249,6 +251,7 @@ static void medium_insert(unsigned slot, Medium *medium) {
         Slot *s = &sim.slots[slot];
 
         s->medium = medium;
+        s->touched = true;
         s->diskseq = ++sim.last_diskseq;
         s->n_shared = 0;
         udev_emit(slot, 0, EVENT_CHANGE, false);
@@ -307,7 +310,28 @@ static void rewrite(Slot *s) {
                 random_entry(&t[a], a);
         }
 
-        s->written = true;
+        s->written = s->touched = true;
+        s->n_writes++;
+}
+
+/* Another disk gets a partition that is the same, and the kernel is told. */
+void kernel_clone(unsigned slot, unsigned partno) {
+        unsigned other = (slot + 1) % SLOTS, n = 1 + sim_below(PARTS);
+        Slot *s = &sim.slots[other];
+        Entry *e;
+
+        if (!sim.slots[slot].medium || !partno || !s->medium || s->rereading || s->locked)
+                return;
+
+        sim_trace("kernel: sd%c%u becomes a clone of sd%c%u", 'a' + other, n, 'a' + slot, partno);
+        e = &s->medium->table[n];
+        if (!e->partno)
+                random_entry(e, n);
+        memcpy(e->uuid, sim.slots[slot].medium->table[partno].uuid, sizeof(e->uuid));
+        memcpy(e->label, sim.slots[slot].medium->table[partno].label, sizeof(e->label));
+        s->written = s->touched = true;
+        s->n_writes++;
+        kernel_reread_begin(other);
 }
 
 static void partitioner_ends(unsigned slot) {
@@ -319,7 +343,12 @@ static void partitioner_ends(unsigned slot) {
                 told_by_close(slot);
                 break;
         case 1:
-                told_by_close(slot);
+                /* udev does not watch the disk while it handles an event of it */
+                if (s->written && sim_chance(30)) {
+                        s->written = false;
+                        s->untold = true;
+                } else
+                        told_by_close(slot);
                 break;
         default:
                 kernel_reread_begin(slot);
@@ -418,6 +447,26 @@ void kernel_random_step(void) {
                 partitioner_step(slot);
 }
 
+/*
+ * Whether it may be left at that: the kernel's partitions are where the table has them, and no filter is on one
+ * that has become another. (The filter of such a one stays, as it belongs to the kernel's object.)
+ */
+static bool may_stay_untold(const Slot *s) {
+        for (unsigned n = 1; n <= PARTS; n++) {
+                const Entry *e = &s->medium->table[n];
+                const KPart *p = &s->parts[n];
+
+                if (p->exists != (e->partno > 0))
+                        return false;
+                if (p->exists && (p->start != e->start_sectors || p->size != e->size_sectors))
+                        return false;
+                if (p->exists && memcmp(e, &p->made_from, sizeof(*e)) != 0 && p->filter[0])
+                        return false;
+        }
+
+        return true;
+}
+
 /* Everybody ends what they have begun, and the kernel knows the tables. */
 void kernel_calm(void) {
         for (unsigned i = 0; i < SLOTS; i++) {
@@ -425,6 +474,8 @@ void kernel_calm(void) {
 
                 s->locked = false;
                 kernel_reread_end(i);
+                if (s->present && s->medium && s->untold && !s->written && may_stay_untold(s))
+                        continue;
                 if (s->present && s->medium && !kernel_fits_table(s)) {
                         kernel_reread_begin(i);
                         kernel_reread_end(i);

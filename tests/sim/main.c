@@ -34,6 +34,7 @@ static const char *const mistakes[_MISTAKE_MAX] = {
         [MISTAKE_BELIEVE_UDEV] = "believe-udev",
         [MISTAKE_FORGET_INTENT] = "forget-intent",
         [MISTAKE_NO_CHECK] = "no-check",
+        [MISTAKE_COUNT_NO_WRITES] = "count-no-writes",
 };
 
 uint64_t sim_random(void) {
@@ -122,12 +123,12 @@ static void one_step(void) {
                 (void) jobs_step();
         else if (what < 88)
                 (void) jobs_deliver();
-        else if (what < 89)
+        else if (what < sim.lose_below)
                 udev_lose();
-        else if (what < 90) {
-                if (sim_chance(30))
+        else if (what < 92) {
+                if (sim_chance(15))
                         jobs_wake_hung();
-        } else if (what < 91) {
+        } else if (what < sim.end_below) {
                 if (sim_chance(50))
                         daemon_kill();
                 else
@@ -208,6 +209,8 @@ static void quiet(void) {
         }
 
         check_quiet();
+        for (unsigned i = 0; i < SLOTS; i++)
+                sim.slots[i].touched = sim.slots[i].untold || sim.sick == i + 1;
         sim.calm = false;
 }
 
@@ -220,6 +223,8 @@ static bool run_seed(uint64_t seed, unsigned n_steps, Mistake mistake, bool trac
         sim.trace = trace;
         sim.now = (Now) { .monotonic_usec = 1000 * SECOND, .realtime_usec = 1700000000 * SECOND };
         sim.meddlers = sim_chance(25);
+        sim.lose_below = sim_chance(25) ? 90 : 89;
+        sim.end_below = sim_chance(25) ? 97 : 93;
         sim.quiet_every = 10 + sim_below(150);
 
         kernel_init();

@@ -57,6 +57,9 @@ typedef struct Slot {
         bool locked;            /* a partitioner holds LOCK_EX */
         unsigned n_shared;      /* workers that hold LOCK_SH */
         bool written;           /* the table was, and nobody has told yet */
+        bool untold;            /* nor will anybody: udev did not see the close */
+        bool touched;           /* something was done to it, or to the medium, since all was quiet */
+        uint64_t n_writes;      /* as the kernel counts them */
 } Slot;
 
 typedef struct RawEvent {
@@ -132,6 +135,7 @@ typedef enum Mistake {
         MISTAKE_BELIEVE_UDEV,
         MISTAKE_FORGET_INTENT,
         MISTAKE_NO_CHECK,
+        MISTAKE_COUNT_NO_WRITES,
         _MISTAKE_MAX,
 } Mistake;
 
@@ -146,6 +150,7 @@ typedef struct Sim {
         bool trace;
         unsigned step;
         unsigned quiet_every;   /* steps */
+        unsigned lose_below, end_below; /* how often events are lost, and the daemon ends: see one_step() */
         bool calm;              /* nothing goes wrong any more */
         unsigned sick;          /* 1 + slot whose workers hang on while all else is quiet; 0 none */
         bool meddlers;          /* in this run others take filters off, too */
@@ -206,6 +211,7 @@ void kernel_init(void);
 void kernel_reread_begin(unsigned slot);
 void kernel_reread_end(unsigned slot);
 void kernel_random_step(void);
+void kernel_clone(unsigned slot, unsigned partno);
 void kernel_calm(void);
 
 /* udev.c */
@@ -224,6 +230,7 @@ bool jobs_deliver(void);
 void jobs_check_timeouts(void);
 void jobs_wake_hung(void);
 bool jobs_hang_on(unsigned slot);
+bool jobs_find_attach(unsigned *ret_slot, unsigned *ret_partno);
 
 /* daemon.c */
 void daemon_start(void);

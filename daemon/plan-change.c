@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What OnChange=refuse looks at. */
+
+#include <stdlib.h>
+
+#include "daemon/plan-internal.h"
+#include "daemon/reason.h"
+#include "daemon/text.h"
+
+static char *reason_number(const Attachment *a, const char *what, uint64_t before, uint64_t now) {
+        char *b = NULL, *n = NULL, *reason = NULL;
+        Text tb = TEXT_INIT, tn = TEXT_INIT;
+
+        text_add_u64(&tb, before);
+        text_add_u64(&tn, now);
+        if (text_steal(&tb, &b) == 0 && text_steal(&tn, &n) == 0)
+                reason = reason_changed(a, what, b, n);
+
+        text_deinit(&tn);
+        free(b);
+        free(n);
+        return reason;
+}
+
+/**
+ * plan_find_change() - whether a device is not quite what it was when the filter was attached last
+ * @a: the attachment
+ * @h: a device with its identity
+ * @ret_reason: what changed, in words; owned by the caller, NULL if there is no memory. Left alone if nothing did
+ */
+bool plan_find_change(const Attachment *a, const Holder *h, char **ret_reason) {
+        const Fingerprint *f = &a->fingerprint;
+        char wwn[DISK_ID_SIZE], serial[DISK_ID_SIZE];
+        const struct {
+                const char *what, *before, *now;
+        } texts[] = {
+                { "PTUUID", f->pt_uuid, h->disk->pt_uuid },
+                { "PartUUID", f->entry.uuid, h->entry ? h->entry->uuid : "" },
+                { "PartLabel", f->entry.label, h->entry ? h->entry->label : "" },
+                { "PartType", f->entry.type, h->entry ? h->entry->type : "" },
+                { "DiskWWN", f->wwn, wwn },
+                { "DiskSerial", f->serial, serial },
+        };
+
+        if (!a->has_fingerprint)
+                return false;
+
+        fingerprint_keep_id(wwn, h->disk->values[MATCH_DISK_WWN]);
+        fingerprint_keep_id(serial, h->disk->values[MATCH_DISK_SERIAL]);
+
+        for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+                if (texts[i].before[0] && !str_equal(texts[i].before, texts[i].now)) {
+                        *ret_reason = reason_changed(a, texts[i].what, texts[i].before, texts[i].now);
+                        return true;
+                }
+
+        if (h->entry && f->entry.start_sectors && f->entry.start_sectors != h->entry->start_sectors) {
+                *ret_reason = reason_number(a, "first sector", f->entry.start_sectors, h->entry->start_sectors);
+                return true;
+        }
+
+        if (h->entry && f->entry.size_sectors && f->entry.size_sectors != h->entry->size_sectors) {
+                *ret_reason = reason_number(a, "size in sectors", f->entry.size_sectors, h->entry->size_sectors);
+                return true;
+        }
+
+        return false;
+}
