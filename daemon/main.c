@@ -11,18 +11,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "blkfilter-paths.h"
 #include "daemon/log.h"
 #include "daemon/outside.h"
 #include "dbus/bus.h"
 
 #include "config.h"
 
-static const char *const policy_folders[] = {
-        SYSCONFDIR "/blkfilter.d",
-        "/run/blkfilter.d",
-        PREFIX "/lib/blkfilter.d",
-        NULL,
-};
+static const char *const policy_folders[] = BLKFILTER_POLICY_FOLDERS;
 
 static int on_stop(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata) {
         (void) si;

@@ -344,7 +344,7 @@ static void partitioner_ends(unsigned slot) {
                 break;
         case 1:
                 /* udev does not watch the disk while it handles an event of it */
-                if (s->written && sim_chance(30)) {
+                if (s->written && sim_chance(60)) {
                         s->written = false;
                         s->untold = true;
                 } else

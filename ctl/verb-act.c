@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What changes something: attach, detach, reload. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blkfilter-names.h"
+#include "ctl/output.h"
+
+static int append_option(sd_bus_message *m, const char *name, bool value) {
+        return value ? sd_bus_message_append(m, "{sv}", name, "b", 1) : 0;
+}
+
+/** verb_attach() - DEVICE FILTER: put a filter on a device; what it is recognised by is told */
+int verb_attach(Ctl *c, int argc, char *argv[]) {
+        sd_bus_message *call = NULL, *reply = NULL;
+        const char *path;
+        Shown s = { 0 };
+        int r, status;
+
+        (void) argc;
+
+        status = client_new_call(c, BLKFILTER_OBJECT_ROOT, BLKFILTER_INTERFACE_MANAGER, "Attach", &call);
+        if (status == STATUS_OK) {
+                r = sd_bus_message_append(call, "ss", argv[0], argv[1]);
+                if (r >= 0)
+                        r = sd_bus_message_open_container(call, 'a', "{sv}");
+                if (r >= 0)
+                        r = append_option(call, "choose", c->choose);
+                if (r >= 0)
+                        r = append_option(call, "persistent", c->persistent);
+                if (r >= 0)
+                        r = sd_bus_message_close_container(call);
+                status = r < 0 ? client_fault(r) : client_send(c, call, &reply);
+        }
+        if (status == STATUS_OK) {
+                r = sd_bus_message_read(reply, "o", &path);
+                status = r < 0 ? client_fault(r) : client_get(c, path, &s);
+        }
+        if (status == STATUS_OK && c->output != OUTPUT_TEXT) {
+                json_object *o = json_object_new_object(), *array = json_object_new_array();
+
+                (void) json_object_object_add(o, "version", json_object_new_int(JSON_VERSION));
+                (void) json_object_array_add(array, json_of_shown(&s));
+                (void) json_object_object_add(o, "attachments", array);
+                (void) json_print(c, o);
+        } else if (status == STATUS_OK && !c->quiet)
+                (void) printf("%s is on %s, by %s%s.\n", s.filter, s.device, s.identity,
+                              s.policy[0] ? "" : ", until the next boot (--persistent: for good)");
+
+        shown_deinit(&s);
+        sd_bus_message_unref(call);
+        sd_bus_message_unref(reply);
+        return status;
+}
+
+/** verb_detach() - DEVICE [FILTER]: take a filter off; without a name the one that the device's attachment has */
+int verb_detach(Ctl *c, int argc, char *argv[]) {
+        sd_bus_message *call = NULL;
+        char *path = NULL;
+        Shown s = { 0 };
+        int r, status = STATUS_OK;
+
+        if (argc < 2) {
+                status = client_get_path(c, argv[0], &path);
+                if (status == STATUS_OK)
+                        status = client_get(c, path, &s);
+        }
+        if (status == STATUS_OK)
+                status = client_new_call(c, BLKFILTER_OBJECT_ROOT, BLKFILTER_INTERFACE_MANAGER, "Detach", &call);
+        if (status == STATUS_OK) {
+                r = sd_bus_message_append(call, "ssa{sv}", argv[0], argc > 1 ? argv[1] : s.filter, 0);
+                status = r < 0 ? client_fault(r) : client_send(c, call, NULL);
+        }
+        if (status == STATUS_OK && !c->quiet)
+                (void) printf("%s is off %s, and stays off until it is attached by hand or the machine boots.\n",
+                              argc > 1 ? argv[1] : s.filter, argv[0]);
+
+        shown_deinit(&s);
+        free(path);
+        sd_bus_message_unref(call);
+        return status;
+}
+
+/** verb_reload() - have the policy files read again; what is wrong in them goes to standard error */
+int verb_reload(Ctl *c, int argc, char *argv[]) {
+        sd_bus_message *call = NULL, *reply = NULL;
+        size_t n = 0;
+        int r, status;
+
+        (void) argc;
+        (void) argv;
+
+        status = client_new_call(c, BLKFILTER_OBJECT_ROOT, BLKFILTER_INTERFACE_MANAGER, "Reload", &call);
+        if (status == STATUS_OK) {
+                r = sd_bus_message_append(call, "a{sv}", 0);
+                status = r < 0 ? client_fault(r) : client_send(c, call, &reply);
+        }
+        if (status == STATUS_OK) {
+                r = client_read_errors(reply, true, &n);
+                status = r < 0 ? client_fault(r) : n > 0 ? STATUS_NO : STATUS_OK;
+        }
+
+        sd_bus_message_unref(call);
+        sd_bus_message_unref(reply);
+        return status;
+}

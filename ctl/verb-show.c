@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What there is: list, status, probe. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <libsmartcols/libsmartcols.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "blkfilter-names.h"
+#include "ctl/output.h"
+
+/* What the manager's object tells of the daemon. */
+typedef struct Daemon {
+        char version[32], interface[32];
+        size_t n_errors;
+        struct {
+                char state[32];
+                uint32_t n;
+        } counts[32];
+        size_t n_counts;
+} Daemon;
+
+static int read_daemon(sd_bus_message *m, Daemon *d) {
+        const char *name, *text;
+        int r = sd_bus_message_enter_container(m, 'a', "{sv}");
+
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = sd_bus_message_read(m, "s", &name);
+                if (r >= 0 && (strcmp(name, "Version") == 0 || strcmp(name, "KernelInterface") == 0)) {
+                        r = sd_bus_message_read(m, "v", "s", &text);
+                        if (r >= 0)
+                                (void) snprintf(name[0] == 'V' ? d->version : d->interface, sizeof(d->version), "%s", text);
+                } else if (r >= 0 && strcmp(name, "ConfigErrors") == 0) {
+                        r = sd_bus_message_enter_container(m, 'v', "a(sus)");
+                        if (r >= 0)
+                                r = client_read_errors(m, false, &d->n_errors);
+                        if (r >= 0)
+                                r = sd_bus_message_exit_container(m);
+                } else if (r >= 0 && strcmp(name, "Counts") == 0) {
+                        uint32_t n;
+
+                        r = sd_bus_message_enter_container(m, 'v', "a{su}");
+                        if (r >= 0)
+                                r = sd_bus_message_enter_container(m, 'a', "{su}");
+                        while (r >= 0 && (r = sd_bus_message_read(m, "{su}", &text, &n)) > 0)
+                                if (d->n_counts < sizeof(d->counts) / sizeof(d->counts[0])) {
+                                        (void) snprintf(d->counts[d->n_counts].state, sizeof(d->counts[0].state), "%s", text);
+                                        d->counts[d->n_counts++].n = n;
+                                }
+                        if (r >= 0)
+                                r = sd_bus_message_exit_container(m);
+                        if (r >= 0)
+                                r = sd_bus_message_exit_container(m);
+                } else if (r >= 0)
+                        r = sd_bus_message_skip(m, "v");
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int get_daemon(Ctl *c, Daemon *ret) {
+        sd_bus_message *call = NULL, *reply = NULL;
+        int r, status;
+
+        *ret = (Daemon) { 0 };
+        status = client_new_call(c, BLKFILTER_OBJECT_ROOT, "org.freedesktop.DBus.Properties", "GetAll", &call);
+        if (status == STATUS_OK) {
+                r = sd_bus_message_append(call, "s", BLKFILTER_INTERFACE_MANAGER);
+                status = r < 0 ? client_fault(r) : client_send(c, call, &reply);
+        }
+        if (status == STATUS_OK) {
+                r = read_daemon(reply, ret);
+                status = r < 0 ? client_fault(r) : STATUS_OK;
+        }
+
+        sd_bus_message_unref(call);
+        sd_bus_message_unref(reply);
+        return status;
+}
+
+static int print_table(Ctl *c, const Shown *items, size_t n) {
+        static const struct {
+                const char *name;
+                double width;
+                int flags;
+        } columns[] = {
+                { "DEVICE", 0.1, 0 }, { "FILTER", 0.1, 0 }, { "STATE", 0.1, 0 }, { "INTACT SINCE", 0.1, 0 },
+                { "IDENTITY", 0.5, SCOLS_FL_TRUNC },
+        };
+        struct libscols_table *table = scols_new_table();
+        bool ok = table != NULL;
+
+        for (size_t i = 0; ok && i < sizeof(columns) / sizeof(columns[0]); i++)
+                ok = scols_table_new_column(table, columns[i].name, columns[i].width, columns[i].flags) != NULL;
+        if (ok)
+                (void) scols_table_enable_noheadings(table, c->without_legend);
+
+        for (size_t i = 0; ok && i < n; i++) {
+                struct libscols_line *line = scols_table_new_line(table, NULL);
+                char since[TIME_SIZE];
+
+                time_to_string(items[i].intact_since_usec, since);
+                /* the weekday is of no use in a column; status has it */
+                ok = line && scols_line_set_data(line, 0, items[i].device[0] ? items[i].device : "-") == 0 &&
+                        scols_line_set_data(line, 1, items[i].filter) == 0 &&
+                        scols_line_set_data(line, 2, items[i].state) == 0 &&
+                        scols_line_set_data(line, 3, items[i].intact_since_usec ? since + 4 : since) == 0 &&
+                        scols_line_set_data(line, 4, items[i].identity) == 0;
+                if (ok && colour_on(COLOUR_GOOD)[0])
+                        ok = scols_cell_set_color(scols_line_get_cell(line, 2), colour_on(colour_of_state(items[i].state))) == 0;
+        }
+
+        if (ok && colour_on(COLOUR_GOOD)[0])
+                (void) scols_table_enable_colors(table, true);
+        if (ok)
+                ok = scols_print_table(table) == 0;
+        scols_unref_table(table);
+        return ok ? STATUS_OK : client_fault(-ENOMEM);
+}
+
+/** verb_list() - a line for each attachment */
+int verb_list(Ctl *c, int argc, char *argv[]) {
+        size_t n, n_on = 0;
+        Shown *items;
+        int status;
+
+        (void) argc;
+        (void) argv;
+
+        status = client_list(c, &items, &n);
+        if (status != STATUS_OK)
+                return status;
+
+        if (c->output != OUTPUT_TEXT) {
+                json_object *o = json_object_new_object(), *array = json_object_new_array();
+
+                (void) json_object_object_add(o, "version", json_object_new_int(JSON_VERSION));
+                for (size_t i = 0; i < n; i++)
+                        (void) json_object_array_add(array, json_of_shown(&items[i]));
+                (void) json_object_object_add(o, "attachments", array);
+                shown_free_all(items, n);
+                return json_print(c, o);
+        }
+
+        pager_open(c);
+        if (n > 0)
+                status = print_table(c, items, n);
+        for (size_t i = 0; i < n; i++)
+                n_on += strcmp(items[i].state, "attached") == 0;
+        if (status == STATUS_OK && !c->without_legend)
+                (void) printf("%s%zu attachment%s, %zu attached.%s\n", n > 0 ? "\n" : "", n, n == 1 ? "" : "s", n_on,
+                              n > 0 ? "" : " Policies in " "/etc/blkfilter.d say what gets a filter; see blkfilterctl attach, too.");
+        shown_free_all(items, n);
+        return status;
+}
+
+/* "   Policy: ...": as systemctl status. */
+static void print_field(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void print_field(const char *name, const char *format, ...) {
+        va_list ap;
+
+        (void) printf("%10s%s ", name, name[0] ? ":" : " ");
+        va_start(ap, format);
+        (void) vprintf(format, ap);
+        va_end(ap);
+        (void) printf("\n");
+}
+
+static void print_gap(const char *name, const ShownGap *g) {
+        char begin[TIME_SIZE], latest[TIME_SIZE], span[TIME_SIZE];
+
+        time_to_string(g->begin_usec, begin);
+        time_to_string(g->latest_usec, latest);
+        span_to_string(g->end_usec > g->begin_usec ? g->end_usec - g->begin_usec : 0, span);
+        if (g->latest_usec > g->begin_usec && !g->end_usec)
+                print_field(name, "%s, lasts, %s, begun by %s", begin, g->reason, latest);
+        else if (!g->end_usec)
+                print_field(name, "%s, lasts, %s", begin, g->reason);
+        else
+                print_field(name, "%s, %s, %s", begin, span, g->reason);
+}
+
+static void print_shown(const Shown *s) {
+        char since[TIME_SIZE], span[TIME_SIZE];
+        Colour colour = colour_of_state(s->state);
+
+        (void) printf("%s●%s %s - %s\n", colour_on(colour), colour_off(), s->device[0] ? s->device : "(no device)", s->filter);
+        print_field("State", "%s%s%s", colour_on(colour), s->state, colour_off());
+        print_field("", "%s", s->reason);
+        print_field("Identity", "%s", s->identity);
+        if (s->policy[0])
+                print_field("Policy", "%s", s->policy);
+        else
+                print_field("Source", "%s", strcmp(s->source, "runtime") == 0 ? "attached by hand, until the next boot" : s->source);
+
+        if (s->intact_since_usec) {
+                uint64_t now = time_now_usec();
+
+                time_to_string(s->intact_since_usec, since);
+                span_to_string(now > s->intact_since_usec ? now - s->intact_since_usec : 0, span);
+                print_field("Intact", "since %s; %s ago", since, span);
+        } else
+                print_field("Intact", "no");
+
+        if (s->gap_count > 0)
+                print_field("Gaps", "%" PRIu64 "%s", s->gap_count, s->n_gaps > 5 ? ", the last 5:" : "");
+        for (size_t i = s->n_gaps > 5 ? s->n_gaps - 5 : 0; i < s->n_gaps; i++)
+                print_gap("", &s->gaps[i]);
+
+        for (size_t i = 0, first = 1; i < s->n_facts; i++)
+                if (s->facts[i].value[0]) {
+                        print_field(first ? "Proven" : "", "%s=%s", s->facts[i].key, s->facts[i].value);
+                        first = 0;
+                }
+        print_field("Object", "%s", s->path);
+}
+
+static json_object *json_of_daemon(const Daemon *d) {
+        json_object *o = json_object_new_object(), *counts = json_object_new_object();
+
+        (void) json_object_object_add(o, "version", json_object_new_int(JSON_VERSION));
+        (void) json_object_object_add(o, "Version", json_object_new_string(d->version));
+        (void) json_object_object_add(o, "KernelInterface", json_object_new_string(d->interface));
+        (void) json_object_object_add(o, "ConfigErrors", json_object_new_uint64(d->n_errors));
+        for (size_t i = 0; i < d->n_counts; i++)
+                (void) json_object_object_add(counts, d->counts[i].state, json_object_new_int64(d->counts[i].n));
+        (void) json_object_object_add(o, "Counts", counts);
+        return o;
+}
+
+static int status_of_daemon(Ctl *c) {
+        bool any = false;
+        Daemon d;
+        int status = get_daemon(c, &d);
+
+        if (status != STATUS_OK)
+                return status;
+        if (c->output != OUTPUT_TEXT)
+                return json_print(c, json_of_daemon(&d));
+
+        (void) printf("%s●%s blkfilterd %s\n", colour_on(COLOUR_GOOD), colour_off(), d.version);
+        print_field("Kernel", "%s", d.interface);
+        for (size_t i = 0; i < d.n_counts; i++)
+                if (d.counts[i].n > 0) {
+                        print_field(any ? "" : "Filters", "%" PRIu32 " %s%s%s", d.counts[i].n,
+                                    colour_on(colour_of_state(d.counts[i].state)), d.counts[i].state, colour_off());
+                        any = true;
+                }
+        if (!any)
+                print_field("Filters", "none; no policy wants one, and none was attached by hand");
+        if (d.n_errors > 0)
+                print_field("Policies", "%s%zu wrong%s; blkfilterctl verify says what", colour_on(COLOUR_BAD), d.n_errors,
+                            colour_off());
+        return STATUS_OK;
+}
+
+/** verb_status() - the daemon, or all about the attachments of devices */
+int verb_status(Ctl *c, int argc, char *argv[]) {
+        json_object *o = NULL, *array = NULL;
+        int status = STATUS_OK;
+
+        if (argc == 0)
+                return status_of_daemon(c);
+
+        if (c->output != OUTPUT_TEXT) {
+                o = json_object_new_object();
+                array = json_object_new_array();
+                (void) json_object_object_add(o, "version", json_object_new_int(JSON_VERSION));
+                (void) json_object_object_add(o, "attachments", array);
+        } else
+                pager_open(c);
+
+        for (int i = 0; i < argc; i++) {
+                char *path = NULL;
+                Shown s = { 0 };
+                int one = client_get_path(c, argv[i], &path);
+
+                if (one == STATUS_OK)
+                        one = client_get(c, path, &s);
+                if (one == STATUS_OK && array)
+                        (void) json_object_array_add(array, json_of_shown(&s));
+                else if (one == STATUS_OK) {
+                        if (i > 0)
+                                (void) printf("\n");
+                        print_shown(&s);
+                } else
+                        status = one;
+
+                shown_deinit(&s);
+                free(path);
+        }
+
+        if (o)
+                (void) json_print(c, o);
+        return status;
+}
+
+/** verb_probe() - which interface for filters the kernel has, and what to do if it has none */
+int verb_probe(Ctl *c, int argc, char *argv[]) {
+        Daemon d;
+        int status;
+
+        (void) argc;
+        (void) argv;
+
+        status = get_daemon(c, &d);
+        if (status != STATUS_OK)
+                return status;
+
+        if (c->output != OUTPUT_TEXT) {
+                json_object *o = json_object_new_object();
+
+                (void) json_object_object_add(o, "version", json_object_new_int(JSON_VERSION));
+                (void) json_object_object_add(o, "KernelInterface", json_object_new_string(d.interface));
+                (void) json_print(c, o);
+        } else if (strcmp(d.interface, "none") == 0)
+                (void) printf("none: this kernel has no block device filters; boot one that has, or load the module that brings"
+                              " them\n");
+        else if (strcmp(d.interface, "unknown") == 0)
+                (void) printf("unknown: there is no block device yet by which the kernel could be asked; ask again when there is"
+                              " one\n");
+        else
+                (void) printf("%s: block device filters can be attached; each needs its module (modprobe)\n", d.interface);
+
+        return strcmp(d.interface, "none") == 0 || strcmp(d.interface, "unknown") == 0 ? STATUS_NO : STATUS_OK;
+}

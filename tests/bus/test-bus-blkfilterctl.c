@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* blkfilterctl against a daemon with a made-up manager: what it asks, what it prints, how it ends. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include "tests/bus/fixture.h"
+
+static Fixture fixture;
+
+typedef struct Command {
+        const char *line;     /* behind "blkfilterctl" */
+        int status;
+        const char *parts[8]; /* what it prints has all of them */
+        const char *not;      /* and not this; NULL: anything */
+} Command;
+
+/* In a process of its own: the daemon answers in the other. */
+static void runs(sd_bus *bus, void *arg) {
+        const Command *c = arg;
+        char line[1024], printed[16384];
+        size_t n;
+        FILE *p;
+        int r;
+
+        (void) bus;
+
+        (void) snprintf(line, sizeof(line), "TZ=UTC DBUS_SYSTEM_BUS_ADDRESS=%s %s %s 2>&1", fixture.address, BLKFILTERCTL, c->line);
+        p = popen(line, "r");
+        assert(p);
+        n = fread(printed, 1, sizeof(printed) - 1, p);
+        printed[n] = 0;
+        r = pclose(p);
+
+        for (size_t i = 0; i < 8 && c->parts[i]; i++)
+                if (!strstr(printed, c->parts[i])) {
+                        (void) fprintf(stderr, "%s: \"%s\" is not in:\n%s\n", c->line, c->parts[i], printed);
+                        _Exit(EXIT_FAILURE);
+                }
+        if (c->not && strstr(printed, c->not)) {
+                (void) fprintf(stderr, "%s: \"%s\" is in:\n%s\n", c->line, c->not, printed);
+                _Exit(EXIT_FAILURE);
+        }
+        if (!WIFEXITED(r) || WEXITSTATUS(r) != c->status) {
+                (void) fprintf(stderr, "%s: ended with %d, expected %d; it printed:\n%s\n", c->line, r, c->status, printed);
+                _Exit(EXIT_FAILURE);
+        }
+}
+
+static void expect_as(uid_t uid, const Command *c) {
+        fixture_client(&fixture, uid, runs, (void *) c);
+}
+
+#define EXPECT(_line, _status, ...) expect_as(NOBODY, &(const Command) { .line = _line, .status = _status, .parts = { __VA_ARGS__ } })
+#define EXPECT_ROOT(_line, _status, ...) expect_as(0, &(const Command) { .line = _line, .status = _status, .parts = { __VA_ARGS__ } })
+
+static Attachment *attached(void) {
+        Attachment *a = mock_manager_add(fixture.manager, "bftrack", UUID_A);
+
+        strcpy(a->device, "sda1");
+        a->device_uid = 7;
+        a->on_device = true;
+        attachment_set_state(a, ATTACHMENT_ATTACHED, strdup("filter bftrack is on /dev/sda1"));
+        a->intact_since_usec = UINT64_C(1700000000000000);
+        a->n_attached = 2;
+        a->has_fingerprint = true;
+        strcpy(a->fingerprint.entry.uuid, UUID_A);
+        a->fingerprint.entry.partno = 1;
+        strcpy(a->fingerprint.disk, "sda");
+        a->gaps = calloc(2, sizeof(*a->gaps));
+        assert(a->gaps);
+        a->gaps[0] = (Gap) { .begin_usec = UINT64_C(1699999990000000), .latest_usec = UINT64_C(1699999990000000),
+                             .end_usec = UINT64_C(1699999990250000), .reason = "rescan" };
+        a->n_gaps_kept = a->n_gaps = 1;
+        return a;
+}
+
+static void test_show(void) {
+        Attachment *b;
+
+        fixture_init(&fixture, 0);
+        EXPECT("list", 0, "0 attachments, 0 attached.");
+        EXPECT("status", 0, "blkfilterd ", "Kernel: blkfilter-1", "Filters: none");
+        EXPECT("probe", 0, "blkfilter-1: ");
+
+        (void) attached();
+        b = mock_manager_add(fixture.manager, "bfcount", "");
+        attachment_set_state(b, ATTACHMENT_WAITING, strdup("no partition is present"));
+
+        EXPECT("", 0, "DEVICE", "IDENTITY", "/dev/sda1", "2023-11-14 22:13:20 UTC", "attached", "waiting",
+               "\n2 attachments, 1 attached.");
+        EXPECT("list --no-legend", 0, "/dev/sda1");
+        expect_as(NOBODY, &(const Command) { "list --no-legend", 0, { "/dev/sda1" }, "DEVICE" });
+        EXPECT("list --json=short", 0, "{\"version\":1,\"attachments\":[{", "\"Device\":\"/dev/sda1\"", "\"State\":\"attached\"",
+               "\"IntactSince\":1700000000000000", "\"PartNumber\":1",
+               "\"Gaps\":[{\"begin\":1699999990000000,\"latest\":1699999990000000,\"end\":1699999990250000,\"reason\":\"rescan\"}]");
+        EXPECT("list --json=pretty", 0, "\"version\": 1");
+        EXPECT("status /dev/sda1", 0, "● /dev/sda1 - bftrack", "State: attached", "Identity: PARTUUID=" UUID_A,
+               "since Tue 2023-11-14 22:13:20 UTC", "Gaps: 1", "Tue 2023-11-14 22:13:10 UTC, 0.250s, rescan",
+               "Proven: PartUUID=" UUID_A, PATH_A);
+        /* no colours where there is no terminal, but where they are asked for */
+        expect_as(NOBODY, &(const Command) { "status /dev/sda1", 0, { "attached" }, "\033" });
+        fixture.manager->interface = KERNEL_INTERFACE_NONE;
+        EXPECT("probe", 1, "none: this kernel has no block device filters");
+        EXPECT("probe --json=short", 1, "{\"version\":1,\"KernelInterface\":\"none\"}");
+        EXPECT("status", 0, "Kernel: none", "1 attached", "1 waiting");
+
+        fixture.manager->resolve_error = REQUEST_E_NO_SUCH_DEVICE;
+        EXPECT("status /dev/sdz", 3, "blkfilterctl: no block device answers to that name");
+        fixture_deinit(&fixture);
+}
+
+static void test_act(void) {
+        Attachment *a;
+
+        fixture_init(&fixture, 0);
+        a = attached();
+
+        EXPECT_ROOT("attach /dev/sda1 bftrack --persistent", 0, "bftrack is on /dev/sda1, by PARTUUID=" UUID_A);
+        assert(fixture.manager->n_attach == 1 && fixture.manager->options.persistent && !fixture.manager->options.choose);
+        assert(strcmp(fixture.manager->device, "/dev/sda1") == 0 && strcmp(fixture.manager->filter, "bftrack") == 0);
+        EXPECT_ROOT("attach PARTUUID=" UUID_A " bftrack --choose --json=short", 0, "\"State\":\"attached\"");
+        assert(fixture.manager->options.choose && !fixture.manager->options.persistent);
+
+        EXPECT_ROOT("detach /dev/sda1 bfcount", 0, "bfcount is off /dev/sda1");
+        assert(fixture.manager->n_detach == 1 && strcmp(fixture.manager->filter, "bfcount") == 0);
+        EXPECT_ROOT("detach /dev/sda1", 0, "bftrack is off /dev/sda1");
+        assert(strcmp(fixture.manager->filter, "bftrack") == 0);
+
+        fixture.manager->answer_error = REQUEST_E_CONFLICT;
+        EXPECT_ROOT("attach /dev/sda1 bfcount", 3, "blkfilterctl: another filter is on the device");
+        fixture.manager->answer_error = REQUEST_OK;
+
+        EXPECT_ROOT("reload", 0, NULL);
+        assert(policy_set_add_error(fixture.manager->policies, "/etc/blkfilter.d/10.conf", 3, "no such key", false) == 0);
+        EXPECT_ROOT("reload", 1, "/etc/blkfilter.d/10.conf:3: no such key");
+
+        fixture.polkit = MOCK_POLKIT_NO;
+        EXPECT("attach /dev/sda1 bftrack", 3, "blkfilterctl: ", "root may do this (sudo)");
+        EXPECT("detach --no-ask-password /dev/sda1", 3, "root may do this (sudo)");
+        (void) a;
+        fixture_deinit(&fixture);
+}
+
+static void test_intact(void) {
+        Attachment *a;
+
+        fixture_init(&fixture, 0);
+        EXPECT("intact /dev/sda1", 3, "no attachment knows the device");
+        a = attached();
+        EXPECT("intact /dev/sda1", 0, "Intact: bftrack on /dev/sda1 has seen every write since Tue 2023-11-14 22:13:20 UTC.");
+        EXPECT("intact /dev/sda1 --since=@1700000000", 0, "Intact: ");
+        EXPECT("intact /dev/sda1 --since='2023-11-14 22:13:20'", 0, "Intact: ");
+        EXPECT("intact /dev/sda1 --since=2023-11-14T22:13:19.999Z", 1, "Not intact since Tue 2023-11-14 22:13:19 UTC");
+        EXPECT("intact /dev/sda1 --since=@1699999999.9", 1, "Not intact since", "only since Tue 2023-11-14 22:13:20 UTC");
+        EXPECT("intact /dev/sda1 --since=@1699999990", 1, "The last gap: from Tue 2023-11-14 22:13:10 UTC", "(rescan)");
+        EXPECT("intact /dev/sda1 --since='1h ago'", 0, "Intact: ");
+        EXPECT("intact /dev/sda1 --since='999w ago'", 1, "Not intact");
+        EXPECT("intact /dev/sda1 --since=-2h30min", 0, "Intact: ");
+        EXPECT("intact /dev/sda1 --since=yesterday", 2, "--since=yesterday is no time");
+        EXPECT("intact /dev/sda1 --since=@99999999999", 2, "in the future");
+        EXPECT("intact /dev/sda1 --json=short --since=@1700000001", 0, "\"intact\":true,\"since\":1700000001000000");
+        expect_as(NOBODY, &(const Command) { "intact -q /dev/sda1 --since=@1", 1, { NULL }, "a" });
+
+        a->intact_since_usec = 0;
+        a->on_device = false;
+        a->device[0] = 0;
+        attachment_set_state(a, ATTACHMENT_WAITING, strdup("no partition is present"));
+        EXPECT("intact /dev/sda1", 1, "Not intact: bftrack is not on the device (waiting): no partition is present.");
+        fixture_deinit(&fixture);
+}
+
+static void test_wait(void) {
+        Command c = { "wait /dev/sda1 --timeout=60", 0, { "bftrack is on /dev/sda1." }, NULL };
+        Attachment *a;
+        pid_t pid;
+
+        fixture_init(&fixture, 0);
+        a = attached();
+        EXPECT("wait /dev/sda1", 0, "bftrack is on /dev/sda1.");
+
+        a->on_device = false;
+        attachment_set_state(a, ATTACHMENT_WAITING, strdup("no partition is present"));
+        EXPECT("wait /dev/sda1 --timeout=0.1", 1, "/dev/sda1 has not got its filter within 0.1: no partition is present");
+        EXPECT("wait /dev/sda1 --timeout=soon", 2, "--timeout=soon is no time span");
+
+        /* it has asked once, and is told of the change */
+        fixture.manager->n_resolve = 0;
+        pid = fixture_spawn(&fixture, NOBODY, runs, &c);
+        UNTIL(&fixture, fixture.manager->n_resolve > 0);
+        a->on_device = true;
+        attachment_set_state(a, ATTACHMENT_ATTACHED, strdup("filter bftrack is on /dev/sda1"));
+        fixture.manager->listener.attachment_changed(a, ATTACHMENT_CHANGED_STATE, fixture.manager->listener.userdata);
+        fixture_join(&fixture, pid);
+        fixture_deinit(&fixture);
+}
+
+static void test_usage(void) {
+        fixture_init(&fixture, 0);
+        EXPECT("frobnicate", 2, "frobnicate is not known");
+        EXPECT("attach /dev/sda1", 2, "attach takes more arguments, as in \"blkfilterctl attach DEVICE FILTER\"");
+        EXPECT("list x", 2, "list takes no arguments");
+        EXPECT("--json=xml", 2, "pretty, short and off are");
+        EXPECT("--nonsense", 2, "blkfilterctl --help");
+        EXPECT("--help", 0, "intact DEVICE", "Exit status: 0");
+        EXPECT("--version", 0, "blkfilterctl 0.");
+        EXPECT("ctl /dev/sda1 bftrack x", 2, "x is no command");
+        EXPECT("ctl /dev/sda1 bftrack 1 --payload=0", 2, "pairs of hexadecimal digits");
+        EXPECT("count raed /dev/sda1", 2, "read and reset are");
+        EXPECT("track mop /dev/sda1", 2, "info, map and clear are");
+        EXPECT("verify /nonexistent.conf", 1, "/nonexistent.conf: ");
+        fixture_deinit(&fixture);
+}
+
+int main(int argc, char *argv[]) {
+        static const char *const names[] = { "show", "act", "intact", "wait", "usage" };
+        static void (*const cases[])(void) = { test_show, test_act, test_intact, test_wait, test_usage };
+
+        return fixture_main(argc, argv, names, cases, sizeof(cases) / sizeof(cases[0]));
+}
