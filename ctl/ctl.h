@@ -50,6 +50,7 @@ int verb_cat_config(Ctl *c, int argc, char *argv[]);
 int verb_ctl(Ctl *c, int argc, char *argv[]);
 int verb_count(Ctl *c, int argc, char *argv[]);
 int verb_track(Ctl *c, int argc, char *argv[]);
+int verb_blksnap(Ctl *c, int argc, char *argv[]);
 
 /* main.c */
 int complain(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -33,6 +33,7 @@ static const struct {
         { "probe", "", 0, 0, verb_probe, "which interface for filters the kernel has" },
         { "ctl", "DEVICE FILTER COMMAND", 3, 3, verb_ctl, "send a command by its number, --payload= with it" },
         { "count", "read|reset DEVICE", 2, 2, verb_count, "bfcount's counters" },
+        { "blksnap", "COMMAND DEVICE …", 2, -1, verb_blksnap, "blksnap's info, map, dirty, add, image" },
         { "track", "info|map|clear DEVICE", 2, 2, verb_track, "bftrack's map: ranges that were written, in bytes" },
 };
 

@@ -7,6 +7,9 @@
 #include "daemon/text.h"
 #include "dbus/ctl-table.h"
 
+#define BLKSNAP_RANGE_SIZE 16U           /* bytes */
+#define SECTORS_MAX (UINT64_MAX / 512)   /* of 512 bytes: no device is larger */
+
 typedef struct CtlCommand {
         const char *filter;
         uint32_t command;
@@ -53,6 +56,53 @@ static bool check_bftrack_map(const CtlCall *call, char message[static CTL_MESSA
         return true;
 }
 
+/* struct { u32 offset; u32 length; u64 buffer; }, a byte per block. */
+static bool check_blksnap_map(const CtlCall *call, char message[static CTL_MESSAGE_SIZE]) {
+        uint32_t length = read_u32(call->payload, 4);
+
+        if (length == 0) {
+                (void) snprintf(message, CTL_MESSAGE_SIZE,
+                                "length (bytes 4 to 7 of the payload) is 0; ask for at least one block");
+                return false;
+        }
+
+        if (call->buffers[0].size < length) {
+                (void) snprintf(message, CTL_MESSAGE_SIZE,
+                                "the buffer has %u bytes; length (bytes 4 to 7 of the payload) is %u, a byte for each block",
+                                call->buffers[0].size, length);
+                return false;
+        }
+
+        return true;
+}
+
+/* struct { u32 count; u64 ranges; }, each struct { u64 offset; u64 count; } in sectors. */
+static bool check_blksnap_dirty(const CtlCall *call, char message[static CTL_MESSAGE_SIZE]) {
+        uint32_t count = read_u32(call->payload, 0);
+        const RequestBuffer *b = &call->buffers[0];
+
+        if (count == 0 || b->size != (uint64_t) count * BLKSNAP_RANGE_SIZE) {
+                (void) snprintf(message, CTL_MESSAGE_SIZE,
+                                "count (bytes 0 to 3 of the payload) is %u, and the buffer has %u bytes; it must have %u for"
+                                " each of one or more ranges", count, b->size, BLKSNAP_RANGE_SIZE);
+                return false;
+        }
+
+        for (uint32_t i = 0; i < count; i++) {
+                uint64_t range[2]; /* sectors */
+
+                memcpy(range, (const char *) b->data + (size_t) i * BLKSNAP_RANGE_SIZE, sizeof(range));
+                if (range[1] == 0 || range[0] > SECTORS_MAX || range[1] > SECTORS_MAX - range[0]) {
+                        (void) snprintf(message, CTL_MESSAGE_SIZE,
+                                        "range %u is of %llu sectors from sector %llu on; it must have at least one, and end on"
+                                        " a device", i, (unsigned long long) range[1], (unsigned long long) range[0]);
+                        return false;
+                }
+        }
+
+        return true;
+}
+
 static const CtlCommand commands[] = {
         { .filter = "bfcount", .command = 0, .name = "read", .payload_size = 48, .is_reply = true },
         { .filter = "bfcount", .command = 1, .name = "reset" },
@@ -63,6 +113,19 @@ static const CtlCommand commands[] = {
         },
         { .filter = "bftrack", .command = 2, .name = "clear" },
         { .filter = "bffault", .command = 0, .name = "echo" },
+
+        /* the kernel's uapi/linux/blksnap.h, as of the patch series; structures are naturally aligned */
+        { .filter = "blksnap", .command = 0, .name = "info", .payload_size = 40, .is_reply = true },
+        {
+                .filter = "blksnap", .command = 1, .name = "map", .payload_size = 16, .n_buffers = 1, .pointer_at = 8,
+                .check = check_blksnap_map,
+        },
+        {
+                .filter = "blksnap", .command = 2, .name = "dirty", .payload_size = 16, .n_buffers = 1, .pointer_at = 8,
+                .check = check_blksnap_dirty,
+        },
+        { .filter = "blksnap", .command = 3, .name = "add", .payload_size = 16 },
+        { .filter = "blksnap", .command = 4, .name = "image", .payload_size = 36, .is_reply = true },
 };
 
 /* What holds for every command, known or not. */

@@ -24,6 +24,12 @@ typedef struct Case {
 
 #define BUFFER(_offset, _size) { .payload_offset = (_offset), .size = (_size), .data = zeros }
 
+/* sectors: offset and count, twice */
+static const uint64_t good[4] = { 0, 1, UINT64_MAX / 512 - 1, 1 }, empty[4] = { 0, 8, 8, 0 },
+        wraps[4] = { UINT64_MAX / 512, 1, 0, 1 };
+
+#define RANGES(_ranges) { .payload_offset = 8, .size = sizeof(_ranges), .data = (_ranges) }
+
 static const Case cases[] = {
         /* known: reply room, exact sizes */
         { "bfcount", 0, 0, .verdict = CTL_TYPED, .sent = 48 },
@@ -54,12 +60,33 @@ static const Case cases[] = {
         { "bftrack", 1, 0, .verdict = CTL_WRONG, .part = { "16 bytes", "given 0" } },
         { "bftrack", 1, 24, { BUFFER(8, 8) }, 1, { 0, 8 }, CTL_WRONG, .part = { "16 bytes", "given 24" } },
 
+        /* blksnap's five */
+        { "blksnap", 0, 0, .verdict = CTL_TYPED, .sent = 40 },
+        { "blksnap", 0, 40, .verdict = CTL_TYPED, .sent = 40 },
+        { "blksnap", 0, 33, .verdict = CTL_WRONG, .part = { "blksnap's command 0 (info)", "40 bytes, or none" } },
+        { "blksnap", 1, 16, { BUFFER(8, 64) }, 1, { 7, 64 }, CTL_TYPED, .sent = 16 },
+        { "blksnap", 1, 16, { BUFFER(8, 64) }, 1, { 0, 65 }, CTL_WRONG, .part = { "length", "a byte for each block" } },
+        { "blksnap", 1, 16, { BUFFER(8, 64) }, 1, { 0, 0 }, CTL_WRONG, .part = { "at least one block" } },
+        { "blksnap", 1, 16, { BUFFER(0, 64) }, 1, { 0, 64 }, CTL_WRONG, .part = { "offset 8" } },
+        { "blksnap", 1, 16, .words = { 0, 64 }, .verdict = CTL_WRONG, .part = { "takes 1 buffers" } },
+        { "blksnap", 2, 16, { RANGES(good) }, 1, { 2, 0 }, CTL_TYPED, .sent = 16 },
+        { "blksnap", 2, 16, { RANGES(good) }, 1, { 1, 0 }, CTL_WRONG, .part = { "count", "32 bytes" } },
+        { "blksnap", 2, 16, { RANGES(good) }, 1, { 3, 0 }, CTL_WRONG, .part = { "count" } },
+        { "blksnap", 2, 16, { RANGES(good) }, 1, { 0, 0 }, CTL_WRONG, .part = { "one or more" } },
+        { "blksnap", 2, 16, { RANGES(good) }, 1, { 0x10000002, 0 }, CTL_WRONG, .part = { "count" } },
+        { "blksnap", 2, 16, { RANGES(empty) }, 1, { 2, 0 }, CTL_WRONG, .part = { "range 1 is of 0 sectors" } },
+        { "blksnap", 2, 16, { RANGES(wraps) }, 1, { 2, 0 }, CTL_WRONG, .part = { "range 0", "end on a device" } },
+        { "blksnap", 3, 16, .verdict = CTL_TYPED, .sent = 16 },
+        { "blksnap", 3, 0, .verdict = CTL_WRONG, .part = { "(add)", "16 bytes;" } },
+        { "blksnap", 4, 0, .verdict = CTL_TYPED, .sent = 36 },
+        { "blksnap", 4, 40, .verdict = CTL_WRONG, .part = { "(image)", "36 bytes, or none" } },
+
         /* not known: as it is */
         { "bfcount", 2, 0, .verdict = CTL_RAW, .sent = 0 },
         { "bftrack", 3, 5, .verdict = CTL_RAW, .sent = 5 },
         { "bffault", 1, 0, .verdict = CTL_RAW, .sent = 0 },
         { "BFCOUNT", 0, 7, .verdict = CTL_RAW, .sent = 7 },
-        { "blksnap", 0, 16, .verdict = CTL_RAW, .sent = 16 },
+        { "blksnap", 5, 16, .verdict = CTL_RAW, .sent = 16 },
         { "bftrac", 0, 16, .verdict = CTL_RAW, .sent = 16 },
         { "", UINT32_MAX, 0, .verdict = CTL_RAW, .sent = 0 },
 

@@ -197,6 +197,45 @@ static void test_wait(void) {
         fixture_deinit(&fixture);
 }
 
+static void test_commands(void) {
+        Manager *m;
+        uint32_t word;
+
+        fixture_init(&fixture, 0);
+        m = fixture.manager;
+        (void) attached();
+
+        /* the made-up manager's answer is what it was given, with the first byte inverted */
+        EXPECT_ROOT("ctl /dev/sda1 bftrack 99 --payload='01 02:ff'", 0, "fe02ff\n");
+        assert(m->command == 99 && m->payload_size == 3 && m->payload[2] == 0xff && m->n_buffers == 0);
+        EXPECT_ROOT("ctl /dev/sda1 bfcount 0 --json=short", 0, "{\"version\":1,\"payload\":\"ff0000");
+        EXPECT_ROOT("count read /dev/sda1", 0, "reads: 255\n", "flushes: 0\n");
+        assert(m->command == 0 && strcmp(m->filter, "bfcount") == 0);
+        EXPECT_ROOT("count reset /dev/sda1", 0, NULL);
+        assert(m->command == 1);
+        EXPECT_ROOT("track info /dev/sda1 --json=short", 0, "\"generation\":\"00000000000000000000000000000000\"", "\"block_count\":0");
+        EXPECT_ROOT("track clear /dev/sda1", 0, NULL);
+        assert(m->command == 2 && strcmp(m->filter, "bftrack") == 0);
+
+        EXPECT_ROOT("blksnap info /dev/sda1", 0, "generation_id: 0000", "block_count: 0", "changes_number: 0");
+        EXPECT_ROOT("blksnap dirty /dev/sda1 0 8 64 1", 0, NULL);
+        memcpy(&word, m->payload, sizeof(word));
+        assert(m->command == 2 && m->payload_size == 16 && word == 2 && m->n_buffers == 1);
+        assert(m->buffers[0].payload_offset == 8 && m->buffers[0].size == 32);
+        EXPECT_ROOT("blksnap dirty /dev/sda1 0", 2, "pairs of SECTOR and COUNT");
+        EXPECT_ROOT("blksnap dirty /dev/sda1 0 8x", 2, "8x is no number of sectors");
+        EXPECT_ROOT("blksnap dirty /dev/sda1 0 0", 3, "range 0 is of 0 sectors");
+        EXPECT_ROOT("blksnap add /dev/sda1 01234567-89ab-cdef-0123-456789abcdef", 0, NULL);
+        assert(m->command == 3 && m->payload_size == 16 && m->payload[0] == 0x01 && m->payload[15] == 0xef);
+        EXPECT_ROOT("blksnap add /dev/sda1 01234567", 2, "32 hexadecimal digits");
+        EXPECT_ROOT("blksnap image /dev/sda1", 1, "the snapshot of /dev/sda1 is corrupted");
+        assert(m->command == 4);
+
+        m->ctl_result = -ENOSPC;
+        EXPECT_ROOT("track clear /dev/sda1", 3, "filter bftrack on /dev/sda1 refused command 2: No space left");
+        fixture_deinit(&fixture);
+}
+
 static void test_usage(void) {
         fixture_init(&fixture, 0);
         EXPECT("frobnicate", 2, "frobnicate is not known");
@@ -209,14 +248,15 @@ static void test_usage(void) {
         EXPECT("ctl /dev/sda1 bftrack x", 2, "x is no command");
         EXPECT("ctl /dev/sda1 bftrack 1 --payload=0", 2, "pairs of hexadecimal digits");
         EXPECT("count raed /dev/sda1", 2, "read and reset are");
+        EXPECT("blksnap mop /dev/sda1", 2, "info, map, dirty, add and image are");
         EXPECT("track mop /dev/sda1", 2, "info, map and clear are");
         EXPECT("verify /nonexistent.conf", 1, "/nonexistent.conf: ");
         fixture_deinit(&fixture);
 }
 
 int main(int argc, char *argv[]) {
-        static const char *const names[] = { "show", "act", "intact", "wait", "usage" };
-        static void (*const cases[])(void) = { test_show, test_act, test_intact, test_wait, test_usage };
+        static const char *const names[] = { "show", "act", "intact", "wait", "commands", "usage" };
+        static void (*const cases[])(void) = { test_show, test_act, test_intact, test_wait, test_commands, test_usage };
 
         return fixture_main(argc, argv, names, cases, sizeof(cases) / sizeof(cases[0]));
 }
