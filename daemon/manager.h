@@ -42,6 +42,8 @@ typedef enum RequestError {
         REQUEST_E_NOT_REGISTERED, /* the kernel has no filter of that name */
         REQUEST_E_CONFLICT,       /* another filter is on the device */
         REQUEST_E_NOT_ATTACHED,   /* that filter is not on the device */
+        REQUEST_E_ATTACHED,       /* the filter is on a device, or may be */
+        REQUEST_E_WANTED,         /* a policy wants it */
         REQUEST_E_NO_ATTACHMENT,  /* no attachment knows the device */
         REQUEST_E_NO_COMMAND,     /* the filter takes no commands */
         REQUEST_E_UNSUPPORTED,    /* the kernel has no filters */
@@ -95,6 +97,7 @@ void manager_attach(Manager *m, const Subject *subject, const char *filter, cons
 void manager_detach(Manager *m, const Subject *subject, const char *filter, RequestDone done, void *userdata);
 void manager_ctl(Manager *m, const Subject *subject, const char *filter, uint32_t cmd, const void *payload,
                  size_t payload_size, const RequestBuffer *buffers, size_t n_buffers, RequestDone done, void *userdata);
+void manager_forget(Manager *m, const char *id, RequestDone done, void *userdata);
 void manager_request_forget(Manager *m, void *userdata);
 int manager_reload(Manager *m);
 

@@ -156,7 +156,7 @@ static void call_ask_polkit(Call *c) {
         int r = 0;
 
         if (c->change->resolve) {
-                (void) snprintf(device, sizeof(device), "/dev/%s", c->subject.device);
+                (void) snprintf(device, sizeof(device), "%s%s", c->subject.device[0] ? "/dev/" : "", c->subject.device);
                 (void) snprintf(command, sizeof(command), "%u", c->command);
 
                 details[n++] = "device";

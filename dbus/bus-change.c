@@ -202,12 +202,34 @@ static int resolve_attachment(Call *c, Subject *ret, sd_bus_error *error) {
         return ret->uid == uid ? 0 : bus_error_set_request(error, REQUEST_E_STALE, NULL);
 }
 
+/* What is on no device: the attachment itself is what may change until somebody has said yes. */
+static int resolve_identity(Call *c, Subject *ret, sd_bus_error *error) {
+        const Attachment *a = attachment_set_get(manager_get_attachments(c->bus->manager), c->attachment);
+        _cleanup_(freep) char *identity = NULL;
+        int r;
+
+        if (!a)
+                return bus_error_set_request(error, REQUEST_E_STALE, "the attachment is gone since it was named");
+
+        r = match_to_string(a->match, &identity);
+        if (r < 0)
+                return r;
+
+        *ret = (Subject) { 0 };
+        (void) snprintf(ret->identity, sizeof(ret->identity), "%s", identity);
+        return 0;
+}
+
 static void act_attach(Call *c) {
         manager_attach(c->bus->manager, &c->subject, c->filter, &c->attach, call_done, c);
 }
 
 static void act_detach(Call *c) {
         manager_detach(c->bus->manager, &c->subject, c->filter, call_done, c);
+}
+
+static void act_forget(Call *c) {
+        manager_forget(c->bus->manager, c->attachment, call_done, c);
 }
 
 static void act_ctl(Call *c) {
@@ -291,6 +313,9 @@ static int append_errors(const Call *c, const RequestAnswer *answer, sd_bus_mess
         ROW(attachment_detach, BLKFILTER_ACTION_DETACH,                                                          \
             "Authentication is required to detach the filter $(filter) from $(device).",                         \
             read_attachment_plain, resolve_attachment, act_detach, NULL)                                         \
+        ROW(attachment_forget, BLKFILTER_ACTION_DETACH,                                                          \
+            "Authentication is required to forget what was asked for the filter $(filter) on $(identity).",      \
+            read_attachment_plain, resolve_identity, act_forget, NULL)                                           \
         ROW(attachment_ctl, BLKFILTER_ACTION_CTL,                                                                \
             "Authentication is required to send command $(command) to the filter $(filter) on $(device).",       \
             read_attachment_ctl, resolve_attachment, act_ctl, append_command)

@@ -36,6 +36,14 @@ static const struct {
                 BLKFILTER_ERROR_PREFIX "NotAttached",
                 "that filter is not on the device; attach it first",
         },
+        [REQUEST_E_ATTACHED] = {
+                BLKFILTER_ERROR_PREFIX "Attached",
+                "the filter is on a device, or may be; detach it first",
+        },
+        [REQUEST_E_WANTED] = {
+                BLKFILTER_ERROR_PREFIX "Wanted",
+                "a policy wants it; remove the policy's file, and reload",
+        },
         [REQUEST_E_NO_ATTACHMENT] = {
                 BLKFILTER_ERROR_PREFIX "NoAttachment",
                 "no attachment knows the device; ListAttachments gives those there are",

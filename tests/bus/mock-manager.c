@@ -82,7 +82,7 @@ void mock_manager_remove(Manager *m, Attachment *a) {
  * @m: the manager
  */
 unsigned mock_manager_n_changes(const Manager *m) {
-        return m->n_attach + m->n_detach + m->n_ctl + m->n_reload;
+        return m->n_attach + m->n_detach + m->n_ctl + m->n_reload + m->n_forgotten;
 }
 
 /**
@@ -162,6 +162,14 @@ void manager_attach(Manager *m, const Subject *subject, const char *filter, cons
 void manager_detach(Manager *m, const Subject *subject, const char *filter, RequestDone done, void *userdata) {
         m->n_detach++;
         request(m, subject, filter, done, userdata);
+        if (!m->hold)
+                mock_manager_answer(m);
+}
+
+void manager_forget(Manager *m, const char *id, RequestDone done, void *userdata) {
+        m->n_forgotten++;
+        strcpy(m->attachment, id);
+        request(m, &m->subject, "", done, userdata);
         if (!m->hold)
                 mock_manager_answer(m);
 }

@@ -27,7 +27,8 @@ struct Manager {
         RequestDone done;             /* held */
         void *done_userdata;
 
-        unsigned n_resolve, n_attach, n_detach, n_ctl, n_reload, n_forget;
+        unsigned n_resolve, n_attach, n_detach, n_ctl, n_reload, n_forget, n_forgotten;
+        char attachment[ATTACHMENT_ID_SIZE]; /* last argument of manager_forget() */
         char device[64];              /* last argument of manager_resolve() */
         char filter[FILTER_NAME_SIZE];
         AttachOptions options;        /* of the last attach */

@@ -326,6 +326,60 @@ static void test_stale_attachment(void) {
         fixture_deinit(&f);
 }
 
+static sd_bus_message *forget(sd_bus *bus) {
+        sd_bus_message *m = client_call(bus, PATH_A, BLKFILTER_INTERFACE_ATTACHMENT, "Forget");
+
+        assert(sd_bus_message_append(m, "a{sv}", 0) >= 0);
+        return m;
+}
+
+static void forgets(sd_bus *bus, void *arg) {
+        if (arg)
+                client_expect_error(bus, forget(bus), arg, NULL);
+        else
+                sd_bus_message_unref(client_expect_reply(bus, forget(bus), ""));
+}
+
+static void forgets_with_option(sd_bus *bus, void *arg) {
+        sd_bus_message *m = client_call(bus, PATH_A, BLKFILTER_INTERFACE_ATTACHMENT, "Forget");
+
+        (void) arg;
+        assert(sd_bus_message_append(m, "a{sv}", 1, "Really", "b", 1) >= 0);
+        client_expect_error(bus, m, SD_BUS_ERROR_INVALID_ARGS, "\"Really\"");
+}
+
+/* What is on no device is forgotten with the same right as it is detached; no device is looked up for it. */
+static void test_forget(void) {
+        Fixture f;
+
+        fixture_init(&f, 0);
+        mock_manager_add(f.manager, "bftrack", UUID_A);
+        f.manager->resolve_error = REQUEST_E_NO_SUCH_DEVICE;
+        f.polkit = MOCK_POLKIT_NO;
+        fixture_client(&f, NOBODY, forgets, (void *) DENIED);
+        assert(f.n_questions == 1 && f.manager->n_forgotten == 0);
+        assert(strcmp(f.action, "org.blkfilter1.detach") == 0);
+        assert(strstr(f.details, "device=;identity=PARTUUID=" UUID_A ";filter=bftrack;"));
+
+        fixture_client(&f, NOBODY, forgets_with_option, NULL);
+        assert(f.n_questions == 1 && f.manager->n_forgotten == 0);
+
+        f.polkit = MOCK_POLKIT_YES;
+        fixture_client(&f, NOBODY, forgets, NULL);
+        assert(f.n_questions == 2 && f.manager->n_forgotten == 1);
+        assert(strcmp(f.manager->attachment, strrchr(PATH_A, '/') + 1) == 0);
+
+        f.manager->answer_error = REQUEST_E_WANTED;
+        fixture_client(&f, 0, forgets, (void *) "org.blkfilter1.Error.Wanted");
+        assert(f.n_questions == 2 && f.manager->n_forgotten == 2);
+
+        /* it goes while somebody thinks about it */
+        f.on_question = remove_attachment;
+        fixture_client(&f, NOBODY, forgets, (void *) "org.blkfilter1.Error.Stale");
+        assert(f.n_questions == 3 && f.manager->n_forgotten == 2 && f.bus->n_calls == 0);
+        fixture_deinit(&f);
+}
+
 static void may_typed(sd_bus *bus, void *arg) {
         sd_bus_message_unref(client_expect_reply(bus, ctl(bus, arg, 0), "iayaay"));
 }
@@ -434,12 +488,12 @@ int main(int argc, char *argv[]) {
         static const char *const names[] = {
                 "root", "polkit-absent", "polkit-not-asked", "yes", "challenge", "polkit-errs", "caller-leaves",
                 "caller-leaves-acting", "stale", "stale-attachment", "ctl-actions", "limits", "limit-of-connection",
-                "attach-options",
+                "attach-options", "forget",
         };
         static void (*const cases[])(void) = {
                 test_root, test_polkit_absent, test_polkit_not_asked, test_yes, test_challenge, test_polkit_errs,
                 test_caller_leaves, test_caller_leaves_acting, test_stale, test_stale_attachment, test_ctl_actions,
-                test_limits, test_limit_of_connection, test_attach_options,
+                test_limits, test_limit_of_connection, test_attach_options, test_forget,
         };
 
         _Static_assert(sizeof(names) / sizeof(names[0]) == sizeof(cases) / sizeof(cases[0]), "a name for each case");

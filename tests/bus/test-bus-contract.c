@@ -189,6 +189,7 @@ static const struct Method {
         { "org.blkfilter1.Manager GetAttachment", BLKFILTER_OBJECT_ROOT, append_device, false, NULL },
         { "org.blkfilter1.Manager ListAttachments", BLKFILTER_OBJECT_ROOT, NULL, true, NULL },
         { "org.blkfilter1.Attachment Detach", PATH_A, NULL, true, "org.blkfilter1.detach" },
+        { "org.blkfilter1.Attachment Forget", PATH_A, NULL, true, "org.blkfilter1.detach" },
         { "org.blkfilter1.Attachment Ctl", PATH_A, append_command, true, "org.blkfilter1.ctl" },
 };
 
@@ -271,7 +272,7 @@ static void test_methods(void) {
         f.polkit = MOCK_POLKIT_NO;
         fixture_client(&f, NOBODY, walks, NULL);
         assert(mock_manager_n_changes(f.manager) == 0);
-        assert(f.n_questions == 6); /* one for each that changes something */
+        assert(f.n_questions == 7); /* one for each that changes something */
         fixture_deinit(&f);
 }
 

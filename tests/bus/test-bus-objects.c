@@ -431,6 +431,8 @@ static void test_errors(void) {
                 [REQUEST_E_NOT_REGISTERED] = "org.blkfilter1.Error.NotRegistered",
                 [REQUEST_E_CONFLICT] = "org.blkfilter1.Error.Conflict",
                 [REQUEST_E_NOT_ATTACHED] = "org.blkfilter1.Error.NotAttached",
+                [REQUEST_E_ATTACHED] = "org.blkfilter1.Error.Attached",
+                [REQUEST_E_WANTED] = "org.blkfilter1.Error.Wanted",
                 [REQUEST_E_NO_ATTACHMENT] = "org.blkfilter1.Error.NoAttachment",
                 [REQUEST_E_NO_COMMAND] = "org.blkfilter1.Error.NoCommand",
                 [REQUEST_E_UNSUPPORTED] = "org.blkfilter1.Error.Unsupported",
