@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,25 +13,100 @@
 
 #define FIELDS_MAX 12
 
+static const char *const level_names[] = {
+        [LOG_EMERG] = "emerg",
+        [LOG_ALERT] = "alert",
+        [LOG_CRIT] = "crit",
+        [LOG_ERR] = "err",
+        [LOG_WARNING] = "warning",
+        [LOG_NOTICE] = "notice",
+        [LOG_INFO] = "info",
+        [LOG_DEBUG] = "debug",
+};
+
+static const char *const target_names[_LOG_TARGET_MAX] = {
+        [LOG_TARGET_AUTO] = "auto",
+        [LOG_TARGET_JOURNAL] = "journal",
+        [LOG_TARGET_CONSOLE] = "console",
+        [LOG_TARGET_NULL] = "null",
+};
+
+/* Of the whole program, as org.freedesktop.LogControl1 has it. */
+static int log_level = LOG_INFO;
+static LogTarget log_target = LOG_TARGET_AUTO;
+
+static int find_name(const char *const *names, size_t n, const char *s) {
+        for (size_t i = 0; i < n; i++)
+                if (str_equal(names[i], s))
+                        return (int) i;
+
+        return -EINVAL;
+}
+
 /**
- * log_line() - one line for the administrator
- * @priority: LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO or LOG_DEBUG
- * @format: as printf's, without a newline
+ * log_level_from_string() - a priority by its name
+ * @s: any content
  *
- * To standard error; under systemd with the prefix that tells the journal the priority.
+ * Return: LOG_EMERG to LOG_DEBUG, or -EINVAL.
  */
-void log_line(int priority, const char *format, ...) {
-        char buf[1024];
-        va_list ap;
+int log_level_from_string(const char *s) {
+        return find_name(level_names, sizeof(level_names) / sizeof(level_names[0]), s);
+}
 
-        va_start(ap, format);
-        (void) vsnprintf(buf, sizeof(buf), format, ap);
-        va_end(ap);
+/**
+ * log_target_from_string() - a target by its name
+ * @s: any content
+ *
+ * Return: a LogTarget, or -EINVAL.
+ */
+int log_target_from_string(const char *s) {
+        return find_name(target_names, _LOG_TARGET_MAX, s);
+}
 
+/**
+ * log_get_level() - up to which priority is logged
+ *
+ * Return: its name, static.
+ */
+const char *log_get_level(void) {
+        return level_names[log_level];
+}
+
+/**
+ * log_get_target() - where to
+ *
+ * Return: its name, static.
+ */
+const char *log_get_target(void) {
+        return target_names[log_target];
+}
+
+/**
+ * log_set_level() - what is less urgent than this is not logged from now on
+ * @level: LOG_EMERG to LOG_DEBUG; LOG_INFO at the beginning
+ */
+void log_set_level(int level) {
+        log_level = level;
+}
+
+/**
+ * log_set_target() - log to somewhere else from now on
+ * @target: LOG_TARGET_AUTO at the beginning
+ */
+void log_set_target(LogTarget target) {
+        log_target = target;
+}
+
+static bool is_wanted(int priority) {
+        return priority <= log_level && log_target != LOG_TARGET_NULL;
+}
+
+/* To standard error; under systemd with the prefix that tells the journal the priority. */
+static void write_line(int priority, const char *line) {
         if (getenv("JOURNAL_STREAM"))
-                (void) fprintf(stderr, "<%d>%s\n", priority, buf);
+                (void) fprintf(stderr, "<%d>%s\n", priority, line);
         else
-                (void) fprintf(stderr, "%s\n", buf);
+                (void) fprintf(stderr, "%s\n", line);
 }
 
 /* Fields of an entry of the journal; each is owned. */
@@ -69,16 +145,45 @@ static void fields_add_u64(Fields *f, const char *name, uint64_t value) {
         fields_add(f, name, s);
 }
 
-/* Under systemd to the journal with all fields; else, or if that fails, as a line. Frees the fields. */
+/* Whether an entry with fields is for the journal: under systemd, or if somebody says so. */
+static bool is_for_journal(void) {
+        return log_target == LOG_TARGET_JOURNAL || (log_target == LOG_TARGET_AUTO && getenv("JOURNAL_STREAM"));
+}
+
+/* To the journal with all fields; else, or if that fails, as a line. Frees the fields. */
 static void fields_send(Fields *f, int priority, const char *message_id, const char *message) {
         fields_add(f, "MESSAGE", message);
         fields_add(f, "MESSAGE_ID", message_id);
         fields_add_u64(f, "PRIORITY", (uint64_t) priority);
 
-        if (!getenv("JOURNAL_STREAM") || f->failed || sd_journal_sendv(f->v, f->n) < 0)
-                log_line(priority, "%s", message);
+        if (is_wanted(priority) && (!is_for_journal() || f->failed || sd_journal_sendv(f->v, f->n) < 0))
+                write_line(priority, message);
 
         fields_deinit(f);
+}
+
+/**
+ * log_line() - one line for the administrator
+ * @priority: LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO or LOG_DEBUG
+ * @format: as printf's, without a newline
+ */
+void log_line(int priority, const char *format, ...) {
+        Fields f = { .n = 0 };
+        char buf[1024];
+        va_list ap;
+
+        if (!is_wanted(priority))
+                return;
+
+        va_start(ap, format);
+        (void) vsnprintf(buf, sizeof(buf), format, ap);
+        va_end(ap);
+
+        /* without fields of its own standard error does as well, and has the lines in their order */
+        if (log_target == LOG_TARGET_JOURNAL)
+                fields_send(&f, priority, "", buf);
+        else
+                write_line(priority, buf);
 }
 
 /**

@@ -9,6 +9,22 @@
 
 #include "daemon/attachment.h"
 
+/* Where to: the names are those of org.freedesktop.LogControl1. */
+typedef enum LogTarget {
+        LOG_TARGET_AUTO,    /* the journal under systemd, else standard error */
+        LOG_TARGET_JOURNAL, /* the journal; if it cannot be reached, standard error */
+        LOG_TARGET_CONSOLE, /* standard error, lines only */
+        LOG_TARGET_NULL,    /* nowhere */
+        _LOG_TARGET_MAX,
+} LogTarget;
+
+int log_level_from_string(const char *s);
+int log_target_from_string(const char *s);
+const char *log_get_level(void);
+const char *log_get_target(void);
+void log_set_level(int level);
+void log_set_target(LogTarget target);
+
 void log_line(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_event(int priority, const char *message_id, const char *message);
 void log_policy(int priority, const char *path, unsigned line, const char *message);

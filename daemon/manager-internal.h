@@ -42,6 +42,7 @@ void probe_begin(Manager *m, const Now *now, uint64_t *wake_at_usec);
 void probe_done(Manager *m, const JobReply *reply);
 
 void tell_attachments(Manager *m);
+void tell_job(const JobRequest *request, const JobReply *reply);
 void tell_policies(const PolicySet *policies);
 void tell_status(Manager *m);
 

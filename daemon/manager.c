@@ -65,6 +65,7 @@ void manager_remove_attachment(Manager *m, Attachment *a) {
 void manager_submit(Manager *m, const JobRequest *request, int memfd) {
         JobReply reply = { .protocol = JOB_PROTOCOL, .id = request->id, .outcome = JOB_DIED };
 
+        tell_job(request, NULL);
         if (m->ops.submit(request, memfd, m->ops.outside) >= 0)
                 return;
 
@@ -82,6 +83,7 @@ void manager_submit(Manager *m, const JobRequest *request, int memfd) {
 void manager_job_done(Manager *m, const JobRequest *request, const JobReply *reply, int memfd) {
         Now now = manager_now(m);
 
+        tell_job(request, reply);
         if (request->kind == JOB_PROBE)
                 probe_done(m, reply);
 

@@ -129,6 +129,26 @@ void tell_attachments(Manager *m) {
 }
 
 /**
+ * tell_job() - for whoever looks closely: what a worker is asked to do, and what came of it
+ * @request: the job
+ * @reply: what came back; NULL: it begins
+ */
+void tell_job(const JobRequest *request, const JobReply *reply) {
+        static const char *const kinds[_JOB_KIND_MAX] = {
+                [JOB_SCAN] = "scan", [JOB_ATTACH] = "attach", [JOB_DETACH] = "detach",
+                [JOB_CTL] = "ctl", [JOB_CHECK] = "check", [JOB_PROBE] = "probe",
+        };
+        const char *device = request->partition.name[0] ? request->partition.name : request->disk.name;
+
+        if (!reply)
+                log_line(LOG_DEBUG, "job %" PRIu64 ": %s, /dev/%s, filter \"%s\"", request->id, kinds[request->kind], device,
+                         request->filter);
+        else
+                log_line(LOG_DEBUG, "job %" PRIu64 ": %s, /dev/%s: outcome %" PRIu32 " %s", request->id,
+                         kinds[request->kind], device, reply->outcome, reply->message);
+}
+
+/**
  * tell_status() - the daemon's state in a line, and at first that it is ready
  * @m: the manager
  */

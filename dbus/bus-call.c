@@ -220,6 +220,8 @@ static int on_uid(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error
 
         if (c->uid == 0)
                 call_act(c);
+        else if (c->change->root_only)
+                call_refuse_access(c, SD_BUS_ERROR_ACCESS_DENIED, "%s is for root only", c->action);
         else if (!call_has_room(c)) {
                 (void) bus_error_set_request(&error, REQUEST_E_LIMIT, NULL);
                 call_refuse(c, &error);

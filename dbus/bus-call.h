@@ -18,7 +18,8 @@
 #define CALLS_MAX_PER_USER 16 /* root excepted */
 
 typedef struct Change {
-        const char *action; /* of polkit; a call may raise it while it is read */
+        const char *action; /* of polkit; a call may raise it while it is read. root_only: what it is, for errors */
+        bool root_only;     /* polkit is not asked */
         const char *prompt; /* what polkit says to whoever has to authenticate; "" none */
         int (*read)(Call *c, sd_bus_error *error);
         int (*resolve)(Call *c, Subject *ret, sd_bus_error *error); /* NULL: no device in it */
@@ -54,6 +55,7 @@ struct Call {
         char filter[FILTER_NAME_SIZE];
         Subject subject;                     /* the device as it was first looked up */
         AttachOptions attach;
+        const char *value;                   /* of a property that is to be set */
         uint32_t command;
         const void *payload;
         size_t payload_size;                 /* bytes */

@@ -295,7 +295,7 @@ static int append_errors(const Call *c, const RequestAnswer *answer, sd_bus_mess
 }
 
 /*
- * The one dispatch table of what changes something: a row makes a handler, and what it does is
+ * The one dispatch table of what changes filters or policies: a row makes a handler, and what it does is
  * reached by no other way. A row without an action of ours is no row.
  */
 #define CHANGES(ROW)                                                                                             \

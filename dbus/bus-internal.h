@@ -42,6 +42,8 @@ void bus_tell_loss(Bus *b, const Attachment *a);
 void bus_tell_return(Bus *b, const Attachment *a);
 int bus_append_config_errors(sd_bus_message *m, const PolicySet *policies);
 
+int bus_add_log_control(Bus *b);
+
 int bus_add_attachments(Bus *b);
 const Attachment *bus_get_attachment(Bus *b, const char *path);
 int bus_attachment_path(const Attachment *a, char **ret);

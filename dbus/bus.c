@@ -93,6 +93,8 @@ static int bus_add_objects(Bus *b) {
                 r = bus_add_manager(b);
         if (r >= 0)
                 r = bus_add_attachments(b);
+        if (r >= 0)
+                r = bus_add_log_control(b);
         if (r < 0)
                 return r;
 

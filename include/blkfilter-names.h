@@ -12,6 +12,8 @@
 #define BLKFILTER_INTERFACE_MANAGER   "org.blkfilter1.Manager"
 #define BLKFILTER_INTERFACE_ATTACHMENT "org.blkfilter1.Attachment"
 
+#define BLKFILTER_SYSLOG_IDENTIFIER    "blkfilterd"
+
 #define BLKFILTER_ACTION_ATTACH       "org.blkfilter1.attach"
 #define BLKFILTER_ACTION_DETACH       "org.blkfilter1.detach"
 #define BLKFILTER_ACTION_CTL          "org.blkfilter1.ctl"
