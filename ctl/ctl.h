@@ -41,6 +41,7 @@ int verb_status(Ctl *c, int argc, char *argv[]);
 int verb_probe(Ctl *c, int argc, char *argv[]);
 int verb_attach(Ctl *c, int argc, char *argv[]);
 int verb_detach(Ctl *c, int argc, char *argv[]);
+int verb_forget(Ctl *c, int argc, char *argv[]);
 int verb_reload(Ctl *c, int argc, char *argv[]);
 int verb_intact(Ctl *c, int argc, char *argv[]);
 int verb_wait(Ctl *c, int argc, char *argv[]);

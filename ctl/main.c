@@ -24,6 +24,7 @@ static const struct {
         { "status", "[DEVICE…]", 0, -1, verb_status, "the daemon, or all about a device's attachment" },
         { "attach", "DEVICE FILTER", 2, 2, verb_attach, "put a filter on a device" },
         { "detach", "DEVICE [FILTER]", 1, 2, verb_detach, "take it off, until it is attached or the next boot" },
+        { "forget", "DEVICE", 1, 1, verb_forget, "take back what was asked for by hand: a detach, an attach" },
         { "intact", "DEVICE", 1, 1, verb_intact, "whether every write was seen since --since=" },
         { "wait", "DEVICE", 1, 1, verb_wait, "until its filter is on" },
         { "monitor", "", 0, 0, verb_monitor, "what happens, as it happens" },

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What changes something: attach, detach, reload. */
+/* What changes something: attach, detach, forget, reload. */
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +80,57 @@ int verb_detach(Ctl *c, int argc, char *argv[]) {
                               argc > 1 ? argv[1] : s.filter, argv[0]);
 
         shown_deinit(&s);
+        free(path);
+        sd_bus_message_unref(call);
+        return status;
+}
+
+/* The object that a user means: one whose identity or object is written out, as list and status do; else the device's. */
+static int find_object(Ctl *c, const char *name, char **ret) {
+        const size_t n_path = sizeof(BLKFILTER_OBJECT_ATTACHMENT "/") - 1;
+        size_t n, n_found = 0;
+        Shown *items;
+        int status;
+
+        status = client_list(c, &items, &n);
+        if (status != STATUS_OK)
+                return status;
+
+        for (size_t i = 0; i < n; i++)
+                if (strcmp(items[i].path, name) == 0 || strcmp(items[i].path + n_path, name) == 0 ||
+                    strcmp(items[i].identity, name) == 0) {
+                        free(*ret);
+                        *ret = strdup(items[i].path);
+                        if (!*ret)
+                                status = client_fault(-ENOMEM);
+                        n_found++;
+                }
+        shown_free_all(items, n);
+
+        if (n_found > 1)
+                return complain(STATUS_FAILED, "there are %zu attachments with %s; name one by its object, which blkfilterctl list"
+                                " --json=short has", n_found, name);
+        return n_found == 1 || status != STATUS_OK ? status : client_get_path(c, name, ret);
+}
+
+/** verb_forget() - DEVICE, identity or object: take back what was asked for by hand; its filter is on no device */
+int verb_forget(Ctl *c, int argc, char *argv[]) {
+        sd_bus_message *call = NULL;
+        char *path = NULL;
+        int r, status;
+
+        (void) argc;
+
+        status = find_object(c, argv[0], &path);
+        if (status == STATUS_OK)
+                status = client_new_call(c, path, BLKFILTER_INTERFACE_ATTACHMENT, "Forget", &call);
+        if (status == STATUS_OK) {
+                r = sd_bus_message_append(call, "a{sv}", 0);
+                status = r < 0 ? client_fault(r) : client_send(c, call, NULL);
+        }
+        if (status == STATUS_OK && !c->quiet)
+                (void) printf("What was asked for by hand is forgotten for %s.\n", argv[0]);
+
         free(path);
         sd_bus_message_unref(call);
         return status;

@@ -390,7 +390,7 @@ static void test_ctl_actions(void) {
         fixture_init(&f, 0);
         fixture_client(&f, NOBODY, may_typed, (void *) "bfcount");
         assert(strcmp(f.action, "org.blkfilter1.ctl") == 0 && strstr(f.details, "command=0;"));
-        fixture_client(&f, NOBODY, may_typed, (void *) "blksnap");
+        fixture_client(&f, NOBODY, may_typed, (void *) "somefilter");
         assert(strcmp(f.action, "org.blkfilter1.ctl-raw") == 0 && strstr(f.details, "command=0;"));
         assert(strstr(f.details, "unchecked"));
         assert(f.n_questions == 2 && f.manager->n_ctl == 2);

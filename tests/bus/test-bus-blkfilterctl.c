@@ -129,6 +129,12 @@ static void test_act(void) {
         EXPECT_ROOT("detach /dev/sda1", 0, "bftrack is off /dev/sda1");
         assert(strcmp(fixture.manager->filter, "bftrack") == 0);
 
+        EXPECT_ROOT("forget " PATH_A, 0, "What was asked for by hand is forgotten");
+        EXPECT_ROOT("forget PARTUUID=" UUID_A, 0, "is forgotten for PARTUUID=");
+        EXPECT_ROOT("forget /dev/sda1 --quiet", 0, NULL);
+        fixture.manager->answer_error = REQUEST_E_WANTED;
+        EXPECT_ROOT("forget /dev/sda1", 3, "a policy wants it");
+
         fixture.manager->answer_error = REQUEST_E_CONFLICT;
         EXPECT_ROOT("attach /dev/sda1 bfcount", 3, "blkfilterctl: another filter is on the device");
         fixture.manager->answer_error = REQUEST_OK;

@@ -131,6 +131,17 @@ with bf.scsi_debug(1) as scsi, bfp.only():
         bf.equal(bf.filter_of(sda1), 'bftrack', 'filter')
         ctl(f'detach {sda2} bfcount')
 
+    with bf.case('daemon/blkfilterctl/forgotten'):
+        ctl(f'detach {sda1}')
+        ctl(f'forget {sda1}')
+        bf.check('bftrack is on' in ctl(f'wait {sda1} --timeout=60'), 'the policy is in force again')
+        ctl(f'attach {sda2} bfcount')
+        bf.sh(f'sfdisk --quiet --delete /dev/{sda} 2')
+        bfd.quiet()
+        ctl(f'forget PARTUUID={bfd.uuid(2)}')
+        bf.equal([one['Filter'] for one in ctl_json('list')['attachments']], ['bftrack'], 'attachments')
+        bf.check('detach it first' in ctl(f'forget {sda1}', status=3), 'it says that it is on')
+
     with bf.case('daemon/blkfilterctl/an-unprivileged-user'):
         bf.check('sudo' in ctl(f'detach {sda1}', status=3, user='nobody'), 'it says who may')
         bf.equal(bf.filter_of(sda1), 'bftrack', 'filter')
