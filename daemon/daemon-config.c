@@ -23,9 +23,31 @@ static void complain(const char *path, unsigned line, const char *message) {
         log_policy(LOG_WARNING, path, line, text);
 }
 
+/* As systemd has it. */
+static bool parse_bool(const char *value, bool *ret) {
+        static const char *const yes[] = { "1", "yes", "y", "true", "t", "on" }, *const no[] = { "0", "no", "n", "false", "f", "off" };
+
+        for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
+                if (ascii_casecmp_equal(value, yes[i]) || ascii_casecmp_equal(value, no[i])) {
+                        *ret = ascii_casecmp_equal(value, yes[i]);
+                        return true;
+                }
+
+        return false;
+}
+
 static void apply(const char *path, const PolicyItem *item, Config *config) {
-        if (!ascii_casecmp_equal(item->section->name, "Daemon") || !ascii_casecmp_equal(item->key, "CheckSec")) {
-                complain(path, item->line, "There is nothing of that name: the file has [Daemon] with CheckSec=.");
+        bool is_daemon = ascii_casecmp_equal(item->section->name, "Daemon");
+
+        if (is_daemon && ascii_casecmp_equal(item->key, "RawCommands")) {
+                if (!parse_bool(item->value, &config->raw_commands))
+                        complain(path, item->line, "RawCommands= is not valid: expected yes or no.");
+                return;
+        }
+
+        if (!is_daemon || !ascii_casecmp_equal(item->key, "CheckSec")) {
+                complain(path, item->line, "There is nothing of that name: the file has [Daemon] with CheckSec= and"
+                                           " RawCommands=.");
                 return;
         }
 

@@ -5,6 +5,7 @@
  * The daemon's own settings: /etc/blkfilterd.conf, in the form of a policy file.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define CONFIG_CHECK_USEC_DEFAULT UINT64_C(300000000)
@@ -12,6 +13,7 @@
 typedef struct Config {
         uint64_t check_usec; /* CheckSec=: pause between two checks of all filters that are on, and of the tables
                               * of disks that were written to; 0: only after events */
+        bool raw_commands;   /* RawCommands=: commands that are not known may be sent to filters */
 } Config;
 
 int config_load(const char *path, Config *config);

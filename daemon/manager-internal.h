@@ -27,6 +27,7 @@ struct Manager {
         uint64_t doubt_since_usec;     /* monotonic: what was found by looking may be of predecessors; 0: no */
         uint64_t check_usec;           /* pause between two checks of all that is on, and of tables; 0: none */
         uint64_t check_at_usec;        /* monotonic: of the next */
+        bool raw_commands;             /* commands that are not known may be sent to filters */
         uint64_t n_refused_told;       /* of World.n_refused */
         bool ready;                    /* told so */
         bool counts_changed;

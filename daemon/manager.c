@@ -312,6 +312,7 @@ int manager_reload(Manager *m) {
 
         m->ops.load_config(&config, m->ops.outside);
         set_check(m, config.check_usec);
+        m->raw_commands = config.raw_commands;
 
         r = m->ops.load_policies(m->policies, &policies, m->ops.outside);
         if (r < 0)
@@ -476,6 +477,14 @@ const PolicySet *manager_get_policies(Manager *m) {
  */
 KernelInterface manager_get_interface(Manager *m) {
         return m->world.interface;
+}
+
+/**
+ * manager_get_raw_commands() - whether commands that are not known may be sent to filters
+ * @m: the manager
+ */
+bool manager_get_raw_commands(Manager *m) {
+        return m->raw_commands;
 }
 
 /**

@@ -46,6 +46,7 @@ typedef enum RequestError {
         REQUEST_E_WANTED,         /* a policy wants it */
         REQUEST_E_NO_ATTACHMENT,  /* no attachment knows the device */
         REQUEST_E_NO_COMMAND,     /* the filter takes no commands */
+        REQUEST_E_RAW_COMMAND,    /* the command is not known, and such are not allowed */
         REQUEST_E_UNSUPPORTED,    /* the kernel has no filters */
         REQUEST_E_LOCKED,         /* another program holds the disk's lock */
         REQUEST_E_STUCK,          /* the device does not answer */
@@ -104,6 +105,7 @@ int manager_reload(Manager *m);
 const AttachmentSet *manager_get_attachments(Manager *m);
 const PolicySet *manager_get_policies(Manager *m);
 KernelInterface manager_get_interface(Manager *m);
+bool manager_get_raw_commands(Manager *m);
 const Attachment *manager_find_attachment(Manager *m, const Subject *subject);
 
 /* What the bus side is told. Called from the event loop when the core is consistent. */

@@ -144,6 +144,9 @@ static int read_command(Call *c, sd_bus_error *error) {
                 break;
 
         case CTL_RAW:
+                if (!manager_get_raw_commands(c->bus->manager))
+                        return bus_error_set_request(error, REQUEST_E_RAW_COMMAND, NULL);
+
                 c->action = BLKFILTER_ACTION_CTL_RAW;
                 c->prompt = "Authentication is required to send the unchecked command $(command) to the filter"
                             " $(filter) on $(device).";

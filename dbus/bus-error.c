@@ -52,6 +52,11 @@ static const struct {
                 BLKFILTER_ERROR_PREFIX "NoCommand",
                 "the filter takes no commands; its documentation says what it offers",
         },
+        [REQUEST_E_RAW_COMMAND] = {
+                BLKFILTER_ERROR_PREFIX "RawCommand",
+                "blkfilterd does not know this command, and cannot check it; RawCommands=yes in /etc/blkfilterd.conf lets"
+                " such commands through",
+        },
         [REQUEST_E_UNSUPPORTED] = {
                 BLKFILTER_ERROR_PREFIX "Unsupported",
                 "this kernel has no block device filters; boot one that has",

@@ -111,6 +111,15 @@ static int property_get_interface(sd_bus *bus, const char *path, const char *int
         return sd_bus_message_append(reply, "s", kernel_interface_to_string(manager_get_interface(b->manager)));
 }
 
+static int property_get_raw(sd_bus *bus, const char *path, const char *interface, const char *property,
+                            sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        Bus *b = userdata;
+
+        (void) bus, (void) path, (void) interface, (void) property, (void) error;
+
+        return sd_bus_message_append(reply, "b", manager_get_raw_commands(b->manager));
+}
+
 static int property_get_errors(sd_bus *bus, const char *path, const char *interface, const char *property,
                                sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Bus *b = userdata;
@@ -173,6 +182,7 @@ static const sd_bus_vtable manager_vtable[] = {
 
         SD_BUS_PROPERTY("Version", "s", property_get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("KernelInterface", "s", property_get_interface, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("RawCommands", "b", property_get_raw, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ConfigErrors", "a(sus)", property_get_errors, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Counts", "a{su}", property_get_counts, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 
@@ -187,6 +197,7 @@ static const sd_bus_vtable manager_vtable[] = {
  */
 int bus_add_manager(Bus *b) {
         b->interface = manager_get_interface(b->manager);
+        b->raw_commands = manager_get_raw_commands(b->manager);
         b->policies = manager_get_policies(b->manager);
         bus_count_states(b, b->counts);
 
@@ -241,7 +252,7 @@ int bus_append_config_errors(sd_bus_message *m, const PolicySet *policies) {
  */
 void bus_tell_manager(Bus *b) {
         uint32_t counts[_ATTACHMENT_STATE_MAX];
-        char *names[4] = { NULL };
+        char *names[5] = { NULL };
         size_t n = 0;
 
         bus_count_states(b, counts);
@@ -250,12 +261,15 @@ void bus_tell_manager(Bus *b) {
                 names[n++] = (char *) "Counts";
         if (b->interface != manager_get_interface(b->manager))
                 names[n++] = (char *) "KernelInterface";
+        if (b->raw_commands != manager_get_raw_commands(b->manager))
+                names[n++] = (char *) "RawCommands";
         /* a set is never changed, and a new one is made while the old one is there */
         if (b->policies != manager_get_policies(b->manager))
                 names[n++] = (char *) "ConfigErrors";
 
         memcpy(b->counts, counts, sizeof(counts));
         b->interface = manager_get_interface(b->manager);
+        b->raw_commands = manager_get_raw_commands(b->manager);
         b->policies = manager_get_policies(b->manager);
 
         if (n > 0)

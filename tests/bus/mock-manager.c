@@ -214,6 +214,10 @@ KernelInterface manager_get_interface(Manager *m) {
         return m->interface;
 }
 
+bool manager_get_raw_commands(Manager *m) {
+        return m->raw_commands;
+}
+
 const Attachment *manager_find_attachment(Manager *m, const Subject *subject) {
         for (size_t i = 0; i < m->attachments.n_items; i++) {
                 char *identity;

@@ -15,6 +15,7 @@ struct Manager {
         AttachmentSet attachments;
         PolicySet *policies;
         KernelInterface interface;
+        bool raw_commands;
 
         Subject subject;              /* what any device argument stands for */
         RequestError resolve_error;   /* instead, unless REQUEST_OK */

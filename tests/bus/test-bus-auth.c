@@ -384,12 +384,21 @@ static void may_typed(sd_bus *bus, void *arg) {
         sd_bus_message_unref(client_expect_reply(bus, ctl(bus, arg, 0), "iayaay"));
 }
 
+static void refused_raw(sd_bus *bus, void *arg) {
+        (void) arg;
+        client_expect_error(bus, ctl(bus, "somefilter", 0), BLKFILTER_ERROR_PREFIX "RawCommand", "RawCommands=yes");
+}
+
 static void test_ctl_actions(void) {
         Fixture f;
 
         fixture_init(&f, 0);
         fixture_client(&f, NOBODY, may_typed, (void *) "bfcount");
         assert(strcmp(f.action, "org.blkfilter1.ctl") == 0 && strstr(f.details, "command=0;"));
+        /* one that is not known gets nowhere, unless the settings let it */
+        fixture_client(&f, 0, refused_raw, NULL);
+        assert(f.n_questions == 1 && f.manager->n_ctl == 1);
+        f.manager->raw_commands = true;
         fixture_client(&f, NOBODY, may_typed, (void *) "somefilter");
         assert(strcmp(f.action, "org.blkfilter1.ctl-raw") == 0 && strstr(f.details, "command=0;"));
         assert(strstr(f.details, "unchecked"));

@@ -211,6 +211,8 @@ static void test_commands(void) {
         m = fixture.manager;
         (void) attached();
 
+        EXPECT_ROOT("ctl /dev/sda1 bftrack 99", 3, "RawCommands=yes in /etc/blkfilterd.conf");
+        m->raw_commands = true;
         /* the made-up manager's answer is what it was given, with the first byte inverted */
         EXPECT_ROOT("ctl /dev/sda1 bftrack 99 --payload='01 02:ff'", 0, "fe02ff\n");
         assert(m->command == 99 && m->payload_size == 3 && m->payload[2] == 0xff && m->n_buffers == 0);

@@ -435,6 +435,7 @@ static void test_errors(void) {
                 [REQUEST_E_WANTED] = "org.blkfilter1.Error.Wanted",
                 [REQUEST_E_NO_ATTACHMENT] = "org.blkfilter1.Error.NoAttachment",
                 [REQUEST_E_NO_COMMAND] = "org.blkfilter1.Error.NoCommand",
+                [REQUEST_E_RAW_COMMAND] = "org.blkfilter1.Error.RawCommand",
                 [REQUEST_E_UNSUPPORTED] = "org.blkfilter1.Error.Unsupported",
                 [REQUEST_E_LOCKED] = "org.blkfilter1.Error.Locked",
                 [REQUEST_E_STUCK] = "org.blkfilter1.Error.Stuck",

@@ -90,9 +90,9 @@ def policies():
 
 
 @contextmanager
-def checked_every(interval):
-    """CheckSec=: the daemon asks the kernel so often which filters are on, and reads tables, without an event."""
-    CONFIG.write_text(f'[Daemon]\nCheckSec={interval}\n')
+def configured(**settings):
+    """The daemon's own settings, for the time of the with statement: blkfilterd.conf."""
+    CONFIG.write_text('[Daemon]\n' + ''.join(f'{key}={value}\n' for key, value in settings.items()))
     reload()
     try:
         yield

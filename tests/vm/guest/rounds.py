@@ -58,7 +58,7 @@ def put(policies):
 def run(seed_value, n_rounds, killed):
     """The rounds, on six disks. With `killed` the daemon is killed every few seconds."""
     began = time.monotonic()
-    with shufdisk.disks(2, 2, 2) as disks, bfd.policies(), bfd.checked_every(f'{CHECK_SEC}s'):
+    with shufdisk.disks(2, 2, 2) as disks, bfd.policies(), bfd.configured(CheckSec=f'{CHECK_SEC}s'):
         rng = random.Random(f'{seed_value}/delay')
         # some ATTACHes wait a little with everything proven: then is the time to change what was proven
         wait = (lambda: rng.random() < 0.2 and time.sleep(rng.random() * 0.1))

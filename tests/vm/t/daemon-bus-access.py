@@ -94,16 +94,24 @@ with bf.scsi_debug() as scsi, bfd.policies():
         changing = [(path, *method) for path in objects for method in methods(path)
                     if f'{method[0]}.{method[1]}' not in READING | {SET}]
         bf.equal(sorted(f'{m[1].rpartition(".")[2]}.{m[2]}' for m in changing),
-                 ['Attachment.Ctl', 'Attachment.Detach', 'Manager.Attach', 'Manager.Ctl', 'Manager.Detach',
+                 ['Attachment.Ctl', 'Attachment.Detach', 'Attachment.Forget', 'Manager.Attach', 'Manager.Ctl', 'Manager.Detach',
                   'Manager.Reload'], 'methods that change something, by the introspection')
         for method in changing:
             refused(USER, sda1, *method)
         # a command that is not known, too
         try:
-            bf.busctl_call('Ctl', 'ssuaya(uay)a{sv}', sda1, 'bftrack', 77, 0, 0, 0, user=USER)
+            with bfd.configured(RawCommands='yes'):
+                bf.busctl_call('Ctl', 'ssuaya(uay)a{sv}', sda1, 'bftrack', 77, 0, 0, 0, user=USER)
             raise bf.Failure('a raw command was done for an unprivileged user')
         except bf.BusError as error:
             bf.check(error.name in REFUSALS, f'a raw command is refused: {error}')
+        # nor how much is logged
+        try:
+            bf.busctl_call('Set', 'ssv', 'org.freedesktop.LogControl1', 'LogLevel', 's', 'debug', user=USER,
+                           path='/org/freedesktop/LogControl1', interface='org.freedesktop.DBus.Properties')
+            raise bf.Failure('an unprivileged user turned the log up')
+        except bf.BusError as error:
+            bf.check(error.name in REFUSALS, f'the log level is not for users: {error}')
         as_before()
 
     with bf.case('daemon/bus-access/no-property-can-be-written'):

@@ -173,7 +173,10 @@ with bf.scsi_debug(2) as scsi, bfd.policies():
                                         (struct.pack('IIQ', 4, 8, 0), [(8, bits)], 'first_block'),
                                         (struct.pack('IIQ', 0, count, 0), [(0, bits)], 'offset')):
             fails(INVALID, ctl, sda1, 'bftrack', 1, payload, buffers, saying=words)
-        bf.equal(ctl(sda1, 'bftrack', 77)[0], -22, 'what the filter answers to a command it does not know')
+        fails('RawCommand', ctl, sda1, 'bftrack', 77, saying='RawCommands=yes')
+        with bfd.configured(RawCommands='yes'):
+            bf.equal(bf.busctl_get('RawCommands'), True, 'RawCommands')
+            bf.equal(ctl(sda1, 'bftrack', 77)[0], -22, 'what the filter answers to a command it does not know')
         bf.equal(ctl(sda1, 'bftrack', 1, struct.pack('IIQ', count + 8, 8, 0), [(8, bits)])[0], -22, 'out of range')
         bf.busctl_call('Detach', 'a{sv}', 0, path=a.path, interface=bfd.ATTACHMENT)
         bf.equal(bf.filter_of(sda1), '', 'filter')

@@ -148,7 +148,7 @@ with bf.scsi_debug() as scsi:
         # the other's attach is as good as any: it was not made again
         bf.equal((bfd.generation(sda1), len(entries(ID_FOREIGN, since))), (generation, 1), 'attach, and entries')
 
-    with bf.case('daemon/foreign/found-by-the-look-now-and-then'), bfd.checked_every('2s'), attached() as old:
+    with bf.case('daemon/foreign/found-by-the-look-now-and-then'), bfd.configured(CheckSec='2s'), attached() as old:
         for change in (lambda: kfilter.detach(sda1, 'bftrack'),
                        lambda: (kfilter.detach(sda1, 'bftrack'), kfilter.attach(sda1, 'bftrack'))):
             # seen on at least once after it was attached: that is what the gap begins with

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* /etc/blkfilterd.conf: what it sets, and that what is wrong in it leaves the rest as it was. */
+
+#undef NDEBUG
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/daemon-config.h"
+
+#define SECOND UINT64_C(1000000)
+
+static char path[] = "/tmp/test-daemon-config-XXXXXX";
+
+static Config load(const char *text) {
+        Config c = { .check_usec = 7 * SECOND };
+        FILE *f = fopen(path, "we");
+
+        assert(f && fputs(text, f) >= 0 && fclose(f) == 0);
+        (void) config_load(path, &c);
+        return c;
+}
+
+static void expect(const char *text, uint64_t check_usec, bool raw_commands) {
+        Config c = load(text);
+
+        if (c.check_usec != check_usec || c.raw_commands != raw_commands) {
+                (void) fprintf(stderr, "%s: CheckSec is %llu, RawCommands %d\n", text, (unsigned long long) c.check_usec,
+                               c.raw_commands);
+                abort();
+        }
+}
+
+int main(void) {
+        int fd = mkstemp(path);
+
+        assert(fd >= 0 && close(fd) == 0);
+
+        expect("", 7 * SECOND, false);
+        expect("[Daemon]\n", 7 * SECOND, false);
+        expect("[Daemon]\nCheckSec=0\n", 0, false);
+        expect("[Daemon]\nCheckSec=2min\n", 120 * SECOND, false);
+        expect("[daemon]\nchecksec=1s\nrawcommands=YES\n", SECOND, true);
+        expect("[Daemon]\nRawCommands=yes\n", 7 * SECOND, true);
+        expect("[Daemon]\nRawCommands=on\n", 7 * SECOND, true);
+        expect("[Daemon]\nRawCommands=1\n", 7 * SECOND, true);
+        expect("[Daemon]\nRawCommands=no\n", 7 * SECOND, false);
+        expect("[Daemon]\nRawCommands=0\n", 7 * SECOND, false);
+
+        /* wrong: as before, and the other is taken all the same */
+        expect("[Daemon]\nRawCommands=maybe\nCheckSec=3s\n", 3 * SECOND, false);
+        expect("[Daemon]\nRawCommands=\n", 7 * SECOND, false);
+        expect("[Daemon]\nCheckSec=1us\nRawCommands=yes\n", 7 * SECOND, true);
+        expect("[Daemon]\nCheckSec=soon\n", 7 * SECOND, false);
+        expect("[Other]\nRawCommands=yes\n", 7 * SECOND, false);
+        expect("[Daemon]\nRawCommand=yes\n", 7 * SECOND, false);
+        expect("RawCommands=yes\n", 7 * SECOND, false);
+
+        assert(unlink(path) == 0);
+        assert(config_load(path, &(Config) { 0 }) == 0);
+        return EXIT_SUCCESS;
+}
