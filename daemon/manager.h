@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "daemon/attachment.h"
+#include "daemon/explain.h"
 #include "daemon/identity.h"
 #include "daemon/job.h"
 #include "daemon/manager-ops.h"
@@ -106,6 +107,7 @@ const AttachmentSet *manager_get_attachments(Manager *m);
 const PolicySet *manager_get_policies(Manager *m);
 KernelInterface manager_get_interface(Manager *m);
 bool manager_get_raw_commands(Manager *m);
+RequestError manager_explain(Manager *m, const char *device, Explanation *ret, char **ret_message);
 const Attachment *manager_find_attachment(Manager *m, const Subject *subject);
 
 /* What the bus side is told. Called from the event loop when the core is consistent. */

@@ -223,29 +223,68 @@ static bool term_holds(const Term *t, const char *value) {
         return t->glob ? fnmatch(t->value, value, 0) == 0 : str_equal(t->value, value);
 }
 
+/**
+ * match_fits_kind() - whether a match can mean such a device at all
+ * @m: the match
+ * @is_partition: it is a partition; else a whole device
+ */
+bool match_fits_kind(const Match *m, bool is_partition) {
+        return is_partition ? !wants_whole(m) : !match_wants_partition(m);
+}
+
+/* What the terms from @t to @end, all of one key, make of a value. */
+static MatchVerdict judge(const Term *t, const Term *end, const char *value) {
+        bool any = false, holds = false;
+
+        for (; t < end; t++) {
+                bool h = term_holds(t, value);
+
+                if (t->negated && h)
+                        return MATCH_VERDICT_FORBIDDEN;
+
+                any |= !t->negated;
+                holds |= !t->negated && h;
+        }
+
+        if (!any || holds)
+                return MATCH_VERDICT_HOLDS;
+
+        return value && value[0] ? MATCH_VERDICT_DIFFERS : MATCH_VERDICT_MISSING;
+}
+
+static const Term *end_of_key(const Match *m, const Term *t) {
+        const Term *end = t;
+
+        while (end < m->terms + m->n_terms && end->key == t->key)
+                end++;
+
+        return end;
+}
+
+/**
+ * match_judge_key() - what a match makes of the value of one key
+ * @m: the match
+ * @key: the key; if @m says nothing of it, any value will do
+ * @value: normalized; NULL or "": none, or not known
+ */
+MatchVerdict match_judge_key(const Match *m, MatchKey key, const char *value) {
+        for (const Term *t = m->terms; t < m->terms + m->n_terms; t++)
+                if (t->key == key)
+                        return judge(t, end_of_key(m, t), value);
+
+        return MATCH_VERDICT_HOLDS;
+}
+
 static bool fits(const Match *m, const Facts *f, bool but_fs) {
-        if (f->is_partition ? wants_whole(m) : match_wants_partition(m))
+        const Term *end;
+
+        if (!match_fits_kind(m, f->is_partition))
                 return false;
 
-        for (size_t i = 0; i < m->n_terms; ) {
-                MatchKey key = m->terms[i].key;
-                bool any = false, holds = false;
+        for (const Term *t = m->terms; t < m->terms + m->n_terms; t = end) {
+                end = end_of_key(m, t);
 
-                for (; i < m->n_terms && m->terms[i].key == key; i++) {
-                        const Term *t = &m->terms[i];
-                        bool h = term_holds(t, f->values[key]);
-
-                        if (but_fs && match_key_is_of_fs(key))
-                                continue;
-
-                        if (t->negated && h)
-                                return false;
-
-                        any |= !t->negated;
-                        holds |= !t->negated && h;
-                }
-
-                if (any && !holds)
+                if (!(but_fs && match_key_is_of_fs(t->key)) && judge(t, end, f->values[t->key]) != MATCH_VERDICT_HOLDS)
                         return false;
         }
 

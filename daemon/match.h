@@ -28,6 +28,14 @@ typedef struct Match {
         Term terms[];      /* sorted by key, no two alike; the strings lie behind */
 } Match;
 
+/* What the terms of one key make of a value. */
+typedef enum MatchVerdict {
+        MATCH_VERDICT_HOLDS,
+        MATCH_VERDICT_MISSING,   /* one is wanted, and there is none, or it is not known */
+        MATCH_VERDICT_DIFFERS,   /* another one is wanted */
+        MATCH_VERDICT_FORBIDDEN, /* it is what must not be */
+} MatchVerdict;
+
 /* What a worker has to find on the device before it attaches: values, not patterns. Plain data. */
 typedef struct Expect {
         uint32_t keys; /* 1 << MatchKey of each value that counts; an empty value must be found empty */
@@ -48,6 +56,8 @@ bool match_equal(const Match *a, const Match *b);
 bool match_has_key(const Match *m, MatchKey key);
 bool match_wants_partition(const Match *m);
 bool match_wants_fs(const Match *m);
+bool match_fits_kind(const Match *m, bool is_partition);
+MatchVerdict match_judge_key(const Match *m, MatchKey key, const char *value);
 bool match_facts(const Match *m, const Facts *f);
 bool match_facts_but_fs(const Match *m, const Facts *f);
 const Term *match_get_primary(const Match *m);

@@ -230,6 +230,27 @@ const Attachment *manager_find_attachment(Manager *m, const Subject *subject) {
 }
 
 /**
+ * manager_explain() - what the policies make of a device
+ * @m: the manager
+ * @device: as of resolve_device()
+ * @ret: written only on success; explanation_deinit() before the event loop goes on
+ * @ret_message: on failure a sentence, owned by the caller; NULL if there is no memory for it
+ *
+ * Return: as of resolve_device(); or REQUEST_E_FAILED if there is no memory.
+ */
+RequestError manager_explain(Manager *m, const char *device, Explanation *ret, char **ret_message) {
+        RequestError error;
+        Device d;
+
+        *ret_message = NULL;
+        error = resolve_device(&m->world.devices, device, &d, ret_message);
+        if (error == REQUEST_OK && world_explain(&m->world, m->policies, d, ret) < 0)
+                error = REQUEST_E_FAILED;
+
+        return error;
+}
+
+/**
  * requests_begin_jobs() - begin what waited for its disk
  * @m: the manager
  */

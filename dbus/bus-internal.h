@@ -43,6 +43,8 @@ void bus_tell_loss(Bus *b, const Attachment *a);
 void bus_tell_return(Bus *b, const Attachment *a);
 int bus_append_config_errors(sd_bus_message *m, const PolicySet *policies);
 
+int bus_method_explain(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
 int bus_add_log_control(Bus *b);
 
 int bus_add_attachments(Bus *b);

@@ -431,6 +431,32 @@ static void test_submit_fails(void) {
         fake_deinit(&f);
 }
 
+/* By the policies that are in force, of the device that is meant. */
+static void test_explain(void) {
+        Explanation e;
+        char *message;
+        Fake f;
+
+        fake_begin(&f);
+        fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
+        fake_start(&f);
+        fake_policy(&f, "20.conf", "bftrack", "", "data"); /* not loaded */
+        CHECK(manager_explain(f.manager, "PARTLABEL=data", &e, &message) == REQUEST_OK && !message);
+        CHECK_STR(device_name(e.device), "sda1");
+        CHECK(e.attachment == get(&f, "bftrack", UUID_X, "") && e.n_policies == 1);
+        explanation_deinit(&e);
+
+        CHECK(manager_reload(f.manager) == 0);
+        CHECK(manager_explain(f.manager, "/dev/sda2", &e, &message) == REQUEST_OK && !message);
+        CHECK(!e.attachment && e.n_policies == 2 && e.policies[1].verdict == EXPLAIN_NO_MATCH);
+        explanation_deinit(&e);
+
+        CHECK(manager_explain(f.manager, "/dev/sdx1", &e, &message) == REQUEST_E_NO_SUCH_DEVICE);
+        CHECK_HAS(message, "/dev/sdx1");
+        free(message);
+        fake_deinit(&f);
+}
+
 /* A daemon that stops answers all that wait, and a caller that is gone is not called. */
 static void test_stop_and_forget(void) {
         Answer a, b;
@@ -471,6 +497,7 @@ int main(void) {
         test_attach_policy_takes_over();
         test_ctl_finds_foreign_detach();
         test_submit_fails();
+        test_explain();
         test_stop_and_forget();
         return EXIT_SUCCESS;
 }

@@ -150,6 +150,21 @@ RequestError manager_resolve(Manager *m, const char *device, Subject *ret, char 
         return REQUEST_OK;
 }
 
+RequestError manager_explain(Manager *m, const char *device, Explanation *ret, char **ret_message) {
+        static Disk disk = { .name = "sda1" };
+        Subject subject;
+        RequestError e;
+
+        e = manager_resolve(m, device, &subject, ret_message);
+        if (e != REQUEST_OK)
+                return e;
+
+        *ret = (Explanation) { .device = { .disk = &disk } };
+        if (m->explain)
+                m->explain(m, ret);
+        return REQUEST_OK;
+}
+
 void manager_attach(Manager *m, const Subject *subject, const char *filter, const AttachOptions *options,
                     RequestDone done, void *userdata) {
         m->n_attach++;

@@ -28,6 +28,7 @@ struct Manager {
         RequestDone done;             /* held */
         void *done_userdata;
 
+        void (*explain)(struct Manager *m, Explanation *e); /* what Explain says; NULL: of sda1 nothing */
         unsigned n_resolve, n_attach, n_detach, n_ctl, n_reload, n_forget, n_forgotten;
         char attachment[ATTACHMENT_ID_SIZE]; /* last argument of manager_forget() */
         char device[64];              /* last argument of manager_resolve() */

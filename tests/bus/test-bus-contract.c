@@ -187,6 +187,7 @@ static const struct Method {
         { "org.blkfilter1.Manager Ctl", BLKFILTER_OBJECT_ROOT, append_device_command, true, "org.blkfilter1.ctl" },
         { "org.blkfilter1.Manager Reload", BLKFILTER_OBJECT_ROOT, NULL, true, "org.blkfilter1.reload" },
         { "org.blkfilter1.Manager GetAttachment", BLKFILTER_OBJECT_ROOT, append_device, false, NULL },
+        { "org.blkfilter1.Manager Explain", BLKFILTER_OBJECT_ROOT, append_device, false, NULL },
         { "org.blkfilter1.Manager ListAttachments", BLKFILTER_OBJECT_ROOT, NULL, true, NULL },
         { "org.blkfilter1.Attachment Detach", PATH_A, NULL, true, "org.blkfilter1.detach" },
         { "org.blkfilter1.Attachment Forget", PATH_A, NULL, true, "org.blkfilter1.detach" },
