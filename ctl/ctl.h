@@ -38,6 +38,7 @@ typedef struct Ctl {
 /* Verbs: argv has argc arguments, without the verb itself. */
 int verb_list(Ctl *c, int argc, char *argv[]);
 int verb_status(Ctl *c, int argc, char *argv[]);
+int verb_explain(Ctl *c, int argc, char *argv[]);
 int verb_probe(Ctl *c, int argc, char *argv[]);
 int verb_attach(Ctl *c, int argc, char *argv[]);
 int verb_detach(Ctl *c, int argc, char *argv[]);

@@ -22,6 +22,7 @@ static const struct {
 } verbs[] = {
         { "list", "", 0, 0, verb_list, "the attachments, a line each; without a verb, too" },
         { "status", "[DEVICE…]", 0, -1, verb_status, "the daemon, or all about a device's attachment" },
+        { "explain", "DEVICE", 1, 1, verb_explain, "what each policy makes of a device, key by key" },
         { "attach", "DEVICE FILTER", 2, 2, verb_attach, "put a filter on a device" },
         { "detach", "DEVICE [FILTER]", 1, 2, verb_detach, "take it off, until it is attached or the next boot" },
         { "forget", "DEVICE", 1, 1, verb_forget, "take back what was asked for by hand: a detach, an attach" },

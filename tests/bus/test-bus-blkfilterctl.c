@@ -112,6 +112,40 @@ static void test_show(void) {
         fixture_deinit(&fixture);
 }
 
+/* One policy that does not fit, by a key of a drop-in. */
+static void explain(Manager *m, Explanation *e) {
+        static Policy policy = { .path = (char *) "/etc/blkfilter.d/10.conf", .filter = "bftrack" };
+
+        e->facts.values[MATCH_PART_LABEL] = "log";
+        e->attachment = m->attachments.items[0];
+        e->summary = strdup("no policy fits it");
+        e->n_policies = 1;
+        e->policies = calloc(1, sizeof(*e->policies));
+        assert(e->policies);
+        e->policies[0] = (ExplainedPolicy) { .policy = &policy, .verdict = EXPLAIN_NO_MATCH, .n_keys = 1 };
+        e->policies[0].keys = calloc(1, sizeof(*e->policies[0].keys));
+        assert(e->policies[0].keys);
+        e->policies[0].keys[0] = (ExplainedKey) {
+                .path = "/run/blkfilter.d/10.conf.d/x.conf", .line = 7, .key = "PartLabel", .wanted = strdup("data"), .found = "log",
+                .verdict = "it is another one",
+        };
+}
+
+static void test_explain(void) {
+        fixture_init(&fixture, 0);
+        (void) attached();
+        fixture.manager->explain = explain;
+        EXPECT("explain /dev/sda1", 0, "/dev/sda1\n  PartLabel=log\n", "\nno policy fits it\n",
+               "\nno-match: /etc/blkfilter.d/10.conf, bftrack\n", "  no  PartLabel=data: it is another one, it has log\n",
+               "/run/blkfilter.d/10.conf.d/x.conf:7\n");
+        EXPECT("explain /dev/sda1 --json=short", 0, "{\"version\":1,\"device\":\"/dev/sda1\",\"facts\":{\"PartLabel\":\"log\"}",
+               "\"attachment\":\"" PATH_A "\"", "\"verdict\":\"no-match\",\"keys\":[{\"file\":\"/run/blkfilter.d/10.conf.d/x.conf\",\"line\":7,",
+               "\"matches\":false}]}]}");
+        fixture.manager->resolve_error = REQUEST_E_AMBIGUOUS;
+        EXPECT("explain PARTLABEL=log", 3, "several devices have that identity");
+        fixture_deinit(&fixture);
+}
+
 static void test_act(void) {
         Attachment *a;
 
@@ -263,8 +297,8 @@ static void test_usage(void) {
 }
 
 int main(int argc, char *argv[]) {
-        static const char *const names[] = { "show", "act", "intact", "wait", "commands", "usage" };
-        static void (*const cases[])(void) = { test_show, test_act, test_intact, test_wait, test_commands, test_usage };
+        static const char *const names[] = { "show", "explain", "act", "intact", "wait", "commands", "usage" };
+        static void (*const cases[])(void) = { test_show, test_explain, test_act, test_intact, test_wait, test_commands, test_usage };
 
         return fixture_main(argc, argv, names, cases, sizeof(cases) / sizeof(cases[0]));
 }

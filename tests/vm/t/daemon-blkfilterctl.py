@@ -88,6 +88,16 @@ with bf.scsi_debug(1) as scsi, bfp.only():
         bf.equal(ctl_json(f'status PARTUUID={bfd.uuid(1)}')['attachments'], [one], 'status, by its UUID')
         for line in ctl('list').splitlines() + ctl(f'status {sda1}').splitlines():
             print(f'# {line}')
+        explained = ctl_json(f'explain {sda1}')
+        bf.equal((explained['device'], explained['facts']['PartUUID'], explained['attachment']), (sda1, bfd.uuid(1), a.path),
+                 'what explain says')
+        verdict, = explained['policies']
+        bf.equal((verdict['policy'], verdict['verdict'], [(k['key'], k['line'], k['matches']) for k in verdict['keys']]),
+                 (str(path), 'match', [('PartUUID', 2, True)]), 'what it says of the policy')
+        output = ctl(f'explain {sda2}')
+        bf.check('no  PartUUID=' in output and f'{path}:2' in output, f'what does not fit, and where that is said: {output}')
+        for line in output.splitlines():
+            print(f'# {line}')
         ctl(f'intact {sda1}')
         ctl(f'intact {sda1} --since=@{time.time():.6f}')
         ctl(f'intact {sda1} --since="1h ago"', status=1)

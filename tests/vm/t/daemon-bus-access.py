@@ -27,6 +27,7 @@ READING = {
     'org.freedesktop.DBus.Properties.Get', 'org.freedesktop.DBus.Properties.GetAll',
     'org.freedesktop.DBus.ObjectManager.GetManagedObjects',
     'org.blkfilter1.Manager.GetAttachment', 'org.blkfilter1.Manager.ListAttachments',
+    'org.blkfilter1.Manager.Explain',
 }
 SET = 'org.freedesktop.DBus.Properties.Set'
 
