@@ -102,6 +102,7 @@ const Backend backend_blkfilter_1 = {
         .attach = attach,
         .detach = detach,
         .ctl = ctl,
+        .ctl_request = BLKFILTER1_CTL,
 };
 
 /**

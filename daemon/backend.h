@@ -21,6 +21,7 @@ typedef struct Backend {
         BackendResult (*attach)(int fd, const char *filter);
         BackendResult (*detach)(int fd, const char *filter);
         BackendResult (*ctl)(int fd, const char *filter, uint32_t cmd, void *payload, uint32_t payload_size);
+        unsigned long ctl_request; /* number of ctl's ioctl */
 } Backend;
 
 extern const Backend backend_blkfilter_1;

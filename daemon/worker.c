@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "daemon/backend.h"
+#include "daemon/confine.h"
 #include "daemon/generation.h"
 #include "daemon/hold.h"
 #include "daemon/prove.h"
@@ -138,6 +139,7 @@ static JobOutcome do_ctl(const JobRequest *request, const Backend *backend, Hold
         JobBuffer *buffers;
         struct stat st;
         uint8_t *map;
+        int r;
 
         if (memfd < 0 || fstat(memfd, &st) < 0 ||
             (uint64_t) st.st_size < table + request->n_buffers * sizeof(JobBuffer)) {
@@ -146,17 +148,23 @@ static JobOutcome do_ctl(const JobRequest *request, const Backend *backend, Hold
                 return JOB_FAILED;
         }
 
-        reply->sent = true;
-        if (st.st_size == 0)
-                return take_result(backend->ctl(hold_fd(h), request->filter, request->cmd, NULL, 0), request, reply);
-
-        map = mmap(NULL, (size_t) st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+        map = st.st_size > 0 ? mmap(NULL, (size_t) st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0) : NULL;
         if (map == MAP_FAILED) {
-                reply->sent = false;
                 reply->error = errno;
                 (void) snprintf(reply->message, sizeof(reply->message), "mapping the command: %s", strerror(errno));
                 return JOB_FAILED;
         }
+
+        r = confine_to_command(hold_fd(h), backend->ctl_request);
+        if (r < 0) {
+                reply->error = -r;
+                (void) snprintf(reply->message, sizeof(reply->message), "confining the command: %s", strerror(-r));
+                return JOB_FAILED;
+        }
+
+        reply->sent = true;
+        if (!map)
+                return take_result(backend->ctl(hold_fd(h), request->filter, request->cmd, NULL, 0), request, reply);
 
         buffers = (JobBuffer *) (map + table);
 

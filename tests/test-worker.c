@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "daemon/backend.h"
+#include "daemon/confine.h"
 #include "daemon/hold.h"
 #include "daemon/text.h"
 #include "daemon/worker.h"
@@ -38,6 +39,7 @@ static struct {
         int disk;                  /* memfd */
         int part;                  /* memfd: partition 1 as the kernel has it */
         bool locked, gone;         /* hold_open_*() finds it so */
+        int confine_error;         /* of confine_to_command() */
         unsigned n_opened;
         unsigned gone_after;       /* of so many looks into sysfs; 0 never */
         unsigned n_looks;
@@ -58,6 +60,12 @@ static struct {
 
 void hold_close(Hold *h) {
         *h = HOLD_INIT; /* the files stay open for the next job */
+}
+
+int confine_to_command(int device_fd, unsigned long request) {
+        (void) device_fd;
+        (void) request;
+        return real.confine_error;
 }
 
 int hold_fd(const Hold *h) {
@@ -154,7 +162,7 @@ static BackendResult fake_ctl(int fd, const char *filter, uint32_t cmd, void *pa
 }
 
 const Backend *backend_get(KernelInterface interface) {
-        static const Backend fake = { fake_attach, fake_detach, fake_ctl };
+        static const Backend fake = { fake_attach, fake_detach, fake_ctl, 0 };
 
         return interface == KERNEL_INTERFACE_BLKFILTER_1 ? &fake : NULL;
 }

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <seccomp.h>
+#include <unistd.h>
+
+#include "daemon/confine.h"
+
+/**
+ * confine_to_command() - from here on this process can send one command to one filter, and answer
+ * @device_fd: of the device
+ * @request: number of the ioctl
+ *
+ * A command's payload may hold an address that was smuggled in, and the filter may write there: what this process would
+ * do then is not known. By seccomp(2) it can make that ioctl on that descriptor, answer on its standard input, close
+ * what it has open, get memory by brk, and end; anything else ends it. It cannot be undone, so the process does no other
+ * job afterwards.
+ *
+ * Return: 0, or a negative errno: the process is as it was, and must not send the command.
+ */
+int confine_to_command(int device_fd, unsigned long request) {
+        static const int harmless[] = {
+                SCMP_SYS(brk), SCMP_SYS(close), SCMP_SYS(munmap), SCMP_SYS(exit), SCMP_SYS(exit_group),
+                SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
+        };
+        static const int answering[] = { SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom), SCMP_SYS(recvmsg) };
+        scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+        int r = filter ? 0 : -ENOMEM;
+
+        for (size_t i = 0; r >= 0 && i < sizeof(harmless) / sizeof(harmless[0]); i++)
+                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, harmless[i], 0);
+        for (size_t i = 0; r >= 0 && i < sizeof(answering) / sizeof(answering[0]); i++)
+                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, answering[i], 1, SCMP_A0(SCMP_CMP_EQ, STDIN_FILENO));
+        if (r >= 0)
+                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 2,
+                                     SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t) device_fd),
+                                     SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, (scmp_datum_t) request));
+        if (r >= 0)
+                r = seccomp_load(filter);
+
+        seccomp_release(filter);
+        return r;
+}

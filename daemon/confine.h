@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Takes from a process what it does not need for a command to a filter. */
+
+int confine_to_command(int device_fd, unsigned long request);

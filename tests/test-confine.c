@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What a process can do that was confined to one command, and by what it is ended: in processes of their own. */
+
+#undef NDEBUG
+#include <assert.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/confine.h"
+
+#define COMMAND 0x1234UL /* of no device */
+
+static int null_fd, pair[2];
+
+static void send_command(void) {
+        (void) ioctl(null_fd, COMMAND, 0);
+}
+
+static void answer(void) {
+        if (send(STDIN_FILENO, "x", 1, 0) != 1)
+                _exit(3);
+}
+
+static void close_all(void) {
+        if (close(null_fd) < 0)
+                _exit(3);
+}
+
+static void other_command(void) {
+        (void) ioctl(null_fd, COMMAND + 1, 0);
+}
+
+static void other_device(void) {
+        (void) ioctl(STDIN_FILENO, COMMAND, 0);
+}
+
+static void answer_elsewhere(void) {
+        (void) send(pair[1], "x", 1, 0);
+}
+
+static void open_file(void) {
+        (void) open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void read_file(void) {
+        char c;
+
+        (void) !read(null_fd, &c, 1);
+}
+
+static void make_process(void) {
+        (void) fork();
+}
+
+static void run_program(void) {
+        (void) execl("/bin/true", "true", NULL);
+}
+
+static void send_signal(void) {
+        (void) kill(getppid(), 0);
+}
+
+static void map_code(void) {
+        (void) mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+/* Does it in a process that is confined: whether that comes to its own end. */
+static bool survives(void (*does)(void)) {
+        int status;
+        pid_t pid = fork();
+
+        assert(pid >= 0);
+        if (pid == 0) {
+                if (dup2(pair[0], STDIN_FILENO) < 0 || confine_to_command(null_fd, COMMAND) < 0)
+                        _exit(2);
+                does();
+                _exit(0);
+        }
+
+        assert(waitpid(pid, &status, 0) == pid);
+        assert(!WIFEXITED(status) || WEXITSTATUS(status) == 0);
+        assert(WIFEXITED(status) || WTERMSIG(status) == SIGSYS);
+        return WIFEXITED(status);
+}
+
+int main(void) {
+        static const struct {
+                const char *name;
+                void (*does)(void);
+                bool survives;
+        } cases[] = {
+                { "the command", send_command, true },       { "an answer", answer, true },
+                { "close", close_all, true },                { "another command", other_command, false },
+                { "another device", other_device, false },   { "an answer to others", answer_elsewhere, false },
+                { "open", open_file, false },                { "read", read_file, false },
+                { "fork", make_process, false },             { "exec", run_program, false },
+                { "kill", send_signal, false },              { "code", map_code, false },
+        };
+        int failed = 0;
+
+        null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        assert(null_fd >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+                if (survives(cases[i].does) != cases[i].survives) {
+                        (void) fprintf(stderr, "%s: is %s\n", cases[i].name, cases[i].survives ? "ended" : "let through");
+                        failed = 1;
+                }
+
+        return failed;
+}
