@@ -37,7 +37,8 @@ void agent_open(const Ctl *c) {
                 (void) close(fds[0]);
                 (void) snprintf(notify, sizeof(notify), "%d", fds[1]);
                 (void) snprintf(process, sizeof(process), "%d", (int) getppid());
-                (void) execl("/usr/bin/pkttyagent", "pkttyagent", "--notify-fd", notify, "--fallback", "--process", process, NULL);
+                (void) execl("/usr/bin/pkttyagent", "pkttyagent", "--notify-fd", notify, "--fallback", "--process",
+                             process, NULL);
                 _exit(127);
         }
 

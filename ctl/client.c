@@ -49,7 +49,8 @@ int client_fault(int r) {
         if (r == -ENOMEM)
                 return complain(STATUS_FAILED, "there is no memory");
 
-        return complain(STATUS_FAILED, "the daemon's answer is not understood (%s); is blkfilterctl of the same version?",
+        return complain(STATUS_FAILED,
+                        "the daemon's answer is not understood (%s); is blkfilterctl of the same version?",
                         strerror(-r));
 }
 
@@ -101,10 +102,16 @@ int client_new_call(Ctl *c, const char *path, const char *interface, const char 
 
 static bool is_no_daemon(const char *name) {
         static const char *const names[] = {
-                SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NAME_HAS_NO_OWNER, SD_BUS_ERROR_DISCONNECTED, SD_BUS_ERROR_NO_REPLY,
-                "org.freedesktop.DBus.Error.Spawn.Failed", "org.freedesktop.DBus.Error.Spawn.ChildExited",
-                "org.freedesktop.systemd1.NoSuchUnit", "org.freedesktop.systemd1.LoadFailed",
-                "org.freedesktop.systemd1.UnitMasked", "org.freedesktop.systemd1.JobFailed",
+                SD_BUS_ERROR_SERVICE_UNKNOWN,
+                SD_BUS_ERROR_NAME_HAS_NO_OWNER,
+                SD_BUS_ERROR_DISCONNECTED,
+                SD_BUS_ERROR_NO_REPLY,
+                "org.freedesktop.DBus.Error.Spawn.Failed",
+                "org.freedesktop.DBus.Error.Spawn.ChildExited",
+                "org.freedesktop.systemd1.NoSuchUnit",
+                "org.freedesktop.systemd1.LoadFailed",
+                "org.freedesktop.systemd1.UnitMasked",
+                "org.freedesktop.systemd1.JobFailed",
         };
 
         for (size_t i = 0; name && i < sizeof(names) / sizeof(names[0]); i++)
@@ -136,11 +143,13 @@ int client_send(Ctl *c, sd_bus_message *call, sd_bus_message **ret) {
         r = sd_bus_call(c->bus, call, CALL_USEC, &error, ret);
         if (r < 0) {
                 if (is_no_daemon(error.name) || r == -ECONNRESET || r == -ENOTCONN)
-                        status = complain(STATUS_NO_DAEMON, "blkfilterd does not answer (%s); systemctl status blkfilterd says why",
+                        status = complain(STATUS_NO_DAEMON,
+                                          "blkfilterd does not answer (%s); systemctl status blkfilterd says why",
                                           error.message ?: strerror(-r));
                 else if (sd_bus_error_has_name(&error, SD_BUS_ERROR_ACCESS_DENIED) ||
                          sd_bus_error_has_name(&error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
-                        status = complain(STATUS_FAILED, "%s; root may do this (sudo)", error.message ?: "access denied");
+                        status = complain(STATUS_FAILED, "%s; root may do this (sudo)",
+                                          error.message ?: "access denied");
                 else
                         status = complain(STATUS_FAILED, "%s", error.message ?: strerror(-r));
         }
@@ -209,7 +218,9 @@ static int read_gaps(sd_bus_message *m, Shown *s) {
                 if (!gaps)
                         return -ENOMEM;
                 s->gaps = gaps;
-                gaps[s->n_gaps] = (ShownGap) { .begin_usec = begin, .latest_usec = latest, .end_usec = end, .reason = strdup(reason) };
+                gaps[s->n_gaps] = (ShownGap) {
+                        .begin_usec = begin, .latest_usec = latest, .end_usec = end, .reason = strdup(reason)
+                };
                 if (!gaps[s->n_gaps++].reason)
                         return -ENOMEM;
         }
@@ -426,7 +437,8 @@ int client_list(Ctl *c, Shown **ret, size_t *ret_n) {
 
         *ret = NULL;
         *ret_n = 0;
-        status = client_new_call(c, BLKFILTER_OBJECT_ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", &call);
+        status = client_new_call(c, BLKFILTER_OBJECT_ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects",
+                                 &call);
         if (status == STATUS_OK)
                 status = client_send(c, call, &reply);
         if (status == STATUS_OK) {

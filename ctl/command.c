@@ -95,8 +95,8 @@ int command_send(Ctl *c, const char *device, const char *filter, uint32_t comman
                 if (r < 0)
                         status = client_fault(r);
                 else if (result < 0)
-                        status = complain(STATUS_FAILED, "filter %s on %s refused command %" PRIu32 ": %s", filter, device,
-                                          command, strerror(-result));
+                        status = complain(STATUS_FAILED, "filter %s on %s refused command %" PRIu32 ": %s", filter,
+                                          device, command, strerror(-result));
         }
 
         return status;
@@ -181,8 +181,12 @@ int command_print_layout(Ctl *c, const Answer *a, const Layout *layout, size_t n
                 uint32_t u = 0;
                 uint8_t y = 0;
 
-                memcpy(layout[i].size == 8 ? (void *) &t : layout[i].size == 4 ? (void *) &u : &y, a->payload + layout[i].offset,
-                       layout[i].size);
+                if (layout[i].size == 8)
+                        memcpy(&t, a->payload + layout[i].offset, sizeof(t));
+                else if (layout[i].size == 4)
+                        memcpy(&u, a->payload + layout[i].offset, sizeof(u));
+                else
+                        y = a->payload[layout[i].offset];
                 numbers[i] = (Number) { layout[i].name, layout[i].size == 8 ? t : layout[i].size == 4 ? u : y };
         }
 

@@ -89,8 +89,18 @@ static void help(void) {
 }
 
 static int parse(Ctl *c, int argc, char *argv[]) {
-        enum { OPT_VERSION = 256, OPT_JSON, OPT_NO_LEGEND, OPT_NO_PAGER, OPT_NO_PASSWORD, OPT_SINCE, OPT_TIMEOUT, OPT_PERSISTENT,
-               OPT_CHOOSE, OPT_PAYLOAD };
+        enum {
+                OPT_VERSION = 256,
+                OPT_JSON,
+                OPT_NO_LEGEND,
+                OPT_NO_PAGER,
+                OPT_NO_PASSWORD,
+                OPT_SINCE,
+                OPT_TIMEOUT,
+                OPT_PERSISTENT,
+                OPT_CHOOSE,
+                OPT_PAYLOAD
+        };
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, OPT_VERSION },
@@ -124,7 +134,8 @@ static int parse(Ctl *c, int argc, char *argv[]) {
                         else if (strcmp(optarg, "short") == 0)
                                 c->output = OUTPUT_JSON_SHORT;
                         else if (strcmp(optarg, "off") != 0)
-                                return complain(STATUS_USAGE, "--json=%s is not known; pretty, short and off are", optarg);
+                                return complain(STATUS_USAGE, "--json=%s is not known; pretty, short and off are",
+                                                optarg);
                         break;
                 case OPT_NO_LEGEND:
                         c->without_legend = true;

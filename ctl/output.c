@@ -39,8 +39,9 @@ static bool colours_wanted(void) {
  */
 const char *colour_on(Colour colour) {
         static const char *const codes[] = {
-                [COLOUR_NONE] = "", [COLOUR_GOOD] = "\033[0;32m", [COLOUR_WARN] = "\033[0;33m", [COLOUR_BAD] = "\033[0;1;31m",
-                [COLOUR_DIM] = "\033[0;2m", [COLOUR_BOLD] = "\033[0;1m",
+                [COLOUR_NONE] = "",           [COLOUR_GOOD] = "\033[0;32m",
+                [COLOUR_WARN] = "\033[0;33m", [COLOUR_BAD] = "\033[0;1;31m",
+                [COLOUR_DIM] = "\033[0;2m",   [COLOUR_BOLD] = "\033[0;1m",
         };
 
         return colours_wanted() ? codes[colour] : "";
@@ -141,8 +142,8 @@ void span_to_string(uint64_t usec, char ret[static TIME_SIZE]) {
 
         for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
                 if (usec >= units[i].usec) {
-                        (void) snprintf(ret, TIME_SIZE, "%" PRIu64 "%s %" PRIu64 "%s", usec / units[i].usec, units[i].unit,
-                                        usec % units[i].usec / units[i].small_usec, units[i].small);
+                        (void) snprintf(ret, TIME_SIZE, "%" PRIu64 "%s %" PRIu64 "%s", usec / units[i].usec,
+                                        units[i].unit, usec % units[i].usec / units[i].small_usec, units[i].small);
                         return;
                 }
 
@@ -221,8 +222,8 @@ bool span_parse(const char *text, uint64_t *ret) {
  * Return: whether it is one.
  */
 bool time_parse(const char *text, uint64_t now_usec, uint64_t *ret) {
-        static const char *const formats[] = { "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M",
-                                               "%Y-%m-%d" };
+        static const char *const formats[] = { "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M",
+                                               "%Y-%m-%dT%H:%M", "%Y-%m-%d" };
         size_t n = strlen(text);
         char copy[64], *end;
         uint64_t span;
@@ -324,8 +325,9 @@ json_object *json_of_shown(const Shown *s) {
         add(o, "GapCount", json_object_new_uint64(s->gap_count));
         add(o, "AttachCount", json_object_new_uint64(s->attach_count));
         for (size_t i = 0; i < s->n_facts; i++)
-                add(facts, s->facts[i].key, s->facts[i].is_number ? json_object_new_uint64(strtoull(s->facts[i].value, NULL, 10)) :
-                    json_object_new_string(s->facts[i].value));
+                add(facts, s->facts[i].key,
+                    s->facts[i].is_number ? json_object_new_uint64(strtoull(s->facts[i].value, NULL, 10)) :
+                                            json_object_new_string(s->facts[i].value));
         add(o, "Fingerprint", facts);
         return o;
 }

@@ -108,8 +108,10 @@ static int find_object(Ctl *c, const char *name, char **ret) {
         shown_free_all(items, n);
 
         if (n_found > 1)
-                return complain(STATUS_FAILED, "there are %zu attachments with %s; name one by its object, which blkfilterctl list"
-                                " --json=short has", n_found, name);
+                return complain(STATUS_FAILED,
+                                "there are %zu attachments with %s; name one by its object, which blkfilterctl list"
+                                " --json=short has",
+                                n_found, name);
         return n_found == 1 || status != STATUS_OK ? status : client_get_path(c, name, ret);
 }
 

@@ -123,7 +123,8 @@ static int blksnap_image(Ctl *c, const char *device) {
         if (status == STATUS_OK) {
                 memcpy(&error, a.payload, sizeof(error));
                 if (error)
-                        status = complain(STATUS_NO, "the snapshot of %s is corrupted: %s", device, strerror(error < 0 ? -error : error));
+                        status = complain(STATUS_NO, "the snapshot of %s is corrupted: %s", device,
+                                          strerror(error < 0 ? -error : error));
                 else
                         (void) printf("%.32s\n", (const char *) a.payload + 4);
         }
@@ -142,7 +143,8 @@ int verb_blksnap(Ctl *c, int argc, char *argv[]) {
                 return blksnap_dirty(c, argv[1], argc - 2, argv + 2);
         if (strcmp(argv[0], "add") == 0) {
                 if (argc != 3 || !parse_id(argv[2], id))
-                        return complain(STATUS_USAGE, "blksnap add DEVICE takes the snapshot's id, 32 hexadecimal digits");
+                        return complain(STATUS_USAGE,
+                                        "blksnap add DEVICE takes the snapshot's id, 32 hexadecimal digits");
                 status = command_send(c, argv[1], "blksnap", 3, id, sizeof(id), 0, NULL, 0, &a);
                 answer_deinit(&a);
                 return status;

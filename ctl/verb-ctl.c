@@ -23,7 +23,8 @@ int verb_ctl(Ctl *c, int argc, char *argv[]) {
 
         command = strtoul(argv[2], &end, 0);
         if (*end || !*argv[2] || command > UINT32_MAX)
-                return complain(STATUS_USAGE, "%s is no command: a number is expected, the filter's documentation has them", argv[2]);
+                return complain(STATUS_USAGE,
+                                "%s is no command: a number is expected, the filter's documentation has them", argv[2]);
         if (c->payload && !hex_parse(c->payload, payload, &size))
                 return complain(STATUS_USAGE, "--payload= takes pairs of hexadecimal digits, at most %u", PAYLOAD_MAX);
 
@@ -50,8 +51,8 @@ int verb_ctl(Ctl *c, int argc, char *argv[]) {
 /** verb_count() - read|reset DEVICE: what bfcount has counted */
 int verb_count(Ctl *c, int argc, char *argv[]) {
         static const Layout counters[] = {
-                { "reads", 0, 8 }, { "writes", 8, 8 }, { "read_bytes", 16, 8 }, { "write_bytes", 24, 8 }, { "discards", 32, 8 },
-                { "flushes", 40, 8 },
+                { "reads", 0, 8 },        { "writes", 8, 8 },    { "read_bytes", 16, 8 },
+                { "write_bytes", 24, 8 }, { "discards", 32, 8 }, { "flushes", 40, 8 },
         };
         bool read = strcmp(argv[0], "read") == 0;
         Answer a = { 0 };

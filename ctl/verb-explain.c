@@ -53,8 +53,8 @@ static int read_policy(sd_bus_message *m, json_object *policies) {
                         continue;
                 }
 
-                (void) printf("  %s%s%s %s%s%s", colour_on(matches ? COLOUR_GOOD : COLOUR_BAD), matches ? "yes" : "no ", colour_off(),
-                              key, wanted[0] ? "=" : "", wanted);
+                (void) printf("  %s%s%s %s%s%s", colour_on(matches ? COLOUR_GOOD : COLOUR_BAD), matches ? "yes" : "no ",
+                              colour_off(), key, wanted[0] ? "=" : "", wanted);
                 if (!matches)
                         (void) printf(": %s%s%s", words, found[0] ? ", it has " : "", found);
                 (void) printf("\n");

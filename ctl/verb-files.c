@@ -166,8 +166,8 @@ int verb_cat_config(Ctl *c, int argc, char *argv[]) {
                         wanted = str_equal(argv[i], next->name);
                 if (wanted && !next->is_dropins) {
                         if (next->masked)
-                                (void) printf("%s# %s/%s: masked%s\n\n", colour_on(COLOUR_DIM), folders[where], next->name,
-                                              colour_off());
+                                (void) printf("%s# %s/%s: masked%s\n\n", colour_on(COLOUR_DIM), folders[where],
+                                              next->name, colour_off());
                         else {
                                 print_file(folders[where], next->name);
                                 print_dropins(next->name);

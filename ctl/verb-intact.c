@@ -39,7 +39,8 @@ int verb_intact(Ctl *c, int argc, char *argv[]) {
         (void) argc;
 
         if (c->since && !time_parse(c->since, now, &since_usec))
-                return complain(STATUS_USAGE, "--since=%s is no time; \"2026-11-27 13:00:00\", \"@1795784400\" and \"2h ago\" are",
+                return complain(STATUS_USAGE,
+                                "--since=%s is no time; \"2026-11-27 13:00:00\", \"@1795784400\" and \"2h ago\" are",
                                 c->since);
         if (since_usec > now)
                 return complain(STATUS_USAGE, "--since=%s is in the future", c->since);
@@ -64,8 +65,8 @@ int verb_intact(Ctl *c, int argc, char *argv[]) {
                 } else if (!c->quiet && intact)
                         (void) printf("Intact: %s on %s has seen every write since %s.\n", s.filter, s.device, since);
                 else if (!c->quiet && s.intact_since_usec) {
-                        (void) printf("Not intact since %s: %s on %s has seen every write only since %s.\n", asked, s.filter,
-                                      s.device, since);
+                        (void) printf("Not intact since %s: %s on %s has seen every write only since %s.\n", asked,
+                                      s.filter, s.device, since);
                         say_gap(&s, since_usec);
                 } else if (!c->quiet) {
                         (void) printf("Not intact: %s is not on the device (%s): %s.\n", s.filter, s.state, s.reason);
@@ -139,7 +140,8 @@ int verb_wait(Ctl *c, int argc, char *argv[]) {
         (void) argc;
 
         if (c->timeout && !span_parse(c->timeout, &timeout_usec))
-                return complain(STATUS_USAGE, "--timeout=%s is no time span; \"30\", \"1.5s\" and \"2min\" are", c->timeout);
+                return complain(STATUS_USAGE, "--timeout=%s is no time span; \"30\", \"1.5s\" and \"2min\" are",
+                                c->timeout);
 
         status = client_open(c);
         if (status != STATUS_OK)

@@ -47,8 +47,8 @@ static void print_event(const Ctl *c, const char *what, Colour colour, const cha
         } else {
                 (void) localtime_r(&t, &tm);
                 (void) strftime(at, sizeof(at), "%H:%M:%S", &tm);
-                (void) printf("%s.%03u %s%-9s%s %-12s %-8s %s\n", at, (unsigned) (now / 1000 % 1000), colour_on(colour), what,
-                              colour_off(), device[0] ? device : "-", filter, detail);
+                (void) printf("%s.%03u %s%-9s%s %-12s %-8s %s\n", at, (unsigned) (now / 1000 % 1000), colour_on(colour),
+                              what, colour_off(), device[0] ? device : "-", filter, detail);
         }
         (void) fflush(stdout);
 }
@@ -148,8 +148,8 @@ static int on_values(sd_bus_message *reply, void *userdata, sd_bus_error *error)
                 for (size_t i = 0; i < n && !there; i++)
                         there = strcmp(items[i].path, m->seen[k].path) == 0;
                 if (!there) {
-                        print_event(m->ctl, "forgotten", COLOUR_DIM, "", filter_of(m->seen[k].path), "nobody wants it any more",
-                                    NULL);
+                        print_event(m->ctl, "forgotten", COLOUR_DIM, "", filter_of(m->seen[k].path),
+                                    "nobody wants it any more", NULL);
                         forget_seen(m, k);
                 }
         }
@@ -167,7 +167,8 @@ static int on_owner(sd_bus_message *message, void *userdata, sd_bus_error *error
         if (sd_bus_message_read(message, "sss", &name, &before, &now) < 0)
                 return 0;
         if (!now[0])
-                print_event(m->ctl, "daemon", COLOUR_WARN, "", "", "blkfilterd has ended; what is attached stays attached", NULL);
+                print_event(m->ctl, "daemon", COLOUR_WARN, "", "",
+                            "blkfilterd has ended; what is attached stays attached", NULL);
         else if (!before[0])
                 print_event(m->ctl, "daemon", COLOUR_GOOD, "", "", "blkfilterd is there", NULL);
         return 0;
@@ -190,17 +191,19 @@ int verb_monitor(Ctl *c, int argc, char *argv[]) {
         r = sd_bus_match_signal(c->bus, NULL, BLKFILTER_BUS_NAME, BLKFILTER_OBJECT_ROOT, BLKFILTER_INTERFACE_MANAGER,
                                 "FilterLost", on_lost, &m);
         if (r >= 0)
-                r = sd_bus_match_signal(c->bus, NULL, BLKFILTER_BUS_NAME, BLKFILTER_OBJECT_ROOT, BLKFILTER_INTERFACE_MANAGER,
-                                        "FilterRestored", on_restored, &m);
+                r = sd_bus_match_signal(c->bus, NULL, BLKFILTER_BUS_NAME, BLKFILTER_OBJECT_ROOT,
+                                        BLKFILTER_INTERFACE_MANAGER, "FilterRestored", on_restored, &m);
         if (r >= 0)
                 r = sd_bus_match_signal(c->bus, NULL, BLKFILTER_BUS_NAME, NULL, "org.freedesktop.DBus.Properties",
                                         "PropertiesChanged", on_values, &m);
         if (r >= 0)
-                r = sd_bus_match_signal(c->bus, NULL, BLKFILTER_BUS_NAME, NULL, "org.freedesktop.DBus.ObjectManager", NULL,
-                                        on_values, &m);
+                r = sd_bus_match_signal(c->bus, NULL, BLKFILTER_BUS_NAME, NULL, "org.freedesktop.DBus.ObjectManager",
+                                        NULL, on_values, &m);
         if (r >= 0)
-                r = sd_bus_add_match(c->bus, NULL, "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',"
-                                     "arg0='" BLKFILTER_BUS_NAME "'", on_owner, &m);
+                r = sd_bus_add_match(c->bus, NULL,
+                                     "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',"
+                                     "arg0='" BLKFILTER_BUS_NAME "'",
+                                     on_owner, &m);
         if (r < 0)
                 return complain(STATUS_FAILED, "the daemon's signals cannot be listened to: %s", strerror(-r));
 

@@ -33,7 +33,8 @@ static int read_daemon(sd_bus_message *m, Daemon *d) {
                 if (r >= 0 && (strcmp(name, "Version") == 0 || strcmp(name, "KernelInterface") == 0)) {
                         r = sd_bus_message_read(m, "v", "s", &text);
                         if (r >= 0)
-                                (void) snprintf(name[0] == 'V' ? d->version : d->interface, sizeof(d->version), "%s", text);
+                                (void) snprintf(name[0] == 'V' ? d->version : d->interface, sizeof(d->version), "%s",
+                                                text);
                 } else if (r >= 0 && strcmp(name, "ConfigErrors") == 0) {
                         r = sd_bus_message_enter_container(m, 'v', "a(sus)");
                         if (r >= 0)
@@ -48,7 +49,8 @@ static int read_daemon(sd_bus_message *m, Daemon *d) {
                                 r = sd_bus_message_enter_container(m, 'a', "{su}");
                         while (r >= 0 && (r = sd_bus_message_read(m, "{su}", &text, &n)) > 0)
                                 if (d->n_counts < sizeof(d->counts) / sizeof(d->counts[0])) {
-                                        (void) snprintf(d->counts[d->n_counts].state, sizeof(d->counts[0].state), "%s", text);
+                                        (void) snprintf(d->counts[d->n_counts].state, sizeof(d->counts[0].state), "%s",
+                                                        text);
                                         d->counts[d->n_counts++].n = n;
                                 }
                         if (r >= 0)
@@ -113,7 +115,8 @@ static int print_table(Ctl *c, const Shown *items, size_t n) {
                         scols_line_set_data(line, 3, items[i].intact_since_usec ? since + 4 : since) == 0 &&
                         scols_line_set_data(line, 4, items[i].identity) == 0;
                 if (ok && colour_on(COLOUR_GOOD)[0])
-                        ok = scols_cell_set_color(scols_line_get_cell(line, 2), colour_on(colour_of_state(items[i].state))) == 0;
+                        ok = scols_cell_set_color(scols_line_get_cell(line, 2),
+                                                  colour_on(colour_of_state(items[i].state))) == 0;
         }
 
         if (ok && colour_on(COLOUR_GOOD)[0])
@@ -155,7 +158,9 @@ int verb_list(Ctl *c, int argc, char *argv[]) {
                 n_on += strcmp(items[i].state, "attached") == 0;
         if (status == STATUS_OK && !c->without_legend)
                 (void) printf("%s%zu attachment%s, %zu attached.%s\n", n > 0 ? "\n" : "", n, n == 1 ? "" : "s", n_on,
-                              n > 0 ? "" : " Policies in " "/etc/blkfilter.d say what gets a filter; see blkfilterctl attach, too.");
+                              n > 0 ? "" :
+                                      " Policies in "
+                                      "/etc/blkfilter.d say what gets a filter; see blkfilterctl attach, too.");
         shown_free_all(items, n);
         return status;
 }
@@ -190,14 +195,16 @@ static void print_shown(const Shown *s) {
         char since[TIME_SIZE], span[TIME_SIZE];
         Colour colour = colour_of_state(s->state);
 
-        (void) printf("%s●%s %s - %s\n", colour_on(colour), colour_off(), s->device[0] ? s->device : "(no device)", s->filter);
+        (void) printf("%s●%s %s - %s\n", colour_on(colour), colour_off(), s->device[0] ? s->device : "(no device)",
+                      s->filter);
         print_field("State", "%s%s%s", colour_on(colour), s->state, colour_off());
         print_field("", "%s", s->reason);
         print_field("Identity", "%s", s->identity);
         if (s->policy[0])
                 print_field("Policy", "%s", s->policy);
         else
-                print_field("Source", "%s", strcmp(s->source, "runtime") == 0 ? "attached by hand, until the next boot" : s->source);
+                print_field("Source", "%s",
+                            strcmp(s->source, "runtime") == 0 ? "attached by hand, until the next boot" : s->source);
 
         if (s->intact_since_usec) {
                 uint64_t now = time_now_usec();
@@ -255,8 +262,8 @@ static int status_of_daemon(Ctl *c) {
         if (!any)
                 print_field("Filters", "none; no policy wants one, and none was attached by hand");
         if (d.n_errors > 0)
-                print_field("Policies", "%s%zu wrong%s; blkfilterctl verify says what", colour_on(COLOUR_BAD), d.n_errors,
-                            colour_off());
+                print_field("Policies", "%s%zu wrong%s; blkfilterctl verify says what", colour_on(COLOUR_BAD),
+                            d.n_errors, colour_off());
         return STATUS_OK;
 }
 
@@ -320,13 +327,16 @@ int verb_probe(Ctl *c, int argc, char *argv[]) {
                 (void) json_object_object_add(o, "KernelInterface", json_object_new_string(d.interface));
                 (void) json_print(c, o);
         } else if (strcmp(d.interface, "none") == 0)
-                (void) printf("none: this kernel has no block device filters; boot one that has, or load the module that brings"
+                (void) printf("none: this kernel has no block device filters; boot one that has, or load the module "
+                              "that brings"
                               " them\n");
         else if (strcmp(d.interface, "unknown") == 0)
-                (void) printf("unknown: there is no block device yet by which the kernel could be asked; ask again when there is"
+                (void) printf("unknown: there is no block device yet by which the kernel could be asked; ask again "
+                              "when there is"
                               " one\n");
         else
-                (void) printf("%s: block device filters can be attached; each needs its module (modprobe)\n", d.interface);
+                (void) printf("%s: block device filters can be attached; each needs its module (modprobe)\n",
+                              d.interface);
 
         return strcmp(d.interface, "none") == 0 || strcmp(d.interface, "unknown") == 0 ? STATUS_NO : STATUS_OK;
 }

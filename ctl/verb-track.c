@@ -36,8 +36,8 @@ static int get_track(Ctl *c, const char *device, Answer *a, Track *ret) {
 
 static int track_info(Ctl *c, const char *device) {
         static const Layout info[] = {
-                { "device_size_bytes", 0, 8 }, { "block_size_bytes", 8, 4 }, { "block_count", 12, 4 }, { "written_blocks", 32, 8 },
-                { "clears", 40, 4 },
+                { "device_size_bytes", 0, 8 }, { "block_size_bytes", 8, 4 }, { "block_count", 12, 4 },
+                { "written_blocks", 32, 8 },   { "clears", 40, 4 },
         };
         Answer a = { 0 };
         Track t;
@@ -53,7 +53,8 @@ static int track_info(Ctl *c, const char *device) {
                         uint32_t u = 0;
 
                         memcpy(info[i].size == 8 ? (void *) &v : (void *) &u, a.payload + info[i].offset, info[i].size);
-                        (void) json_object_object_add(o, info[i].name, json_object_new_uint64(info[i].size == 8 ? v : u));
+                        (void) json_object_object_add(o, info[i].name,
+                                                      json_object_new_uint64(info[i].size == 8 ? v : u));
                 }
                 (void) json_print(c, o);
         } else if (status == STATUS_OK) {
@@ -105,7 +106,8 @@ static int track_map(Ctl *c, const char *device) {
                 uint32_t n = t.n_blocks - first < TRACK_BLOCKS_MAX ? (uint32_t) (t.n_blocks - first) : TRACK_BLOCKS_MAX;
                 uint32_t payload[4] = { (uint32_t) first, n, 0, 0 };
 
-                status = command_send(c, device, "bftrack", 1, payload, sizeof(payload), TRACK_MAP_BUFFER, NULL, (n + 7) / 8, &a);
+                status = command_send(c, device, "bftrack", 1, payload, sizeof(payload), TRACK_MAP_BUFFER, NULL,
+                                      (n + 7) / 8, &a);
                 if (status == STATUS_OK && a.buffer_size != (n + 7) / 8)
                         status = client_fault(-EBADMSG);
                 for (uint32_t i = 0; status == STATUS_OK && i < n; i++)

@@ -25,7 +25,8 @@ static void complain(const char *path, unsigned line, const char *message) {
 
 /* As systemd has it. */
 static bool parse_bool(const char *value, bool *ret) {
-        static const char *const yes[] = { "1", "yes", "y", "true", "t", "on" }, *const no[] = { "0", "no", "n", "false", "f", "off" };
+        static const char *const yes[] = { "1", "yes", "y", "true", "t", "on" }, *const no[] = { "0",     "no", "n",
+                                                                                                 "false", "f",  "off" };
 
         for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
                 if (ascii_casecmp_equal(value, yes[i]) || ascii_casecmp_equal(value, no[i])) {

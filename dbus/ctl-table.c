@@ -67,9 +67,10 @@ static bool check_blksnap_map(const CtlCall *call, char message[static CTL_MESSA
         }
 
         if (call->buffers[0].size < length) {
-                (void) snprintf(message, CTL_MESSAGE_SIZE,
-                                "the buffer has %u bytes; length (bytes 4 to 7 of the payload) is %u, a byte for each block",
-                                call->buffers[0].size, length);
+                (void) snprintf(
+                        message, CTL_MESSAGE_SIZE,
+                        "the buffer has %u bytes; length (bytes 4 to 7 of the payload) is %u, a byte for each block",
+                        call->buffers[0].size, length);
                 return false;
         }
 
@@ -82,9 +83,11 @@ static bool check_blksnap_dirty(const CtlCall *call, char message[static CTL_MES
         const RequestBuffer *b = &call->buffers[0];
 
         if (count == 0 || b->size != (uint64_t) count * BLKSNAP_RANGE_SIZE) {
-                (void) snprintf(message, CTL_MESSAGE_SIZE,
-                                "count (bytes 0 to 3 of the payload) is %u, and the buffer has %u bytes; it must have %u for"
-                                " each of one or more ranges", count, b->size, BLKSNAP_RANGE_SIZE);
+                (void) snprintf(
+                        message, CTL_MESSAGE_SIZE,
+                        "count (bytes 0 to 3 of the payload) is %u, and the buffer has %u bytes; it must have %u for"
+                        " each of one or more ranges",
+                        count, b->size, BLKSNAP_RANGE_SIZE);
                 return false;
         }
 
@@ -93,9 +96,11 @@ static bool check_blksnap_dirty(const CtlCall *call, char message[static CTL_MES
 
                 memcpy(range, (const char *) b->data + (size_t) i * BLKSNAP_RANGE_SIZE, sizeof(range));
                 if (range[1] == 0 || range[0] > SECTORS_MAX || range[1] > SECTORS_MAX - range[0]) {
-                        (void) snprintf(message, CTL_MESSAGE_SIZE,
-                                        "range %u is of %llu sectors from sector %llu on; it must have at least one, and end on"
-                                        " a device", i, (unsigned long long) range[1], (unsigned long long) range[0]);
+                        (void) snprintf(
+                                message, CTL_MESSAGE_SIZE,
+                                "range %u is of %llu sectors from sector %llu on; it must have at least one, and end on"
+                                " a device",
+                                i, (unsigned long long) range[1], (unsigned long long) range[0]);
                         return false;
                 }
         }

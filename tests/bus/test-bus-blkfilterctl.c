@@ -27,7 +27,8 @@ static void runs(sd_bus *bus, void *arg) {
 
         (void) bus;
 
-        (void) snprintf(line, sizeof(line), "TZ=UTC DBUS_SYSTEM_BUS_ADDRESS=%s %s %s 2>&1", fixture.address, BLKFILTERCTL, c->line);
+        (void) snprintf(line, sizeof(line), "TZ=UTC DBUS_SYSTEM_BUS_ADDRESS=%s %s %s 2>&1", fixture.address,
+                        BLKFILTERCTL, c->line);
         p = popen(line, "r");
         assert(p);
         n = fread(printed, 1, sizeof(printed) - 1, p);
@@ -44,7 +45,8 @@ static void runs(sd_bus *bus, void *arg) {
                 _Exit(EXIT_FAILURE);
         }
         if (!WIFEXITED(r) || WEXITSTATUS(r) != c->status) {
-                (void) fprintf(stderr, "%s: ended with %d, expected %d; it printed:\n%s\n", c->line, r, c->status, printed);
+                (void) fprintf(stderr, "%s: ended with %d, expected %d; it printed:\n%s\n", c->line, r, c->status,
+                               printed);
                 _Exit(EXIT_FAILURE);
         }
 }
@@ -53,8 +55,10 @@ static void expect_as(uid_t uid, const Command *c) {
         fixture_client(&fixture, uid, runs, (void *) c);
 }
 
-#define EXPECT(_line, _status, ...) expect_as(NOBODY, &(const Command) { .line = _line, .status = _status, .parts = { __VA_ARGS__ } })
-#define EXPECT_ROOT(_line, _status, ...) expect_as(0, &(const Command) { .line = _line, .status = _status, .parts = { __VA_ARGS__ } })
+#define EXPECT(_line, _status, ...)                                                                                    \
+        expect_as(NOBODY, &(const Command){ .line = _line, .status = _status, .parts = { __VA_ARGS__ } })
+#define EXPECT_ROOT(_line, _status, ...)                                                                               \
+        expect_as(0, &(const Command){ .line = _line, .status = _status, .parts = { __VA_ARGS__ } })
 
 static Attachment *attached(void) {
         Attachment *a = mock_manager_add(fixture.manager, "bftrack", UUID_A);
@@ -93,9 +97,10 @@ static void test_show(void) {
                "\n2 attachments, 1 attached.");
         EXPECT("list --no-legend", 0, "/dev/sda1");
         expect_as(NOBODY, &(const Command) { "list --no-legend", 0, { "/dev/sda1" }, "DEVICE" });
-        EXPECT("list --json=short", 0, "{\"version\":1,\"attachments\":[{", "\"Device\":\"/dev/sda1\"", "\"State\":\"attached\"",
-               "\"IntactSince\":1700000000000000", "\"PartNumber\":1",
-               "\"Gaps\":[{\"begin\":1699999990000000,\"latest\":1699999990000000,\"end\":1699999990250000,\"reason\":\"rescan\"}]");
+        EXPECT("list --json=short", 0, "{\"version\":1,\"attachments\":[{", "\"Device\":\"/dev/sda1\"",
+               "\"State\":\"attached\"", "\"IntactSince\":1700000000000000", "\"PartNumber\":1",
+               "\"Gaps\":[{\"begin\":1699999990000000,\"latest\":1699999990000000,\"end\":1699999990250000,\"reason\":"
+               "\"rescan\"}]");
         EXPECT("list --json=pretty", 0, "\"version\": 1");
         EXPECT("status /dev/sda1", 0, "● /dev/sda1 - bftrack", "State: attached", "Identity: PARTUUID=" UUID_A,
                "since Tue 2023-11-14 22:13:20 UTC", "Gaps: 1", "Tue 2023-11-14 22:13:10 UTC, 0.250s, rescan",
@@ -125,8 +130,12 @@ static void explain(Manager *m, Explanation *e) {
         e->policies[0] = (ExplainedPolicy) { .policy = &policy, .verdict = EXPLAIN_NO_MATCH, .n_keys = 1 };
         e->policies[0].keys = calloc(1, sizeof(*e->policies[0].keys));
         assert(e->policies[0].keys);
-        e->policies[0].keys[0] = (ExplainedKey) {
-                .path = "/run/blkfilter.d/10.conf.d/x.conf", .line = 7, .key = "PartLabel", .wanted = strdup("data"), .found = "log",
+        e->policies[0].keys[0] = (ExplainedKey){
+                .path = "/run/blkfilter.d/10.conf.d/x.conf",
+                .line = 7,
+                .key = "PartLabel",
+                .wanted = strdup("data"),
+                .found = "log",
                 .verdict = "it is another one",
         };
 }
@@ -136,10 +145,12 @@ static void test_explain(void) {
         (void) attached();
         fixture.manager->explain = explain;
         EXPECT("explain /dev/sda1", 0, "/dev/sda1\n  PartLabel=log\n", "\nno policy fits it\n",
-               "\nno-match: /etc/blkfilter.d/10.conf, bftrack\n", "  no  PartLabel=data: it is another one, it has log\n",
-               "/run/blkfilter.d/10.conf.d/x.conf:7\n");
-        EXPECT("explain /dev/sda1 --json=short", 0, "{\"version\":1,\"device\":\"/dev/sda1\",\"facts\":{\"PartLabel\":\"log\"}",
-               "\"attachment\":\"" PATH_A "\"", "\"verdict\":\"no-match\",\"keys\":[{\"file\":\"/run/blkfilter.d/10.conf.d/x.conf\",\"line\":7,",
+               "\nno-match: /etc/blkfilter.d/10.conf, bftrack\n",
+               "  no  PartLabel=data: it is another one, it has log\n", "/run/blkfilter.d/10.conf.d/x.conf:7\n");
+        EXPECT("explain /dev/sda1 --json=short", 0,
+               "{\"version\":1,\"device\":\"/dev/sda1\",\"facts\":{\"PartLabel\":\"log\"}",
+               "\"attachment\":\"" PATH_A "\"",
+               "\"verdict\":\"no-match\",\"keys\":[{\"file\":\"/run/blkfilter.d/10.conf.d/x.conf\",\"line\":7,",
                "\"matches\":false}]}]}");
         fixture.manager->resolve_error = REQUEST_E_AMBIGUOUS;
         EXPECT("explain PARTLABEL=log", 3, "several devices have that identity");
@@ -153,7 +164,8 @@ static void test_act(void) {
         a = attached();
 
         EXPECT_ROOT("attach /dev/sda1 bftrack --persistent", 0, "bftrack is on /dev/sda1, by PARTUUID=" UUID_A);
-        assert(fixture.manager->n_attach == 1 && fixture.manager->options.persistent && !fixture.manager->options.choose);
+        assert(fixture.manager->n_attach == 1 && fixture.manager->options.persistent &&
+               !fixture.manager->options.choose);
         assert(strcmp(fixture.manager->device, "/dev/sda1") == 0 && strcmp(fixture.manager->filter, "bftrack") == 0);
         EXPECT_ROOT("attach PARTUUID=" UUID_A " bftrack --choose --json=short", 0, "\"State\":\"attached\"");
         assert(fixture.manager->options.choose && !fixture.manager->options.persistent);
@@ -174,7 +186,8 @@ static void test_act(void) {
         fixture.manager->answer_error = REQUEST_OK;
 
         EXPECT_ROOT("reload", 0, NULL);
-        assert(policy_set_add_error(fixture.manager->policies, "/etc/blkfilter.d/10.conf", 3, "no such key", false) == 0);
+        assert(policy_set_add_error(fixture.manager->policies, "/etc/blkfilter.d/10.conf", 3, "no such key", false) ==
+               0);
         EXPECT_ROOT("reload", 1, "/etc/blkfilter.d/10.conf:3: no such key");
 
         fixture.polkit = MOCK_POLKIT_NO;
@@ -190,11 +203,13 @@ static void test_intact(void) {
         fixture_init(&fixture, 0);
         EXPECT("intact /dev/sda1", 3, "no attachment knows the device");
         a = attached();
-        EXPECT("intact /dev/sda1", 0, "Intact: bftrack on /dev/sda1 has seen every write since Tue 2023-11-14 22:13:20 UTC.");
+        EXPECT("intact /dev/sda1", 0,
+               "Intact: bftrack on /dev/sda1 has seen every write since Tue 2023-11-14 22:13:20 UTC.");
         EXPECT("intact /dev/sda1 --since=@1700000000", 0, "Intact: ");
         EXPECT("intact /dev/sda1 --since='2023-11-14 22:13:20'", 0, "Intact: ");
         EXPECT("intact /dev/sda1 --since=2023-11-14T22:13:19.999Z", 1, "Not intact since Tue 2023-11-14 22:13:19 UTC");
-        EXPECT("intact /dev/sda1 --since=@1699999999.9", 1, "Not intact since", "only since Tue 2023-11-14 22:13:20 UTC");
+        EXPECT("intact /dev/sda1 --since=@1699999999.9", 1, "Not intact since",
+               "only since Tue 2023-11-14 22:13:20 UTC");
         EXPECT("intact /dev/sda1 --since=@1699999990", 1, "The last gap: from Tue 2023-11-14 22:13:10 UTC", "(rescan)");
         EXPECT("intact /dev/sda1 --since='1h ago'", 0, "Intact: ");
         EXPECT("intact /dev/sda1 --since='999w ago'", 1, "Not intact");
@@ -223,7 +238,8 @@ static void test_wait(void) {
 
         a->on_device = false;
         attachment_set_state(a, ATTACHMENT_WAITING, strdup("no partition is present"));
-        EXPECT("wait /dev/sda1 --timeout=0.1", 1, "/dev/sda1 has not got its filter within 0.1: no partition is present");
+        EXPECT("wait /dev/sda1 --timeout=0.1", 1,
+               "/dev/sda1 has not got its filter within 0.1: no partition is present");
         EXPECT("wait /dev/sda1 --timeout=soon", 2, "--timeout=soon is no time span");
 
         /* it has asked once, and is told of the change */
@@ -255,7 +271,8 @@ static void test_commands(void) {
         assert(m->command == 0 && strcmp(m->filter, "bfcount") == 0);
         EXPECT_ROOT("count reset /dev/sda1", 0, NULL);
         assert(m->command == 1);
-        EXPECT_ROOT("track info /dev/sda1 --json=short", 0, "\"generation\":\"00000000000000000000000000000000\"", "\"block_count\":0");
+        EXPECT_ROOT("track info /dev/sda1 --json=short", 0, "\"generation\":\"00000000000000000000000000000000\"",
+                    "\"block_count\":0");
         EXPECT_ROOT("track clear /dev/sda1", 0, NULL);
         assert(m->command == 2 && strcmp(m->filter, "bftrack") == 0);
 
@@ -298,7 +315,8 @@ static void test_usage(void) {
 
 int main(int argc, char *argv[]) {
         static const char *const names[] = { "show", "explain", "act", "intact", "wait", "commands", "usage" };
-        static void (*const cases[])(void) = { test_show, test_explain, test_act, test_intact, test_wait, test_commands, test_usage };
+        static void (*const cases[])(void) = { test_show, test_explain,  test_act,  test_intact,
+                                               test_wait, test_commands, test_usage };
 
         return fixture_main(argc, argv, names, cases, sizeof(cases) / sizeof(cases[0]));
 }
