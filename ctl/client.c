@@ -121,6 +121,17 @@ static bool is_no_daemon(const char *name) {
         return false;
 }
 
+/* Who only reads needs no agent, which takes its time to start. */
+static bool may_need_password(sd_bus_message *call) {
+        static const char *const names[] = { "Attach", "Detach", "Forget", "Ctl", "Reload" };
+
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+                if (strcmp(sd_bus_message_get_member(call), names[i]) == 0)
+                        return true;
+
+        return false;
+}
+
 /**
  * client_send() - make a call and wait for the answer
  * @c: as of client_new_call()
@@ -135,7 +146,7 @@ int client_send(Ctl *c, sd_bus_message *call, sd_bus_message **ret) {
         sd_bus_error error = SD_BUS_ERROR_NULL;
         int r, status = STATUS_OK;
 
-        if (!c->without_password) {
+        if (!c->without_password && may_need_password(call)) {
                 (void) sd_bus_message_set_allow_interactive_authorization(call, true);
                 agent_open(c);
         }

@@ -24,17 +24,21 @@ int confine_to_command(int device_fd, unsigned long request) {
                 SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
         };
         static const int answering[] = { SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom), SCMP_SYS(recvmsg) };
+        const struct scmp_arg_cmp on_input = { .arg = 0, .op = SCMP_CMP_EQ, .datum_a = STDIN_FILENO };
+        const struct scmp_arg_cmp command[] = {
+                { .arg = 0, .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t) device_fd },
+                /* the kernel takes 32 bits of it */
+                { .arg = 1, .op = SCMP_CMP_MASKED_EQ, .datum_a = UINT32_MAX, .datum_b = (scmp_datum_t) request },
+        };
         scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
         int r = filter ? 0 : -ENOMEM;
 
         for (size_t i = 0; r >= 0 && i < sizeof(harmless) / sizeof(harmless[0]); i++)
                 r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, harmless[i], 0);
         for (size_t i = 0; r >= 0 && i < sizeof(answering) / sizeof(answering[0]); i++)
-                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, answering[i], 1, SCMP_A0(SCMP_CMP_EQ, STDIN_FILENO));
+                r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, answering[i], 1, &on_input);
         if (r >= 0)
-                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 2,
-                                     SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t) device_fd),
-                                     SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, (scmp_datum_t) request));
+                r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 2, command);
         if (r >= 0)
                 r = seccomp_load(filter);
 
