@@ -90,6 +90,8 @@ static int op_submit(const JobRequest *request, int memfd, void *outside) {
 
         if (memfd >= 0)
                 close(memfd);
+        if (sim.dead)
+                return 0;
         if (!sim.calm && sim_chance(1))
                 return -12;
 

@@ -289,7 +289,7 @@ class Truth:
         bf.settle()
         bf.equal([d.label for d in self.unnoticed()], [], 'disks that udev still takes for others')
 
-    def converge(self, limit, check_sec):
+    def converge(self, limit, check_sec=0):
         """Waits until all is as it should be, and remembers it for the next round. What udev has not noticed the daemon
         finds when it checks the tables, every check_sec."""
         bf.settle()
