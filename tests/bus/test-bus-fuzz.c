@@ -96,7 +96,7 @@ static void introspect(Fuzz *f, sd_bus *bus, const char *path) {
 
 static const char *random_text(Fuzz *f) {
         static const char *const texts[] = {
-                "", "/dev/sda1", "PARTUUID=" UUID_A, "PARTLABEL=data", "UUID=x", "LABEL=", "bftrack", "bfcount", "blksnap", "x",
+                "", "/dev/sda1", ("PARTUUID=" UUID_A), "PARTLABEL=data", "UUID=x", "LABEL=", "bftrack", "bfcount", "blksnap", "x",
                 "/", "/dev/../etc/passwd", "org.blkfilter1.Manager", "org.blkfilter1.Attachment", "LogLevel", "debug", "info",
                 "State", "%s%n%s", "\xf0\x9f\x92\xa9", "0123456789012345678901234567890123456789", "choose", "persistent", "force",
         };
