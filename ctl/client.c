@@ -151,9 +151,12 @@ int client_send(Ctl *c, sd_bus_message *call, sd_bus_message **ret) {
                 agent_open(c);
         }
 
+        (void) sd_bus_message_set_auto_start(call, !c->without_start);
         r = sd_bus_call(c->bus, call, CALL_USEC, &error, ret);
         if (r < 0) {
-                if (is_no_daemon(error.name) || r == -ECONNRESET || r == -ENOTCONN)
+                if (c->without_start && is_no_daemon(error.name))
+                        status = STATUS_NO_DAEMON; /* it has been said that it ended */
+                else if (is_no_daemon(error.name) || r == -ECONNRESET || r == -ENOTCONN)
                         status = complain(STATUS_NO_DAEMON,
                                           "blkfilterd does not answer (%s); systemctl status blkfilterd says why",
                                           error.message ?: strerror(-r));

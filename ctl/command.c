@@ -8,12 +8,7 @@
 
 #include "blkfilter-names.h"
 #include "ctl/command.h"
-
-/* One number of a filter's answer. */
-typedef struct Number {
-        const char *name;
-        uint64_t value;
-} Number;
+#include "daemon/text.h"
 
 void answer_deinit(Answer *a) {
         sd_bus_message_unref(a->message);
@@ -115,7 +110,6 @@ bool hex_parse(const char *text, uint8_t *ret, size_t *ret_size) {
 
         while (*text) {
                 char two[3] = { text[0], text[1], 0 };
-                char *end;
 
                 if (*text == ' ' || *text == ':') {
                         text++;
@@ -123,9 +117,9 @@ bool hex_parse(const char *text, uint8_t *ret, size_t *ret_size) {
                 }
                 if (n == PAYLOAD_MAX || !text[1])
                         return false;
-                ret[n++] = (uint8_t) strtoul(two, &end, 16);
-                if (*end)
+                if (!ascii_is_hex(two[0]) || !ascii_is_hex(two[1]))
                         return false;
+                ret[n++] = (uint8_t) strtoul(two, NULL, 16);
                 text += 2;
         }
 
@@ -144,51 +138,62 @@ char *hex_of(const uint8_t *bytes, size_t n) {
         return hex;
 }
 
-static int print_numbers(Ctl *c, const Number *numbers, size_t n) {
-        json_object *o;
+static uint64_t read_number(const uint8_t *p, size_t size) {
+        uint64_t t;
+        uint32_t u;
 
-        if (c->output == OUTPUT_TEXT) {
-                for (size_t i = 0; i < n; i++)
-                        (void) printf("%20s: %" PRIu64 "\n", numbers[i].name, numbers[i].value);
-                return STATUS_OK;
+        switch (size) {
+        case 8:
+                memcpy(&t, p, sizeof(t));
+                return t;
+        case 4:
+                memcpy(&u, p, sizeof(u));
+                return u;
+        default:
+                return *p;
         }
-
-        o = json_object_new_object();
-        (void) json_object_object_add(o, "version", json_object_new_int(JSON_VERSION));
-        for (size_t i = 0; i < n; i++)
-                (void) json_object_object_add(o, numbers[i].name, json_object_new_uint64(numbers[i].value));
-        return json_print(c, o);
 }
 
 /**
- * command_print_layout() - print the numbers of an answer, as lines or as JSON
+ * command_print_layout() - print the fields of an answer, as lines or as JSON
  * @c: output
  * @a: the answer
- * @layout: @n elements, at most LAYOUT_MAX
+ * @layout: @n elements; those of 16 bytes are ids, the others numbers of 1, 4 or 8
  * @n: how many
  * @size: bytes that the payload must have
  *
  * Return: STATUS_OK, or STATUS_FAILED after a sentence.
  */
 int command_print_layout(Ctl *c, const Answer *a, const Layout *layout, size_t n, size_t size) {
-        Number numbers[LAYOUT_MAX];
+        json_object *o = NULL;
 
         if (a->payload_size != size)
                 return client_fault(-EBADMSG);
 
-        for (size_t i = 0; i < n; i++) {
-                uint64_t t = 0;
-                uint32_t u = 0;
-                uint8_t y = 0;
-
-                if (layout[i].size == 8)
-                        memcpy(&t, a->payload + layout[i].offset, sizeof(t));
-                else if (layout[i].size == 4)
-                        memcpy(&u, a->payload + layout[i].offset, sizeof(u));
-                else
-                        y = a->payload[layout[i].offset];
-                numbers[i] = (Number) { layout[i].name, layout[i].size == 8 ? t : layout[i].size == 4 ? u : y };
+        if (c->output != OUTPUT_TEXT) {
+                o = json_object_new_object();
+                (void) json_object_object_add(o, "version", json_object_new_int(JSON_VERSION));
         }
 
-        return print_numbers(c, numbers, n);
+        for (size_t i = 0; i < n; i++) {
+                const uint8_t *p = a->payload + layout[i].offset;
+                char *id = layout[i].size == 16 ? hex_of(p, 16) : NULL;
+
+                if (layout[i].size == 16 && !id) {
+                        (void) json_object_put(o);
+                        return client_fault(-ENOMEM);
+                }
+
+                if (o)
+                        (void) json_object_object_add(o, layout[i].name,
+                                                      id ? json_object_new_string(id) :
+                                                      json_object_new_uint64(read_number(p, layout[i].size)));
+                else if (id)
+                        (void) printf("%20s: %s\n", layout[i].name, id);
+                else
+                        (void) printf("%20s: %" PRIu64 "\n", layout[i].name, read_number(p, layout[i].size));
+                free(id);
+        }
+
+        return o ? json_print(c, o) : STATUS_OK;
 }

@@ -8,7 +8,6 @@
 #include "ctl/output.h"
 
 #define PAYLOAD_MAX 65536 /* bytes; the daemon's limit */
-#define LAYOUT_MAX 8
 
 typedef struct Answer {
         sd_bus_message *message;
@@ -16,7 +15,7 @@ typedef struct Answer {
         size_t payload_size, buffer_size;
 } Answer;
 
-/* The numbers of an answer, as dbus/org.blkfilter1.xml has them: u64 or u32, in the machine's byte order, one behind the other. */
+/* A field of an answer, as dbus/org.blkfilter1.xml has it, in the machine's byte order. */
 typedef struct Layout {
         const char *name;
         size_t offset, size; /* bytes */

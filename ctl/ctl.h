@@ -29,6 +29,7 @@ typedef enum Output {
 typedef struct Ctl {
         Output output;
         bool without_legend, without_pager, without_password, quiet;
+        bool without_start;           /* a daemon that is not there is not started */
         bool choose, persistent;      /* of attach */
         const char *host, *machine;   /* NULL: here */
         const char *since, *timeout, *payload; /* as given; NULL: not */

@@ -14,7 +14,7 @@
 #define BUFFER_AT 8                          /* offset of a buffer's address in a command's payload */
 
 static const Layout info_layout[] = {
-        { "device_capacity", 0, 8 }, { "block_size", 8, 4 }, { "block_count", 12, 4 }, { "changes_number", 32, 1 },
+        { "generation_id", 16, 16 },  { "device_capacity", 0, 8 }, { "block_size", 8, 4 }, { "block_count", 12, 4 }, { "changes_number", 32, 1 },
 };
 
 /* "0123…" with or without "-" between: 16 bytes. */
@@ -35,20 +35,9 @@ static bool parse_id(const char *text, uint8_t ret[static 16]) {
 }
 
 static int blksnap_info(Ctl *c, const char *device) {
-        Answer a = { 0 };
-        char *id;
+        Answer a;
         int status = command_send(c, device, "blksnap", 0, NULL, 0, 0, NULL, 0, &a);
 
-        if (status == STATUS_OK && a.payload_size != 40)
-                status = client_fault(-EBADMSG);
-        if (status == STATUS_OK) {
-                id = hex_of(a.payload + 16, 16);
-                if (!id)
-                        status = client_fault(-ENOMEM);
-                else if (c->output == OUTPUT_TEXT)
-                        (void) printf("%20s: %s\n", "generation_id", id);
-                free(id);
-        }
         if (status == STATUS_OK)
                 status = command_print_layout(c, &a, info_layout, sizeof(info_layout) / sizeof(info_layout[0]), 40);
 

@@ -13,14 +13,14 @@
 
 /* An attachment as it was told last: only what is new of it is printed. */
 typedef struct Seen {
-        char *path, *state, *reason;
+        char *path, *filter, *state, *reason;
 } Seen;
 
 typedef struct Monitor {
         Ctl *ctl;
         Seen *seen;
         size_t n_seen;
-        int status;
+        bool changed; /* something was told, and has not been looked at */
 } Monitor;
 
 static void print_event(const Ctl *c, const char *what, Colour colour, const char *device, const char *filter,
@@ -70,33 +70,33 @@ static Seen *get_seen(Monitor *m, const char *path) {
 
 static void forget_seen(Monitor *m, size_t i) {
         free(m->seen[i].path);
+        free(m->seen[i].filter);
         free(m->seen[i].state);
         free(m->seen[i].reason);
         m->seen[i] = m->seen[--m->n_seen];
 }
 
 /* An attachment is new, or has changed: its state is told if that is new. */
-static void look_at(Monitor *m, const Shown *s, bool print) {
+static void look_at(Monitor *m, const Shown *s) {
         Seen *seen = get_seen(m, s->path);
 
         if (!seen || (seen->state && strcmp(seen->state, s->state) == 0 && strcmp(seen->reason, s->reason) == 0))
                 return;
 
-        if (print)
-                print_event(m->ctl, s->state, colour_of_state(s->state), s->device, s->filter, s->reason,
-                            m->ctl->output != OUTPUT_TEXT ? json_of_shown(s) : NULL);
+        print_event(m->ctl, s->state, colour_of_state(s->state), s->device, s->filter, s->reason,
+                    m->ctl->output != OUTPUT_TEXT ? json_of_shown(s) : NULL);
+        free(seen->filter);
         free(seen->state);
         free(seen->reason);
+        seen->filter = strdup(s->filter);
         seen->state = strdup(s->state);
         seen->reason = strdup(s->reason);
 }
 
-static const char *filter_of(const char *path) {
-        static char filter[32];
-        const char *name = strrchr(path, '/');
+static const char *filter_of(Monitor *m, const char *path) {
+        const Seen *seen = get_seen(m, path);
 
-        (void) snprintf(filter, sizeof(filter), "%.*s", name ? (int) strcspn(name + 1, "_") : 0, name ? name + 1 : "");
-        return filter;
+        return seen && seen->filter ? seen->filter : "";
 }
 
 static int on_lost(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -107,7 +107,7 @@ static int on_lost(sd_bus_message *message, void *userdata, sd_bus_error *error)
         (void) error;
 
         if (sd_bus_message_read(message, "osstt", &path, &device, &reason, &begin, &latest) >= 0)
-                print_event(m->ctl, "lost", COLOUR_BAD, device, filter_of(path), reason, NULL);
+                print_event(m->ctl, "lost", COLOUR_BAD, device, filter_of(m, path), reason, NULL);
         return 0;
 }
 
@@ -122,40 +122,48 @@ static int on_restored(sd_bus_message *message, void *userdata, sd_bus_error *er
         if (sd_bus_message_read(message, "ostt", &path, &device, &begin, &end) >= 0) {
                 span_to_string(end > begin ? end - begin : 0, span);
                 (void) snprintf(text, sizeof(text), "after %s", span);
-                print_event(m->ctl, "restored", COLOUR_GOOD, device, filter_of(path), text, NULL);
+                print_event(m->ctl, "restored", COLOUR_GOOD, device, filter_of(m, path), text, NULL);
         }
         return 0;
 }
 
-/* Asynchronously: who monitors must not miss a signal while it waits for an answer. */
-static int on_values(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+static int on_values(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Monitor *m = userdata;
+
+        (void) message;
+        (void) error;
+
+        m->changed = true;
+        return 0;
+}
+
+/* All that was told together is looked at once. A daemon that ended meanwhile is not started for it. */
+static int look_at_all(Monitor *m) {
         size_t n;
         Shown *items;
+        int status;
 
-        (void) error;
-        (void) reply;
-
-        /* few happen at once, and a list is always of one moment */
-        if (client_list(m->ctl, &items, &n) != STATUS_OK)
-                return 0;
+        m->changed = false;
+        status = client_list(m->ctl, &items, &n);
+        if (status != STATUS_OK)
+                return status;
 
         for (size_t i = 0; i < n; i++)
-                look_at(m, &items[i], true);
+                look_at(m, &items[i]);
         for (size_t k = m->n_seen; k-- > 0; ) {
                 bool there = false;
 
                 for (size_t i = 0; i < n && !there; i++)
                         there = strcmp(items[i].path, m->seen[k].path) == 0;
                 if (!there) {
-                        print_event(m->ctl, "forgotten", COLOUR_DIM, "", filter_of(m->seen[k].path),
+                        print_event(m->ctl, "forgotten", COLOUR_DIM, "", m->seen[k].filter ?: "",
                                     "nobody wants it any more", NULL);
                         forget_seen(m, k);
                 }
         }
 
         shown_free_all(items, n);
-        return 0;
+        return STATUS_OK;
 }
 
 static int on_owner(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -177,8 +185,6 @@ static int on_owner(sd_bus_message *message, void *userdata, sd_bus_error *error
 /** verb_monitor() - print what happens until it is interrupted */
 int verb_monitor(Ctl *c, int argc, char *argv[]) {
         Monitor m = { .ctl = c };
-        Shown *items;
-        size_t n;
         int r, status;
 
         (void) argc;
@@ -207,14 +213,13 @@ int verb_monitor(Ctl *c, int argc, char *argv[]) {
         if (r < 0)
                 return complain(STATUS_FAILED, "the daemon's signals cannot be listened to: %s", strerror(-r));
 
-        status = client_list(c, &items, &n);
-        for (size_t i = 0; status == STATUS_OK && i < n; i++)
-                look_at(&m, &items[i], true);
-        shown_free_all(items, n);
-
+        status = look_at_all(&m);
+        c->without_start = true;
         while (status == STATUS_OK) {
                 r = sd_bus_process(c->bus, NULL);
-                if (r == 0)
+                if (r == 0 && m.changed)
+                        (void) look_at_all(&m);
+                else if (r == 0)
                         r = sd_bus_wait(c->bus, UINT64_MAX);
                 if (r < 0 && r != -EINTR)
                         status = complain(STATUS_NO_DAEMON, "the bus is gone: %s", strerror(-r));

@@ -159,8 +159,7 @@ int verb_list(Ctl *c, int argc, char *argv[]) {
         if (status == STATUS_OK && !c->without_legend)
                 (void) printf("%s%zu attachment%s, %zu attached.%s\n", n > 0 ? "\n" : "", n, n == 1 ? "" : "s", n_on,
                               n > 0 ? "" :
-                                      " Policies in "
-                                      "/etc/blkfilter.d say what gets a filter; see blkfilterctl attach, too.");
+                                      " Policies in /etc/blkfilter.d say what gets a filter; see blkfilterctl attach, too.");
         shown_free_all(items, n);
         return status;
 }
@@ -328,12 +327,10 @@ int verb_probe(Ctl *c, int argc, char *argv[]) {
                 (void) json_print(c, o);
         } else if (strcmp(d.interface, "none") == 0)
                 (void) printf("none: this kernel has no block device filters; boot one that has, or load the module "
-                              "that brings"
-                              " them\n");
+                              "that brings them\n");
         else if (strcmp(d.interface, "unknown") == 0)
                 (void) printf("unknown: there is no block device yet by which the kernel could be asked; ask again "
-                              "when there is"
-                              " one\n");
+                              "when there is one\n");
         else
                 (void) printf("%s: block device filters can be attached; each needs its module (modprobe)\n",
                               d.interface);

@@ -13,7 +13,9 @@
 #define TRACK_BLOCKS_MAX (UINT32_C(8) << 20) /* of one command: a bit each, within the limit for buffers */
 #define TRACK_MAP_BUFFER 8                   /* offset of the buffer's address in the command's payload */
 
-/* What bftrack says of itself. */
+#define INFO_SIZE 48                         /* bytes of what it says of itself */
+
+/* What of that the map needs. */
 typedef struct Track {
         uint32_t block_size, n_blocks; /* bytes; blocks */
         char generation[33];
@@ -24,7 +26,7 @@ static int get_track(Ctl *c, const char *device, Answer *a, Track *ret) {
 
         if (status != STATUS_OK)
                 return status;
-        if (a->payload_size != 48)
+        if (a->payload_size != INFO_SIZE)
                 return client_fault(-EBADMSG);
 
         memcpy(&ret->block_size, a->payload + 8, sizeof(ret->block_size));
@@ -36,31 +38,14 @@ static int get_track(Ctl *c, const char *device, Answer *a, Track *ret) {
 
 static int track_info(Ctl *c, const char *device) {
         static const Layout info[] = {
-                { "device_size_bytes", 0, 8 }, { "block_size_bytes", 8, 4 }, { "block_count", 12, 4 },
-                { "written_blocks", 32, 8 },   { "clears", 40, 4 },
+                { "generation", 16, 16 },     { "device_size_bytes", 0, 8 }, { "block_size_bytes", 8, 4 },
+                { "block_count", 12, 4 },     { "written_blocks", 32, 8 },   { "clears", 40, 4 },
         };
-        Answer a = { 0 };
-        Track t;
-        int status = get_track(c, device, &a, &t);
+        Answer a;
+        int status = command_send(c, device, "bftrack", 0, NULL, 0, 0, NULL, 0, &a);
 
-        if (status == STATUS_OK && c->output != OUTPUT_TEXT) {
-                json_object *o = json_object_new_object();
-
-                (void) json_object_object_add(o, "version", json_object_new_int(JSON_VERSION));
-                (void) json_object_object_add(o, "generation", json_object_new_string(t.generation));
-                for (size_t i = 0; i < sizeof(info) / sizeof(info[0]); i++) {
-                        uint64_t v = 0;
-                        uint32_t u = 0;
-
-                        memcpy(info[i].size == 8 ? (void *) &v : (void *) &u, a.payload + info[i].offset, info[i].size);
-                        (void) json_object_object_add(o, info[i].name,
-                                                      json_object_new_uint64(info[i].size == 8 ? v : u));
-                }
-                (void) json_print(c, o);
-        } else if (status == STATUS_OK) {
-                (void) printf("%20s: %s\n", "generation", t.generation);
-                status = command_print_layout(c, &a, info, sizeof(info) / sizeof(info[0]), 48);
-        }
+        if (status == STATUS_OK)
+                status = command_print_layout(c, &a, info, sizeof(info) / sizeof(info[0]), INFO_SIZE);
 
         answer_deinit(&a);
         return status;

@@ -236,7 +236,7 @@ static const Holder *find_target(Run *run, Attachment *a, Holders *holders, Devi
         if (a->held) {
                 attachment_stands(a, ATTACHMENT_DETACHED,
                                   reason_plain("an administrator detached it; it stays so until it is attached by"
-                                               " hand, or Forget drops the hold"));
+                                               " hand, or forgotten (blkfilterctl forget)"));
                 return NULL;
         }
 

@@ -136,7 +136,7 @@ char *reason_held(const Attachment *held) {
 
         text_add(&t, "an administrator detached the filter from this device (");
         add_identity(&t, held->match);
-        text_add(&t, "); it stays so until it is attached by hand, or Forget drops the hold");
+        text_add(&t, "); it stays so until it is attached by hand, or forgotten (blkfilterctl forget)");
         return finish(&t);
 }
 

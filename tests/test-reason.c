@@ -126,7 +126,7 @@ static void test_others(void) {
               " bftrack");
         check(reason_held(s.a),
               "an administrator detached the filter from this device (PARTUUID=" UUID_X " PARTLABEL=data); it"
-              " stays so until it is attached by hand, or Forget drops the hold");
+              " stays so until it is attached by hand, or forgotten (blkfilterctl forget)");
         attachment_free(s.a);
 }
 

@@ -276,6 +276,8 @@ static void test_commands(void) {
         EXPECT_ROOT("track clear /dev/sda1", 0, NULL);
         assert(m->command == 2 && strcmp(m->filter, "bftrack") == 0);
 
+        EXPECT_ROOT("blksnap info /dev/sda1 --json=short", 0,
+                    "\"generation_id\":\"00000000000000000000000000000000\",\"device_capacity\":255,");
         EXPECT_ROOT("blksnap info /dev/sda1", 0, "generation_id: 0000", "block_count: 0", "changes_number: 0");
         EXPECT_ROOT("blksnap dirty /dev/sda1 0 8 64 1", 0, NULL);
         memcpy(&word, m->payload, sizeof(word));
@@ -306,6 +308,7 @@ static void test_usage(void) {
         EXPECT("--version", 0, "blkfilterctl 0.");
         EXPECT("ctl /dev/sda1 bftrack x", 2, "x is no command");
         EXPECT("ctl /dev/sda1 bftrack 1 --payload=0", 2, "pairs of hexadecimal digits");
+        EXPECT("ctl /dev/sda1 bftrack 1 --payload=-1", 2, "pairs of hexadecimal digits");
         EXPECT("count raed /dev/sda1", 2, "read and reset are");
         EXPECT("blksnap mop /dev/sda1", 2, "info, map, dirty, add and image are");
         EXPECT("track mop /dev/sda1", 2, "info, map and clear are");

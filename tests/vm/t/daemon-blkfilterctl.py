@@ -108,7 +108,7 @@ with bf.scsi_debug(1) as scsi, bfp.only():
         generation = bfd.generation(sda1)
         bfd.reread(sda)
         bfd.wait_attached(sda1, other_than=generation)
-        monitor.wait('lost', Device=sda1, detail='removed')
+        monitor.wait('lost', Device=sda1, Filter='bftrack', detail='removed')
         monitor.wait('restored', Device=sda1)
         output = ctl(f'intact {sda1} --since=@{before:.6f}', status=1)
         bf.check('rescan' in output, f'the gap is named: {output}')
