@@ -190,24 +190,26 @@ Device device_set_get(const DeviceSet *s, const char *name);
 Device device_set_get_by_uid(const DeviceSet *s, uint64_t uid);
 Device device_set_get_by_object(const DeviceSet *s, uint64_t object);
 Partition *disk_get_partition(const Disk *d, unsigned partno);
-const Entry *disk_get_entry(const Disk *d, unsigned partno);
 const char *device_name(Device d);
 uint64_t device_uid(Device d);
 uint64_t device_object(Device d);
-const Entry *device_entry(Device d);
 const char *device_ignored(Device d);
 const char *device_links(Device d);
 void device_facts(Device d, Facts *ret);
 void disk_entry_facts(const Disk *d, const Entry *e, Facts *ret);
 
-int disk_set_table(DeviceSet *s, Disk *d, const char *pt_uuid, const Entry *entries, size_t n_entries, uint64_t as_of);
-bool disk_udev_caught_up(const Disk *d);
-bool disk_is_unclear(const Disk *d);
-void disk_settle_by_udev(Disk *d);
 void device_set_count_names(DeviceSet *s);
 void device_set_touch(DeviceSet *s, Disk *d);
 Disk *device_set_take_changed(DeviceSet *s);
 void device_set_forget(DeviceSet *s, Disk *d);
+
+/* device-table.c: what is known of the table of a disk */
+const Entry *disk_get_entry(const Disk *d, unsigned partno);
+const Entry *device_entry(Device d);
+int disk_set_table(DeviceSet *s, Disk *d, const char *pt_uuid, const Entry *entries, size_t n_entries, uint64_t as_of);
+bool disk_udev_caught_up(const Disk *d);
+bool disk_is_unclear(const Disk *d);
+void disk_settle_by_udev(Disk *d);
 
 /* device-event.c: how it comes to be known */
 int device_set_apply(DeviceSet *s, const DeviceEvent *e);

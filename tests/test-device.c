@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * The registry of devices: two streams of events of which one comes late, enumeration, and what is
- * known of a table.
- */
+/* The registry of devices: two streams of events of which one comes late, and enumeration. */
 
 #undef NDEBUG
 
@@ -354,66 +351,6 @@ static void test_facts(void) {
         script_deinit(&s);
 }
 
-static void check_entries(const Disk *d, const char *partnos) {
-        CHECK(d->n_entries == strlen(partnos));
-        for (size_t i = 0; i < d->n_entries; i++)
-                CHECK(d->entries[i].partno == (unsigned) (partnos[i] - '0') &&
-                      disk_get_entry(d, d->entries[i].partno) == &d->entries[i]);
-}
-
-static void test_table(void) {
-        const Entry entries[] = { entry_of(1, UUID_X, ""), entry_of(2, UUID_Y, ""), entry_of(5, UUID_Z, "") };
-        Script s;
-        Disk *d;
-
-        begin(&s);
-        d = sda(&s);
-        check_entries(d, "1");
-        d->n_scan_failures = 2;
-        d->scan_retry_at_usec = 5;
-        (void) str_copy(d->scan_error, sizeof(d->scan_error), "why");
-
-        CHECK(disk_set_table(&s.world.devices, d, UUID_X, entries, 3, d->n_events) == 0);
-        check_entries(d, "125");
-        CHECK_STR(d->pt_uuid, UUID_X);
-        CHECK(!d->dirty && d->n_scan_failures == 0 && d->scan_retry_at_usec == 0 && !d->scan_error[0]);
-        CHECK(!disk_get_entry(d, 3));
-
-        /* entries that the kernel has no partition for are udev's to forget, if it is asked */
-        disk_settle_by_udev(d);
-        check_entries(d, "1");
-
-        /* something happened while it was being read */
-        script_kernel(&s, EVENT_CHANGE, "sda");
-        CHECK(d->dirty);
-        CHECK(disk_set_table(&s.world.devices, d, "", entries, 2, d->n_events - 1) == 0);
-        check_entries(d, "12");
-        CHECK(d->dirty && !d->pt_uuid[0]);
-
-        CHECK(disk_set_table(&s.world.devices, d, "", NULL, 0, d->n_events) == 0);
-        check_entries(d, "");
-        CHECK(!d->dirty);
-        script_deinit(&s);
-}
-
-/* Entries that udev tells keep their order, whichever comes first. */
-static void test_entries_by_udev(void) {
-        const Entry entries[] = { entry_of(1, UUID_X, ""), entry_of(2, UUID_Y, ""), entry_of(4, UUID_Z, "") };
-        Script s;
-
-        script_init(&s);
-        script_table(&s, "sda", entries, 3);
-        script_kernel(&s, EVENT_ADD, "sda");
-        script_kernel(&s, EVENT_ADD, "sda4");
-        script_kernel(&s, EVENT_ADD, "sda1");
-        script_kernel(&s, EVENT_ADD, "sda2");
-        script_udev(&s);
-        check_entries(sda(&s), "124");
-        for (size_t i = 0; i < 3; i++)
-                CHECK(sda(&s)->partitions[i]->partno == entries[i].partno);
-        script_deinit(&s);
-}
-
 int main(void) {
         test_look_up();
         test_coming();
@@ -430,7 +367,5 @@ int main(void) {
         test_look();
         test_first_look();
         test_facts();
-        test_table();
-        test_entries_by_udev();
         return EXIT_SUCCESS;
 }

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The table of a disk: the last that is known of its entries, from udev, which tells of one partition after the
+ * other, and from workers, which read all of it. Which of the two is to be believed, and until when.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/device-internal.h"
+#include "daemon/text.h"
+
+/**
+ * disk_get_entry() - what is known of an entry of a disk's table
+ * @d: the disk
+ * @partno: from 1
+ *
+ * Return: the entry, borrowed until the next event; NULL if nothing is known.
+ */
+const Entry *disk_get_entry(const Disk *d, unsigned partno) {
+        for (size_t i = 0; i < d->n_entries; i++)
+                if (d->entries[i].partno == partno)
+                        return &d->entries[i];
+
+        return NULL;
+}
+
+/**
+ * device_entry() - what is known of a partition's entry
+ * @d: a device that is there
+ *
+ * Return: borrowed until the next event; NULL if nothing is known, or it is a whole device.
+ */
+const Entry *device_entry(Device d) {
+        return d.partition ? disk_get_entry(d.disk, d.partition->partno) : NULL;
+}
+
+/* One entry that udev told, in its place; what the rest of the table was stays. 0, or -ENOMEM: nothing changed. */
+int disk_put_entry(DeviceSet *s, Disk *d, const Entry *e) {
+        Entry *entries;
+        size_t i = 0;
+
+        while (i < d->n_entries && d->entries[i].partno < e->partno)
+                i++;
+
+        if (i < d->n_entries && d->entries[i].partno == e->partno) {
+                if (memcmp(&d->entries[i], e, sizeof(*e)) == 0)
+                        return 0;
+        } else {
+                entries = realloc(d->entries, (d->n_entries + 1) * sizeof(*entries));
+                if (!entries)
+                        return -ENOMEM;
+
+                memmove(entries + i + 1, entries + i, (d->n_entries - i) * sizeof(*entries));
+                d->entries = entries;
+                d->n_entries++;
+        }
+
+        d->entries[i] = *e;
+        d->reclaim = true;
+        device_set_touch(s, d);
+        return 0;
+}
+
+/* Whether an entry is where it was: else what was on it says nothing of what is there. */
+static bool is_in_place(const Disk *d, unsigned partno, const Entry *entries, size_t n_entries) {
+        const Entry *old = disk_get_entry(d, partno);
+
+        for (size_t i = 0; old && i < n_entries; i++)
+                if (entries[i].partno == partno)
+                        return entries[i].start_sectors == old->start_sectors &&
+                                entries[i].size_sectors == old->size_sectors;
+
+        return false;
+}
+
+/**
+ * disk_set_table() - take over a table that a worker has read
+ * @s: the set
+ * @d: the disk
+ * @pt_uuid: the table's own id, "" if none
+ * @entries: @n_entries entries, sorted by partno; borrowed
+ * @n_entries: may be 0
+ * @as_of: d->n_events when the worker began; if more has happened since, the disk stays dirty
+ *
+ * Return: 0, or -ENOMEM: the old table stays.
+ */
+int disk_set_table(DeviceSet *s, Disk *d, const char *pt_uuid, const Entry *entries, size_t n_entries, uint64_t as_of) {
+        Entry *copy = NULL;
+
+        if (n_entries > 0) {
+                copy = malloc(n_entries * sizeof(*copy));
+                if (!copy)
+                        return -ENOMEM;
+
+                memcpy(copy, entries, n_entries * sizeof(*copy));
+        }
+
+        if (n_entries != d->n_entries || !str_equal(pt_uuid, d->pt_uuid) ||
+            (n_entries > 0 && memcmp(copy, d->entries, n_entries * sizeof(*copy)) != 0))
+                d->reclaim = true;
+
+        for (size_t i = d->n_old_fs; i-- > 0; )
+                if (!is_in_place(d, d->old_fs[i].partno, entries, n_entries))
+                        disk_forget_fs(d, d->old_fs[i].partno);
+
+        free(d->entries);
+        d->entries = copy;
+        d->n_entries = n_entries;
+        (void) str_copy(d->pt_uuid, sizeof(d->pt_uuid), pt_uuid);
+        d->scan_error[0] = 0;
+        d->n_scan_failures = 0;
+        d->scan_retry_at_usec = 0;
+
+        /* what udev told since may have settled it already, and is overwritten now */
+        d->dirty = d->overtaken = d->n_events != as_of;
+
+        device_set_touch(s, d);
+        return 0;
+}
+
+/**
+ * disk_udev_caught_up() - whether udev has told all it will of a disk as it is now
+ * @d: the disk
+ */
+bool disk_udev_caught_up(const Disk *d) {
+        if (!d->known || !d->settled)
+                return false;
+
+        for (size_t i = 0; i < d->n_partitions; i++)
+                if (!d->partitions[i]->settled)
+                        return false;
+
+        return true;
+}
+
+/**
+ * disk_is_unclear() - whether a disk may have any identity, for all that is known
+ * @d: the disk
+ *
+ * It, or a partition of it, is new, and neither udev nor a scan has said what it is.
+ */
+bool disk_is_unclear(const Disk *d) {
+        if (d->ignored[0] || !d->dirty)
+                return false;
+
+        if (!d->known)
+                return !d->processed;
+
+        for (size_t i = 0; i < d->n_partitions; i++)
+                if (!d->partitions[i]->processed && !disk_get_entry(d, d->partitions[i]->partno))
+                        return true;
+
+        return false;
+}
+
+/**
+ * disk_settle_by_udev() - call a disk's table known by what udev has told
+ * @d: the disk; disk_udev_caught_up() holds
+ *
+ * Entries without a partition are dropped: udev tells of partitions, not of tables. In the middle
+ * of a re-read, which removes before it adds, that would forget who has an identity and hand it to
+ * a clone. So this is for disks only that no attachment waits for; the others are scanned.
+ */
+void disk_settle_by_udev(Disk *d) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < d->n_entries; i++)
+                if (disk_get_partition(d, d->entries[i].partno))
+                        d->entries[n++] = d->entries[i];
+
+        if (n != d->n_entries)
+                d->reclaim = true;
+
+        while (d->n_old_fs > 0)
+                disk_forget_fs(d, d->old_fs[0].partno);
+
+        d->n_entries = n;
+        d->dirty = false;
+}
