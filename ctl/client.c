@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+/* Calls of the daemon: the connection, what goes wrong with it, and how answers with properties are read. */
+
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,32 +12,6 @@
 
 /* An administrator may have to type a password, and a device may be slow: the daemon itself sets the limits. */
 #define CALL_USEC UINT64_C(600000000)
-
-void shown_deinit(Shown *s) {
-        free(s->path);
-        free(s->filter);
-        free(s->identity);
-        free(s->source);
-        free(s->policy);
-        free(s->device);
-        free(s->state);
-        free(s->reason);
-        for (size_t i = 0; i < s->n_gaps; i++)
-                free(s->gaps[i].reason);
-        free(s->gaps);
-        for (size_t i = 0; i < s->n_facts; i++) {
-                free(s->facts[i].key);
-                free(s->facts[i].value);
-        }
-        free(s->facts);
-        *s = (Shown) { 0 };
-}
-
-void shown_free_all(Shown *s, size_t n) {
-        for (size_t i = 0; i < n; i++)
-                shown_deinit(&s[i]);
-        free(s);
-}
 
 /**
  * client_fault() - say that a message could not be made or read
@@ -204,305 +178,95 @@ int client_get_path(Ctl *c, const char *device, char **ret) {
         return status;
 }
 
-static int read_string(sd_bus_message *m, char **ret) {
+/**
+ * client_read_string() - read a property of type "s"
+ * @m: read up to it
+ * @value: a char *, owned by the caller; what it was before is released
+ *
+ * Return: 0 or positive, or a negative errno.
+ */
+int client_read_string(sd_bus_message *m, void *value) {
+        char **text = value;
         const char *s;
         int r = sd_bus_message_read(m, "s", &s);
 
         if (r < 0)
                 return r;
 
-        free(*ret);
-        *ret = strdup(s);
-        return *ret ? 0 : -ENOMEM;
+        free(*text);
+        *text = strdup(s);
+        return *text ? 0 : -ENOMEM;
 }
 
-static int read_gaps(sd_bus_message *m, Shown *s) {
-        int r = sd_bus_message_enter_container(m, 'a', "(ttts)");
-
-        while (r > 0) {
-                uint64_t begin, latest, end;
-                const char *reason;
-                ShownGap *gaps;
-
-                r = sd_bus_message_read(m, "(ttts)", &begin, &latest, &end, &reason);
-                if (r <= 0)
-                        break;
-
-                gaps = realloc(s->gaps, (s->n_gaps + 1) * sizeof(*gaps));
-                if (!gaps)
-                        return -ENOMEM;
-                s->gaps = gaps;
-                gaps[s->n_gaps] = (ShownGap) {
-                        .begin_usec = begin, .latest_usec = latest, .end_usec = end, .reason = strdup(reason)
-                };
-                if (!gaps[s->n_gaps++].reason)
-                        return -ENOMEM;
-        }
-
-        return r < 0 ? r : sd_bus_message_exit_container(m);
+/**
+ * client_read_u64() - read a property of type "t"
+ * @m: read up to it
+ * @value: a uint64_t
+ *
+ * Return: 0 or positive, or a negative errno.
+ */
+int client_read_u64(sd_bus_message *m, void *value) {
+        return sd_bus_message_read(m, "t", (uint64_t *) value);
 }
 
-/* A value of the fingerprint; of a type that is not known yet: skipped, and -EBADMSG never for that. */
-static int read_fact(sd_bus_message *m, const char *key, Shown *s) {
-        ShownFact fact = { 0 }, *facts;
-        const char *type, *text;
-        uint64_t t;
-        uint32_t u;
-        int r;
-
-        r = sd_bus_message_peek_type(m, NULL, &type);
-        if (r < 0)
-                return r;
-        if (strcmp(type, "s") != 0 && strcmp(type, "u") != 0 && strcmp(type, "t") != 0)
-                return sd_bus_message_skip(m, "v");
-
-        fact.is_number = type[0] != 's';
-        switch (type[0]) {
-        case 's':
-                r = sd_bus_message_read(m, "v", "s", &text);
-                if (r >= 0)
-                        fact.value = strdup(text);
-                break;
-        case 'u':
-                r = sd_bus_message_read(m, "v", "u", &u);
-                if (r >= 0 && asprintf(&fact.value, "%" PRIu32, u) < 0)
-                        fact.value = NULL;
-                break;
-        default:
-                r = sd_bus_message_read(m, "v", "t", &t);
-                if (r >= 0 && asprintf(&fact.value, "%" PRIu64, t) < 0)
-                        fact.value = NULL;
-        }
-        if (r < 0)
-                return r;
-
-        facts = realloc(s->facts, (s->n_facts + 1) * sizeof(*facts));
-        fact.key = strdup(key);
-        if (facts)
-                s->facts = facts;
-        if (!facts || !fact.key || !fact.value) {
-                free(fact.key);
-                free(fact.value);
-                return -ENOMEM;
-        }
-
-        facts[s->n_facts++] = fact;
-        return 0;
-}
-
-static int read_facts(sd_bus_message *m, Shown *s) {
-        int r = sd_bus_message_enter_container(m, 'a', "{sv}");
-
-        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                const char *key;
-
-                r = sd_bus_message_read(m, "s", &key);
-                if (r >= 0)
-                        r = read_fact(m, key, s);
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(m);
-        }
-
-        return r < 0 ? r : sd_bus_message_exit_container(m);
-}
-
-/* One property; those of a later version are passed over. */
-static int read_property(sd_bus_message *m, Shown *s) {
-        const struct {
-                const char *name, *type;
-                char **text;
-                uint64_t *number;
-        } fields[] = {
-                { "Filter", "s", &s->filter, NULL },       { "Identity", "s", &s->identity, NULL },
-                { "Source", "s", &s->source, NULL },       { "Policy", "s", &s->policy, NULL },
-                { "Device", "s", &s->device, NULL },       { "State", "s", &s->state, NULL },
-                { "StateReason", "s", &s->reason, NULL },  { "IntactSince", "t", NULL, &s->intact_since_usec },
-                { "GapCount", "t", NULL, &s->gap_count },  { "AttachCount", "t", NULL, &s->attach_count },
-                { "Gaps", "a(ttts)", NULL, NULL },         { "Fingerprint", "a{sv}", NULL, NULL },
-        };
+/* One property; those that nobody wants, of a later version too, are passed over. */
+static int read_property(sd_bus_message *m, const ClientProperty *wanted, size_t n_wanted) {
         const char *name;
         int r;
 
         r = sd_bus_message_read(m, "s", &name);
-        for (size_t i = 0; r >= 0 && i < sizeof(fields) / sizeof(fields[0]); i++) {
-                if (strcmp(fields[i].name, name) != 0)
+        for (size_t i = 0; r >= 0 && i < n_wanted; i++) {
+                if (strcmp(wanted[i].name, name) != 0)
                         continue;
 
-                r = sd_bus_message_enter_container(m, 'v', fields[i].type);
-                if (r < 0)
-                        return r;
-                if (fields[i].text)
-                        r = read_string(m, fields[i].text);
-                else if (fields[i].number)
-                        r = sd_bus_message_read(m, "t", fields[i].number);
-                else
-                        r = fields[i].type[1] == '(' ? read_gaps(m, s) : read_facts(m, s);
+                r = sd_bus_message_enter_container(m, 'v', wanted[i].type);
+                if (r >= 0)
+                        r = wanted[i].read(m, wanted[i].value);
                 return r < 0 ? r : sd_bus_message_exit_container(m);
         }
 
         return r < 0 ? r : sd_bus_message_skip(m, "v");
 }
 
-static int read_properties(sd_bus_message *m, Shown *s) {
+/**
+ * client_read_properties() - read the properties of one interface of an object, a{sv}
+ * @m: read up to them
+ * @wanted: @n_wanted elements; one that is not told is left as it is
+ * @n_wanted: how many
+ *
+ * Return: 0 or positive; a negative errno of sd-bus, or of a read() of @wanted.
+ */
+int client_read_properties(sd_bus_message *m, const ClientProperty *wanted, size_t n_wanted) {
         int r = sd_bus_message_enter_container(m, 'a', "{sv}");
 
         while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                r = read_property(m, s);
+                r = read_property(m, wanted, n_wanted);
                 if (r >= 0)
                         r = sd_bus_message_exit_container(m);
-        }
-
-        if (r >= 0)
-                r = sd_bus_message_exit_container(m);
-        if (r >= 0 && (!s->filter || !s->identity || !s->source || !s->policy || !s->device || !s->state || !s->reason))
-                r = -EBADMSG;
-        return r;
-}
-
-/**
- * client_get() - all that is told of an attachment
- * @c: as of client_new_call()
- * @path: its object
- * @ret: shown_deinit() releases it, on failure too
- *
- * Return: STATUS_OK, or another exit status after a sentence.
- */
-int client_get(Ctl *c, const char *path, Shown *ret) {
-        sd_bus_message *call = NULL, *reply = NULL;
-        int r, status;
-
-        *ret = (Shown) { 0 };
-        status = client_new_call(c, path, "org.freedesktop.DBus.Properties", "GetAll", &call);
-        if (status == STATUS_OK) {
-                r = sd_bus_message_append(call, "s", BLKFILTER_INTERFACE_ATTACHMENT);
-                status = r < 0 ? client_fault(r) : client_send(c, call, &reply);
-        }
-        if (status == STATUS_OK) {
-                ret->path = strdup(path);
-                r = ret->path ? read_properties(reply, ret) : -ENOMEM;
-                status = r < 0 ? client_fault(r) : STATUS_OK;
-        }
-
-        sd_bus_message_unref(call);
-        sd_bus_message_unref(reply);
-        return status;
-}
-
-static int read_object(sd_bus_message *m, Shown **items, size_t *n) {
-        const char *path, *interface;
-        Shown s = { 0 }, *more;
-        int r;
-
-        r = sd_bus_message_read(m, "o", &path);
-        if (r >= 0)
-                r = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
-        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {
-                r = sd_bus_message_read(m, "s", &interface);
-                if (r >= 0 && strcmp(interface, BLKFILTER_INTERFACE_ATTACHMENT) == 0) {
-                        s.path = strdup(path);
-                        r = s.path ? read_properties(m, &s) : -ENOMEM;
-                } else if (r >= 0)
-                        r = sd_bus_message_skip(m, "a{sv}");
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(m);
-        }
-        if (r >= 0)
-                r = sd_bus_message_exit_container(m);
-
-        if (r >= 0 && s.path) {
-                more = realloc(*items, (*n + 1) * sizeof(*more));
-                if (more) {
-                        *items = more;
-                        more[(*n)++] = s;
-                        return r;
-                }
-                r = -ENOMEM;
-        }
-
-        shown_deinit(&s);
-        return r;
-}
-
-static int compare_shown(const void *a, const void *b) {
-        const Shown *x = a, *y = b;
-        int c;
-
-        /* those without a device last */
-        if (!x->device[0] != !y->device[0])
-                return x->device[0] ? -1 : 1;
-
-        c = strverscmp(x->device, y->device);
-        if (c == 0)
-                c = strcmp(x->identity, y->identity);
-        return c ? c : strcmp(x->path, y->path);
-}
-
-/**
- * client_list() - all attachments
- * @c: as of client_new_call()
- * @ret: *ret_n elements, by device, those without one last; shown_free_all()
- * @ret_n: may be 0
- *
- * Return: STATUS_OK, or another exit status after a sentence.
- */
-int client_list(Ctl *c, Shown **ret, size_t *ret_n) {
-        sd_bus_message *call = NULL, *reply = NULL;
-        int r, status;
-
-        *ret = NULL;
-        *ret_n = 0;
-        status = client_new_call(c, BLKFILTER_OBJECT_ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects",
-                                 &call);
-        if (status == STATUS_OK)
-                status = client_send(c, call, &reply);
-        if (status == STATUS_OK) {
-                r = sd_bus_message_enter_container(reply, 'a', "{oa{sa{sv}}}");
-                while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "oa{sa{sv}}")) > 0) {
-                        r = read_object(reply, ret, ret_n);
-                        if (r >= 0)
-                                r = sd_bus_message_exit_container(reply);
-                }
-                status = r < 0 ? client_fault(r) : STATUS_OK;
-        }
-
-        sd_bus_message_unref(call);
-        sd_bus_message_unref(reply);
-        if (status == STATUS_OK && *ret_n > 0)
-                qsort(*ret, *ret_n, sizeof(**ret), compare_shown);
-        if (status != STATUS_OK) {
-                shown_free_all(*ret, *ret_n);
-                *ret = NULL;
-                *ret_n = 0;
-        }
-        return status;
-}
-
-/**
- * client_read_errors() - what is wrong in policy files, a(sus)
- * @m: read up to it
- * @print: to standard error, a line each
- * @ret_n: how many
- *
- * Return: 0 or positive, or a negative errno of sd-bus.
- */
-int client_read_errors(sd_bus_message *m, bool print, size_t *ret_n) {
-        int r = sd_bus_message_enter_container(m, 'a', "(sus)");
-
-        *ret_n = 0;
-        while (r > 0) {
-                const char *path, *message;
-                uint32_t line;
-
-                r = sd_bus_message_read(m, "(sus)", &path, &line, &message);
-                if (r <= 0)
-                        break;
-
-                (*ret_n)++;
-                if (print && line > 0)
-                        (void) fprintf(stderr, "%s:%" PRIu32 ": %s\n", path, line, message);
-                else if (print)
-                        (void) fprintf(stderr, "%s: %s\n", path, message);
         }
 
         return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+/**
+ * client_get_all() - ask for the properties of one interface of an object
+ * @c: as of client_new_call()
+ * @path: the object
+ * @interface: the interface
+ * @ret: the answer, to be read by client_read_properties(); owned by the caller
+ *
+ * Return: STATUS_OK, or another exit status after a sentence.
+ */
+int client_get_all(Ctl *c, const char *path, const char *interface, sd_bus_message **ret) {
+        sd_bus_message *call = NULL;
+        int r, status;
+
+        status = client_new_call(c, path, "org.freedesktop.DBus.Properties", "GetAll", &call);
+        if (status == STATUS_OK) {
+                r = sd_bus_message_append(call, "s", interface);
+                status = r < 0 ? client_fault(r) : client_send(c, call, ret);
+        }
+
+        sd_bus_message_unref(call);
+        return status;
 }

@@ -333,6 +333,37 @@ json_object *json_of_shown(const Shown *s) {
 }
 
 /**
+ * print_finding() - a line of what is wrong in a policy file, as a compiler has it
+ * @f: where to
+ * @file: its path
+ * @line: from 1; 0: no one line
+ * @message: a sentence
+ */
+void print_finding(FILE *f, const char *file, uint32_t line, const char *message) {
+        if (line > 0)
+                (void) fprintf(f, "%s:%" PRIu32 ": %s\n", file, line, message);
+        else
+                (void) fprintf(f, "%s: %s\n", file, message);
+}
+
+/**
+ * json_of_finding() - what is wrong in a policy file
+ * @file: its path
+ * @line: from 1; 0: no one line
+ * @message: a sentence
+ *
+ * Return: owned by the caller.
+ */
+json_object *json_of_finding(const char *file, uint32_t line, const char *message) {
+        json_object *o = json_object_new_object();
+
+        add(o, "file", json_object_new_string(file));
+        add(o, "line", json_object_new_uint64(line));
+        add(o, "message", json_object_new_string(message));
+        return o;
+}
+
+/**
  * json_print() - print an object as --json= wants it
  * @c: output
  * @o: consumed

@@ -5,6 +5,7 @@
 
 #include <json-c/json.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "ctl/client.h"
 
@@ -26,5 +27,8 @@ bool time_parse(const char *text, uint64_t now_usec, uint64_t *ret);
 bool span_parse(const char *text, uint64_t *ret);
 uint64_t time_now_usec(void);
 
+void print_finding(FILE *f, const char *file, uint32_t line, const char *message);
+
 json_object *json_of_shown(const Shown *s);
+json_object *json_of_finding(const char *file, uint32_t line, const char *message);
 int json_print(const Ctl *c, json_object *o);

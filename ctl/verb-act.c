@@ -141,7 +141,7 @@ int verb_forget(Ctl *c, int argc, char *argv[]) {
 /** verb_reload() - have the policy files read again; what is wrong in them goes to standard error */
 int verb_reload(Ctl *c, int argc, char *argv[]) {
         sd_bus_message *call = NULL, *reply = NULL;
-        size_t n = 0;
+        ShownErrors errors = { 0 };
         int r, status;
 
         (void) argc;
@@ -153,10 +153,13 @@ int verb_reload(Ctl *c, int argc, char *argv[]) {
                 status = r < 0 ? client_fault(r) : client_send(c, call, &reply);
         }
         if (status == STATUS_OK) {
-                r = client_read_errors(reply, true, &n);
-                status = r < 0 ? client_fault(r) : n > 0 ? STATUS_NO : STATUS_OK;
+                r = client_read_errors(reply, &errors);
+                status = r < 0 ? client_fault(r) : errors.n_items > 0 ? STATUS_NO : STATUS_OK;
         }
+        for (size_t i = 0; i < errors.n_items; i++)
+                print_finding(stderr, errors.items[i].file, errors.items[i].line, errors.items[i].message);
 
+        shown_errors_deinit(&errors);
         sd_bus_message_unref(call);
         sd_bus_message_unref(reply);
         return status;

@@ -35,21 +35,10 @@ static int print_findings(Ctl *c, json_object *findings, size_t n_errors, size_t
 }
 
 static void add_finding(Ctl *c, json_object *findings, const char *path, unsigned line, const char *message) {
-        json_object *o;
-
-        if (c->output == OUTPUT_TEXT) {
-                if (line > 0)
-                        (void) printf("%s:%u: %s\n", path, line, message);
-                else
-                        (void) printf("%s: %s\n", path, message);
-                return;
-        }
-
-        o = json_object_new_object();
-        (void) json_object_object_add(o, "file", json_object_new_string(path));
-        (void) json_object_object_add(o, "line", json_object_new_uint64(line));
-        (void) json_object_object_add(o, "message", json_object_new_string(message));
-        (void) json_object_array_add(findings, o);
+        if (c->output == OUTPUT_TEXT)
+                print_finding(stdout, path, line, message);
+        else
+                (void) json_object_array_add(findings, json_of_finding(path, line, message));
 }
 
 static int verify_all(Ctl *c, json_object *findings) {

@@ -10,81 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "blkfilter-names.h"
 #include "ctl/output.h"
-
-/* What the manager's object tells of the daemon. */
-typedef struct Daemon {
-        char version[32], interface[32];
-        size_t n_errors;
-        struct {
-                char state[32];
-                uint32_t n;
-        } counts[32];
-        size_t n_counts;
-} Daemon;
-
-static int read_daemon(sd_bus_message *m, Daemon *d) {
-        const char *name, *text;
-        int r = sd_bus_message_enter_container(m, 'a', "{sv}");
-
-        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                r = sd_bus_message_read(m, "s", &name);
-                if (r >= 0 && (strcmp(name, "Version") == 0 || strcmp(name, "KernelInterface") == 0)) {
-                        r = sd_bus_message_read(m, "v", "s", &text);
-                        if (r >= 0)
-                                (void) snprintf(name[0] == 'V' ? d->version : d->interface, sizeof(d->version), "%s",
-                                                text);
-                } else if (r >= 0 && strcmp(name, "ConfigErrors") == 0) {
-                        r = sd_bus_message_enter_container(m, 'v', "a(sus)");
-                        if (r >= 0)
-                                r = client_read_errors(m, false, &d->n_errors);
-                        if (r >= 0)
-                                r = sd_bus_message_exit_container(m);
-                } else if (r >= 0 && strcmp(name, "Counts") == 0) {
-                        uint32_t n;
-
-                        r = sd_bus_message_enter_container(m, 'v', "a{su}");
-                        if (r >= 0)
-                                r = sd_bus_message_enter_container(m, 'a', "{su}");
-                        while (r >= 0 && (r = sd_bus_message_read(m, "{su}", &text, &n)) > 0)
-                                if (d->n_counts < sizeof(d->counts) / sizeof(d->counts[0])) {
-                                        (void) snprintf(d->counts[d->n_counts].state, sizeof(d->counts[0].state), "%s",
-                                                        text);
-                                        d->counts[d->n_counts++].n = n;
-                                }
-                        if (r >= 0)
-                                r = sd_bus_message_exit_container(m);
-                        if (r >= 0)
-                                r = sd_bus_message_exit_container(m);
-                } else if (r >= 0)
-                        r = sd_bus_message_skip(m, "v");
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(m);
-        }
-
-        return r < 0 ? r : sd_bus_message_exit_container(m);
-}
-
-static int get_daemon(Ctl *c, Daemon *ret) {
-        sd_bus_message *call = NULL, *reply = NULL;
-        int r, status;
-
-        *ret = (Daemon) { 0 };
-        status = client_new_call(c, BLKFILTER_OBJECT_ROOT, "org.freedesktop.DBus.Properties", "GetAll", &call);
-        if (status == STATUS_OK) {
-                r = sd_bus_message_append(call, "s", BLKFILTER_INTERFACE_MANAGER);
-                status = r < 0 ? client_fault(r) : client_send(c, call, &reply);
-        }
-        if (status == STATUS_OK) {
-                r = read_daemon(reply, ret);
-                status = r < 0 ? client_fault(r) : STATUS_OK;
-        }
-
-        sd_bus_message_unref(call);
-        sd_bus_message_unref(reply);
-        return status;
-}
 
 static int print_table(Ctl *c, const Shown *items, size_t n) {
         static const struct {
@@ -227,43 +153,48 @@ static void print_shown(const Shown *s) {
         print_field("Object", "%s", s->path);
 }
 
-static json_object *json_of_daemon(const Daemon *d) {
+static json_object *json_of_daemon(const ShownDaemon *d) {
         json_object *o = json_object_new_object(), *counts = json_object_new_object();
 
         (void) json_object_object_add(o, "version", json_object_new_int(JSON_VERSION));
         (void) json_object_object_add(o, "Version", json_object_new_string(d->version));
         (void) json_object_object_add(o, "KernelInterface", json_object_new_string(d->interface));
-        (void) json_object_object_add(o, "ConfigErrors", json_object_new_uint64(d->n_errors));
+        (void) json_object_object_add(o, "ConfigErrors", json_object_new_uint64(d->errors.n_items));
         for (size_t i = 0; i < d->n_counts; i++)
                 (void) json_object_object_add(counts, d->counts[i].state, json_object_new_int64(d->counts[i].n));
         (void) json_object_object_add(o, "Counts", counts);
         return o;
 }
 
-static int status_of_daemon(Ctl *c) {
+static void print_daemon(const ShownDaemon *d) {
         bool any = false;
-        Daemon d;
-        int status = get_daemon(c, &d);
 
-        if (status != STATUS_OK)
-                return status;
-        if (c->output != OUTPUT_TEXT)
-                return json_print(c, json_of_daemon(&d));
-
-        (void) printf("%s●%s blkfilterd %s\n", colour_on(COLOUR_GOOD), colour_off(), d.version);
-        print_field("Kernel", "%s", d.interface);
-        for (size_t i = 0; i < d.n_counts; i++)
-                if (d.counts[i].n > 0) {
-                        print_field(any ? "" : "Filters", "%" PRIu32 " %s%s%s", d.counts[i].n,
-                                    colour_on(colour_of_state(d.counts[i].state)), d.counts[i].state, colour_off());
+        (void) printf("%s●%s blkfilterd %s\n", colour_on(COLOUR_GOOD), colour_off(), d->version);
+        print_field("Kernel", "%s", d->interface);
+        for (size_t i = 0; i < d->n_counts; i++)
+                if (d->counts[i].n > 0) {
+                        print_field(any ? "" : "Filters", "%" PRIu32 " %s%s%s", d->counts[i].n,
+                                    colour_on(colour_of_state(d->counts[i].state)), d->counts[i].state, colour_off());
                         any = true;
                 }
         if (!any)
                 print_field("Filters", "none; no policy wants one, and none was attached by hand");
-        if (d.n_errors > 0)
+        if (d->errors.n_items > 0)
                 print_field("Policies", "%s%zu wrong%s; blkfilterctl verify says what", colour_on(COLOUR_BAD),
-                            d.n_errors, colour_off());
-        return STATUS_OK;
+                            d->errors.n_items, colour_off());
+}
+
+static int status_of_daemon(Ctl *c) {
+        ShownDaemon d;
+        int status = client_get_daemon(c, &d);
+
+        if (status == STATUS_OK && c->output != OUTPUT_TEXT)
+                status = json_print(c, json_of_daemon(&d));
+        else if (status == STATUS_OK)
+                print_daemon(&d);
+
+        shown_daemon_deinit(&d);
+        return status;
 }
 
 /** verb_status() - the daemon, or all about the attachments of devices */
@@ -309,15 +240,20 @@ int verb_status(Ctl *c, int argc, char *argv[]) {
 
 /** verb_probe() - which interface for filters the kernel has, and what to do if it has none */
 int verb_probe(Ctl *c, int argc, char *argv[]) {
-        Daemon d;
+        ShownDaemon d;
         int status;
 
         (void) argc;
         (void) argv;
 
-        status = get_daemon(c, &d);
-        if (status != STATUS_OK)
+        status = client_get_daemon(c, &d);
+        if (status != STATUS_OK) {
+                shown_daemon_deinit(&d);
                 return status;
+        }
+
+        if (strcmp(d.interface, "none") == 0 || strcmp(d.interface, "unknown") == 0)
+                status = STATUS_NO;
 
         if (c->output != OUTPUT_TEXT) {
                 json_object *o = json_object_new_object();
@@ -335,5 +271,6 @@ int verb_probe(Ctl *c, int argc, char *argv[]) {
                 (void) printf("%s: block device filters can be attached; each needs its module (modprobe)\n",
                               d.interface);
 
-        return strcmp(d.interface, "none") == 0 || strcmp(d.interface, "unknown") == 0 ? STATUS_NO : STATUS_OK;
+        shown_daemon_deinit(&d);
+        return status;
 }
