@@ -12,6 +12,9 @@
 
 #include "ctl/output.h"
 
+#define FIELD_INDENT 12 /* columns, of what print_field() prints behind a name */
+#define ERRORS_SHOWN 5
+
 static int print_table(Ctl *c, const Shown *items, size_t n) {
         static const struct {
                 const char *name;
@@ -154,16 +157,30 @@ static void print_shown(const Shown *s) {
 }
 
 static json_object *json_of_daemon(const ShownDaemon *d) {
-        json_object *o = json_object_new_object(), *counts = json_object_new_object();
+        json_object *o = json_object_new_object(), *counts = json_object_new_object(), *errors = json_object_new_array();
 
         (void) json_object_object_add(o, "version", json_object_new_int(JSON_VERSION));
         (void) json_object_object_add(o, "Version", json_object_new_string(d->version));
         (void) json_object_object_add(o, "KernelInterface", json_object_new_string(d->interface));
-        (void) json_object_object_add(o, "ConfigErrors", json_object_new_uint64(d->errors.n_items));
+        for (size_t i = 0; i < d->errors.n_items; i++)
+                (void) json_object_array_add(errors, json_of_finding(d->errors.items[i].file, d->errors.items[i].line,
+                                                                     d->errors.items[i].message));
+        (void) json_object_object_add(o, "ConfigErrors", errors);
         for (size_t i = 0; i < d->n_counts; i++)
                 (void) json_object_object_add(counts, d->counts[i].state, json_object_new_int64(d->counts[i].n));
         (void) json_object_object_add(o, "Counts", counts);
         return o;
+}
+
+/* What is wrong in policy files, as reload has it; of a whole folder full the first ones. */
+static void print_errors(const ShownErrors *e) {
+        print_field("Policies", "%s%zu wrong%s:", colour_on(COLOUR_BAD), e->n_items, colour_off());
+        for (size_t i = 0; i < e->n_items && i < ERRORS_SHOWN; i++) {
+                (void) printf("%*s", FIELD_INDENT, "");
+                print_finding(stdout, e->items[i].file, e->items[i].line, e->items[i].message);
+        }
+        if (e->n_items > ERRORS_SHOWN)
+                print_field("", "and %zu more; --json=pretty has all of them", e->n_items - ERRORS_SHOWN);
 }
 
 static void print_daemon(const ShownDaemon *d) {
@@ -180,8 +197,7 @@ static void print_daemon(const ShownDaemon *d) {
         if (!any)
                 print_field("Filters", "none; no policy wants one, and none was attached by hand");
         if (d->errors.n_items > 0)
-                print_field("Policies", "%s%zu wrong%s; blkfilterctl verify says what", colour_on(COLOUR_BAD),
-                            d->errors.n_items, colour_off());
+                print_errors(&d->errors);
 }
 
 static int status_of_daemon(Ctl *c) {

@@ -117,6 +117,35 @@ static void test_show(void) {
         fixture_deinit(&fixture);
 }
 
+/* What is wrong in policy files: the first ones with file and line, and how many more; in JSON all of them. */
+static void test_errors(void) {
+        PolicySet *set;
+
+        fixture_init(&fixture, 0);
+        set = fixture.manager->policies;
+        expect_as(NOBODY, &(const Command) { "status", 0, { "Filters: none" }, "Policies" });
+        EXPECT("status --json=short", 0, "\"ConfigErrors\":[],");
+
+        assert(policy_set_add_error(set, "/etc/blkfilter.d/10.conf", 3, "no such key", false) == 0);
+        assert(policy_set_add_error(set, "/run/blkfilter.d", 0, "cannot be read", true) == 0);
+        expect_as(NOBODY, &(const Command) {
+                "status", 0,
+                { "\n  Policies: 2 wrong:\n            /etc/blkfilter.d/10.conf:3: no such key\n"
+                  "            /run/blkfilter.d: cannot be read\n" }, "more" });
+        EXPECT("status --json=short", 0,
+               "\"ConfigErrors\":[{\"file\":\"/etc/blkfilter.d/10.conf\",\"line\":3,\"message\":\"no such key\"},"
+               "{\"file\":\"/run/blkfilter.d\",\"line\":0,\"message\":\"cannot be read\"}],");
+
+        for (unsigned line = 4; line <= 8; line++)
+                assert(policy_set_add_error(set, "/etc/blkfilter.d/10.conf", line, "no such key", false) == 0);
+        expect_as(NOBODY, &(const Command) {
+                "status", 0,
+                { "Policies: 7 wrong:\n", "10.conf:6: no such key\n            and 2 more; --json=pretty has all" },
+                "10.conf:7:" });
+        EXPECT("status --json=pretty", 0, "\"line\": 8,");
+        fixture_deinit(&fixture);
+}
+
 /* One policy that does not fit, by a key of a drop-in. */
 static void explain(Manager *m, Explanation *e) {
         static Policy policy = { .path = (char *) "/etc/blkfilter.d/10.conf", .filter = "bftrack" };
@@ -317,9 +346,9 @@ static void test_usage(void) {
 }
 
 int main(int argc, char *argv[]) {
-        static const char *const names[] = { "show", "explain", "act", "intact", "wait", "commands", "usage" };
-        static void (*const cases[])(void) = { test_show, test_explain,  test_act,  test_intact,
-                                               test_wait, test_commands, test_usage };
+        static const char *const names[] = { "show", "errors", "explain", "act", "intact", "wait", "commands", "usage" };
+        static void (*const cases[])(void) = { test_show,   test_errors, test_explain,  test_act,
+                                               test_intact, test_wait,   test_commands, test_usage };
 
         return fixture_main(argc, argv, names, cases, sizeof(cases) / sizeof(cases[0]));
 }
