@@ -63,7 +63,8 @@ static int make_memfd(Request *r, const void *payload, const RequestBuffer *buff
  * @userdata: for @done
  */
 void manager_ctl(Manager *m, const Subject *subject, const char *filter, uint32_t cmd, const void *payload,
-                 size_t payload_size, const RequestBuffer *buffers, size_t n_buffers, RequestDone done, void *userdata) {
+                 size_t payload_size, const RequestBuffer *buffers, size_t n_buffers, RequestDone done,
+                 void *userdata) {
         Request *r = request_new(m, JOB_CTL, subject, filter, done, userdata);
 
         if (!r || !request_device(m, r).disk)
@@ -98,7 +99,8 @@ static void ctl_answer(Request *r, const JobReply *reply, int memfd) {
         if (r->memfd_size > 0) {
                 map = mmap(NULL, r->memfd_size, PROT_READ, MAP_SHARED, memfd, 0);
                 if (map == MAP_FAILED) {
-                        request_answer(r, REQUEST_E_FAILED, "there is no memory for the answer; the command was carried out");
+                        request_answer(r, REQUEST_E_FAILED,
+                                       "there is no memory for the answer; the command was carried out");
                         return;
                 }
         }
@@ -119,11 +121,10 @@ static void doubt_filter(Manager *m, const Request *r) {
         for (size_t i = 0; i < m->world.attachments.n_items; i++) {
                 Attachment *a = m->world.attachments.items[i];
 
-                if (a->device_uid == r->subject.uid && str_equal(a->filter, r->filter))
-                        {
-                                a->check_due = true;
-                                attachment_touch(a);
-                        }
+                if (a->device_uid == r->subject.uid && str_equal(a->filter, r->filter)) {
+                        a->check_due = true;
+                        attachment_touch(a);
+                }
         }
 }
 
@@ -162,17 +163,19 @@ void ctl_done(Manager *m, Request *r, const JobReply *reply, int memfd) {
                 return;
 
         case JOB_NO_COMMAND:
-                (void) snprintf(message, sizeof(message), "filter %s takes no commands; its documentation says what it can be asked",
-                                r->filter);
+                (void) snprintf(message, sizeof(message),
+                                "filter %s takes no commands; its documentation says what it can be asked", r->filter);
                 request_answer(r, REQUEST_E_NO_COMMAND, message);
                 return;
 
         case JOB_GONE:
-                request_answer(r, REQUEST_E_STALE, "the device went away before the command was sent; name it again when it is back");
+                request_answer(r, REQUEST_E_STALE,
+                               "the device went away before the command was sent; name it again when it is back");
                 return;
 
         case JOB_LOCKED:
-                request_answer(r, REQUEST_E_LOCKED, "another program holds the lock of the disk; try again when it is done");
+                request_answer(r, REQUEST_E_LOCKED,
+                               "another program holds the lock of the disk; try again when it is done");
                 return;
 
         case JOB_UNSUPPORTED:
