@@ -85,7 +85,7 @@ int verb_detach(Ctl *c, int argc, char *argv[]) {
         return status;
 }
 
-/* The object that a user means: one whose identity or object is written out, as list and status do; else the device's. */
+/* The object that a user means: one whose identity or object is written out, as list has it; else the device's. */
 static int find_object(Ctl *c, const char *name, char **ret) {
         const size_t n_path = sizeof(BLKFILTER_OBJECT_ATTACHMENT "/") - 1;
         size_t n, n_found = 0;

@@ -14,7 +14,8 @@
 #define BUFFER_AT 8                          /* offset of a buffer's address in a command's payload */
 
 static const Layout info_layout[] = {
-        { "generation_id", 16, 16 },  { "device_capacity", 0, 8 }, { "block_size", 8, 4 }, { "block_count", 12, 4 }, { "changes_number", 32, 1 },
+        { "generation_id", 16, 16 }, { "device_capacity", 0, 8 }, { "block_size", 8, 4 }, { "block_count", 12, 4 },
+        { "changes_number", 32, 1 },
 };
 
 /* "0123…" with or without "-" between: 16 bytes. */

@@ -87,8 +87,8 @@ int verb_list(Ctl *c, int argc, char *argv[]) {
                 n_on += strcmp(items[i].state, "attached") == 0;
         if (status == STATUS_OK && !c->without_legend)
                 (void) printf("%s%zu attachment%s, %zu attached.%s\n", n > 0 ? "\n" : "", n, n == 1 ? "" : "s", n_on,
-                              n > 0 ? "" :
-                                      " Policies in /etc/blkfilter.d say what gets a filter; see blkfilterctl attach, too.");
+                              n > 0 ? "" : " Policies in /etc/blkfilter.d say what gets a filter;"
+                                           " see blkfilterctl attach, too.");
         shown_free_all(items, n);
         return status;
 }
@@ -157,7 +157,8 @@ static void print_shown(const Shown *s) {
 }
 
 static json_object *json_of_daemon(const ShownDaemon *d) {
-        json_object *o = json_object_new_object(), *counts = json_object_new_object(), *errors = json_object_new_array();
+        json_object *o = json_object_new_object(), *counts = json_object_new_object();
+        json_object *errors = json_object_new_array();
 
         (void) json_object_object_add(o, "version", json_object_new_int(JSON_VERSION));
         (void) json_object_object_add(o, "Version", json_object_new_string(d->version));

@@ -13,8 +13,8 @@
  *
  * A command's payload may hold an address that was smuggled in, and the filter may write there: what this process would
  * do then is not known. By seccomp(2) it can make that ioctl on that descriptor, answer on its standard input, close
- * what it has open, get memory by brk, and end; anything else ends it. It cannot be undone, so the process does no other
- * job afterwards.
+ * what it has open, get memory by brk, and end; anything else ends it. It cannot be undone, so the process does no
+ * other job afterwards.
  *
  * Return: 0, or a negative errno: the process is as it was, and must not send the command.
  */

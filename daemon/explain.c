@@ -77,7 +77,8 @@ static const char *verdict_in_words(const Term *terms, size_t n, MatchVerdict v,
         case MATCH_VERDICT_FORBIDDEN:
                 return "this must not be";
         case MATCH_VERDICT_DIFFERS:
-                return n_wanted > 1 ? "it is none of these" : glob ? "it does not fit the pattern" : "it is another one";
+                return n_wanted > 1 ? "it is none of these" :
+                       glob ? "it does not fit the pattern" : "it is another one";
         default:
                 break;
         }
@@ -185,8 +186,8 @@ static void add_why_none(Text *t, const Policy *first, Device d, const Facts *f)
         text_add(t, first->path);
         text_add(t, " fits it, but ");
         text_add(t, !is_told(d) ? "udev has not told all of it yet, so it gets no filter so far" :
-                    !facts_find_pin(f, &pin) ? "it has nothing to be recognised by when it comes back, so it gets no filter; give"
-                                               " it a partition table with UUIDs" :
+                    !facts_find_pin(f, &pin) ? "it has nothing to be recognised by when it comes back, so it gets no"
+                                               " filter; give it a partition table with UUIDs" :
                     "its pattern fits more devices than are taken in, so it gets no filter; make the policy narrower");
 }
 

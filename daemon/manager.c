@@ -33,8 +33,8 @@ void manager_save(Manager *m, const Attachment *a) {
         int r = m->ops.save_record(a, manager_now(m).realtime_usec, m->ops.outside);
 
         if (r < 0)
-                log_line(LOG_ERR, "%s: writing its record failed: %s; a restart of the daemon will not know of it, so make"
-                         " room in /run", a->id, strerror(-r));
+                log_line(LOG_ERR, "%s: writing its record failed: %s; a restart of the daemon will not know of it, so"
+                         " make room in /run", a->id, strerror(-r));
 }
 
 /**
@@ -411,11 +411,13 @@ int manager_start(Manager *m) {
 
         r = m->ops.load_records(on_record, m, m->ops.outside);
         if (r < 0)
-                log_line(LOG_ERR, "the records of an earlier daemon cannot be read, going on without: %s", strerror(-r));
+                log_line(LOG_ERR, "the records of an earlier daemon cannot be read, going on without: %s",
+                         strerror(-r));
 
         r = m->ops.load_last_boot(&last_boot.boot_usec, on_last_boot, &last_boot, m->ops.outside);
         if (r < 0)
-                log_line(LOG_WARNING, "the records of the last boot cannot be read, going on without: %s", strerror(-r));
+                log_line(LOG_WARNING, "the records of the last boot cannot be read, going on without: %s",
+                         strerror(-r));
 
         r = manager_reload(m);
         if (r < 0) {

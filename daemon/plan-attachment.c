@@ -302,8 +302,8 @@ static const Holder *find_target(Run *run, Attachment *a, Holders *holders, Devi
 
         if (a->settings->options_size > 0 && w->interface == KERNEL_INTERFACE_BLKFILTER_1) {
                 attachment_stands(a, ATTACHMENT_UNSUPPORTED,
-                                  reason_plain("this kernel's interface, blkfilter-1, takes no options for a filter; remove"
-                                               " Options= from the policy"));
+                                  reason_plain("this kernel's interface, blkfilter-1, takes no options for a filter;"
+                                               " remove Options= from the policy"));
                 return NULL;
         }
 

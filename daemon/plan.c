@@ -257,7 +257,8 @@ static int add_candidates(Run *run, const Attachment *a) {
 
 /* Whether the table of a disk says anything about what an attachment is on. */
 static bool wants_table(const Attachment *a) {
-        return a->fingerprint.entry.partno > 0 || match_wants_partition(a->match) || match_has_key(a->match, MATCH_PT_UUID);
+        return a->fingerprint.entry.partno > 0 || match_wants_partition(a->match) ||
+               match_has_key(a->match, MATCH_PT_UUID);
 }
 
 static bool is_active(const Attachment *a) {
@@ -276,8 +277,8 @@ static bool disk_matters(const World *w, const Disk *d) {
                 const Attachment *a = i->owner;
                 const Fingerprint *f = &a->fingerprint;
 
-                if (is_active(a) && !a->on_device && a->has_fingerprint && wants_table(a) && str_equal(f->disk, d->name) &&
-                    f->diskseq == d->diskseq)
+                if (is_active(a) && !a->on_device && a->has_fingerprint && wants_table(a) &&
+                    str_equal(f->disk, d->name) && f->diskseq == d->diskseq)
                         return true;
         }
 
@@ -294,7 +295,8 @@ static bool disk_matters(const World *w, const Disk *d) {
 
                 claimants_init(&c, w, &f);
                 while ((a = claimants_next(&c)))
-                        if (is_active(a) && match_facts(a->match, &f) && (e || match_has_key(a->match, MATCH_PT_UUID)) &&
+                        if (is_active(a) && match_facts(a->match, &f) &&
+                            (e || match_has_key(a->match, MATCH_PT_UUID)) &&
                             (!a->on_device || (e && !disk_get_partition(d, e->partno))))
                                 return true;
         }

@@ -56,8 +56,8 @@ static void refuse_wish(Manager *m, Request *r, RequestError error) {
         switch (error) {
 
         case REQUEST_E_NO_IDENTITY:
-                request_finish(m, r, error, "the device has nothing to recognise it by when it comes back; give it a partition"
-                               " table with UUIDs (GPT, or MBR with a disk id)");
+                request_finish(m, r, error, "the device has nothing to recognise it by when it comes back; give it a"
+                               " partition table with UUIDs (GPT, or MBR with a disk id)");
                 break;
 
         case REQUEST_E_LIMIT:
@@ -102,8 +102,8 @@ static void attachment_ask(Manager *m, Attachment *a, const AttachOptions *optio
  * A hold on it is dropped. If the filter cannot be attached, what was not wanted before is not
  * wanted afterwards either.
  */
-void manager_attach(Manager *m, const Subject *subject, const char *filter, const AttachOptions *options, RequestDone done,
-                    void *userdata) {
+void manager_attach(Manager *m, const Subject *subject, const char *filter, const AttachOptions *options,
+                    RequestDone done, void *userdata) {
         Attachment *a = NULL;
         RequestError error;
         Request *r;
@@ -124,8 +124,8 @@ void manager_attach(Manager *m, const Subject *subject, const char *filter, cons
         }
 
         if (a->on_device && a->device_uid != device_uid(d)) {
-                request_finish(m, r, REQUEST_E_AMBIGUOUS, "another device with the same identity has the filter; give this one"
-                       " another UUID first (sfdisk --part-uuid)");
+                request_finish(m, r, REQUEST_E_AMBIGUOUS, "another device with the same identity has the filter; give"
+                               " this one another UUID first (sfdisk --part-uuid)");
                 return;
         }
 
@@ -204,7 +204,8 @@ static void attach_answer(Manager *m, Request *r, const Attachment *a) {
         int error = 0;
 
         if (a->device_uid != r->subject.uid) {
-                request_finish(m, r, REQUEST_E_STALE, "the device changed while it was attached; look at the attachment");
+                request_finish(m, r, REQUEST_E_STALE,
+                               "the device changed while it was attached; look at the attachment");
                 return;
         }
 
@@ -214,8 +215,8 @@ static void attach_answer(Manager *m, Request *r, const Attachment *a) {
                 error = make_persistent(m, a);
 
         if (error < 0) {
-                (void) snprintf(message, sizeof(message), "the filter is on, but no policy could be written for it: %s; until the"
-                                " next boot it comes back by itself", strerror(-error));
+                (void) snprintf(message, sizeof(message), "the filter is on, but no policy could be written for it: %s;"
+                                " until the next boot it comes back by itself", strerror(-error));
                 request_finish(m, r, REQUEST_E_FAILED, message);
                 return;
         }
@@ -274,8 +275,8 @@ void attach_check(Manager *m, Request *r, uint64_t *wake_at_usec) {
 
         if (error == REQUEST_OK) {
                 if (a->job) {
-                        request_finish(m, r, REQUEST_E_TIMED_OUT, "the device has not answered yet: whether it is attached"
-                                       " will be seen in the attachment's state");
+                        request_finish(m, r, REQUEST_E_TIMED_OUT, "the device has not answered yet: whether it is"
+                                       " attached will be seen in the attachment's state");
                         return;
                 }
                 error = a->last_outcome == JOB_LOCKED ? REQUEST_E_LOCKED : REQUEST_E_TIMED_OUT;

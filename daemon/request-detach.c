@@ -138,7 +138,8 @@ void detach_done(Manager *m, Request *r, const JobReply *reply) {
         switch (reply->outcome) {
 
         case JOB_OK:
-                log_line(LOG_NOTICE, "%s: detached from /dev/%s as an administrator asked", r->filter, r->subject.device);
+                log_line(LOG_NOTICE, "%s: detached from /dev/%s as an administrator asked", r->filter,
+                         r->subject.device);
                 request_end(r, REQUEST_OK, NULL);
                 break;
 
@@ -159,12 +160,13 @@ void detach_done(Manager *m, Request *r, const JobReply *reply) {
                 break;
 
         case JOB_LOCKED:
-                request_end(r, REQUEST_E_LOCKED, "another program holds the lock of the disk; try again when it is done");
+                request_end(r, REQUEST_E_LOCKED,
+                            "another program holds the lock of the disk; try again when it is done");
                 break;
 
         case JOB_DIED:
-                request_end(r, REQUEST_E_TIMED_OUT, "the worker ended before it answered, so whether the filter is off is"
-                            " unknown; it is tried again until it is");
+                request_end(r, REQUEST_E_TIMED_OUT, "the worker ended before it answered, so whether the filter is off"
+                            " is unknown; it is tried again until it is");
                 break;
 
         default:

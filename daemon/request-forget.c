@@ -57,14 +57,14 @@ static RequestError judge(const Attachment *a, char *ret_message, size_t size) {
         }
 
         if (a->job_is_stuck) {
-                (void) snprintf(ret_message, size, "the device does not answer, so it is not known whether the filter is on"
-                                " it; see the kernel's log");
+                (void) snprintf(ret_message, size, "the device does not answer, so it is not known whether the filter"
+                                " is on it; see the kernel's log");
                 return REQUEST_E_STUCK;
         }
 
         if (a->job || a->hold_job || a->noted_object || a->left_object) {
-                (void) snprintf(ret_message, size, "the filter may be on a device, which is being found out; look at the"
-                                " attachment's state, and ask again");
+                (void) snprintf(ret_message, size, "the filter may be on a device, which is being found out; look at"
+                                " the attachment's state, and ask again");
                 return REQUEST_E_ATTACHED;
         }
 
@@ -88,7 +88,10 @@ static RequestError judge(const Attachment *a, char *ret_message, size_t size) {
  */
 void manager_forget(Manager *m, const char *id, RequestDone done, void *userdata) {
         Attachment *a = attachment_set_get(&m->world.attachments, id);
-        const RequestAnswer none = { .error = REQUEST_E_NO_ATTACHMENT, .message = "there is no such attachment any more" };
+        const RequestAnswer none = {
+                .error = REQUEST_E_NO_ATTACHMENT,
+                .message = "there is no such attachment any more",
+        };
         char message[512];
         RequestError error;
         bool any;
@@ -122,14 +125,14 @@ void manager_forget(Manager *m, const char *id, RequestDone done, void *userdata
                 any = drop_holds(m, a) || a->asked;
 
                 if (!any) {
-                        (void) snprintf(message, sizeof(message), "the policy %s wants it, and nothing else does; to be rid of"
-                                        " it remove that file and reload", a->policy_path ?: "");
+                        (void) snprintf(message, sizeof(message), "the policy %s wants it, and nothing else does; to"
+                                        " be rid of it remove that file and reload", a->policy_path ?: "");
                         request_finish(m, r, REQUEST_E_WANTED, message);
                         return;
                 }
 
-                log_line(LOG_NOTICE, "%s: what was asked for at run time is forgotten as an administrator asked; its policy is"
-                         " in force", a->id);
+                log_line(LOG_NOTICE, "%s: what was asked for at run time is forgotten as an administrator asked; its"
+                         " policy is in force", a->id);
                 if (a->asked)
                         attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
                 a->asked = false;

@@ -143,20 +143,23 @@ Device request_device(Manager *m, Request *r) {
         Device d = device_set_get_by_uid(&m->world.devices, r->subject.uid);
 
         if (!d.disk) {
-                request_finish(m, r, REQUEST_E_STALE, "the device went away, or was read again, since it was named; ask again");
+                request_finish(m, r, REQUEST_E_STALE,
+                               "the device went away, or was read again, since it was named; ask again");
                 return (Device) { 0 };
         }
 
         if (m->world.interface == KERNEL_INTERFACE_NONE) {
-                request_finish(m, r, REQUEST_E_UNSUPPORTED, "this kernel has no block device filters; boot one that has");
+                request_finish(m, r, REQUEST_E_UNSUPPORTED,
+                               "this kernel has no block device filters; boot one that has");
                 return (Device) { 0 };
         }
 
         if (device_ignored(d)[0]) {
                 char message[256];
 
-                (void) snprintf(message, sizeof(message), "/dev/%s is left alone: %s; name the device that it is a part of",
-                                device_name(d), device_ignored(d));
+                (void) snprintf(message, sizeof(message),
+                                "/dev/%s is left alone: %s; name the device that it is a part of", device_name(d),
+                                device_ignored(d));
                 request_finish(m, r, REQUEST_E_INVALID, message);
                 return (Device) { 0 };
         }
@@ -269,7 +272,8 @@ void requests_begin_jobs(Manager *m) {
                         continue;
 
                 if (d.disk->stuck) {
-                        request_finish(m, r, REQUEST_E_STUCK, "the disk does not answer an earlier job; see the kernel's log");
+                        request_finish(m, r, REQUEST_E_STUCK,
+                                       "the disk does not answer an earlier job; see the kernel's log");
                         continue;
                 }
 
@@ -305,8 +309,9 @@ void requests_job_done(Manager *m, const JobRequest *request, const JobReply *re
                         continue;
 
                 if (reply->outcome == JOB_TIMED_OUT) {
-                        request_answer(r, REQUEST_E_TIMED_OUT, "the device does not answer: whether it was done is unknown; see the"
-                               " kernel's log");
+                        request_answer(r, REQUEST_E_TIMED_OUT,
+                                       "the device does not answer: whether it was done is unknown; see the"
+                                       " kernel's log");
                         return;
                 }
 
@@ -333,8 +338,8 @@ void requests_check(Manager *m, uint64_t *wake_at_usec) {
                 else if (r->ended)
                         request_finish(m, r, r->error, r->message);
                 else if (!r->job && manager_now(m).monotonic_usec >= r->give_up_at_usec)
-                        request_finish(m, r, REQUEST_E_TIMED_OUT, "nothing was done: the disk was busy all the time, or the"
-                                       " kernel has not said yet whether it has filters; try again");
+                        request_finish(m, r, REQUEST_E_TIMED_OUT, "nothing was done: the disk was busy all the time, or"
+                                       " the kernel has not said yet whether it has filters; try again");
                 else if (!r->job && (!*wake_at_usec || r->give_up_at_usec < *wake_at_usec))
                         *wake_at_usec = r->give_up_at_usec;
         }

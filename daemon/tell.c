@@ -141,8 +141,8 @@ void tell_job(const JobRequest *request, const JobReply *reply) {
         const char *device = request->partition.name[0] ? request->partition.name : request->disk.name;
 
         if (!reply)
-                log_line(LOG_DEBUG, "job %" PRIu64 ": %s, /dev/%s, filter \"%s\"", request->id, kinds[request->kind], device,
-                         request->filter);
+                log_line(LOG_DEBUG, "job %" PRIu64 ": %s, /dev/%s, filter \"%s\"", request->id, kinds[request->kind],
+                         device, request->filter);
         else
                 log_line(LOG_DEBUG, "job %" PRIu64 ": %s, /dev/%s: outcome %" PRIu32 " %s", request->id,
                          kinds[request->kind], device, reply->outcome, reply->message);

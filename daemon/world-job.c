@@ -212,7 +212,8 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
                         a->noted_object = 0;
                         a->device_uid = 0;
                         attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
-                        attachment_set_state(a, ATTACHMENT_WAITING, reason_plain("the device went away while it was attached"));
+                        attachment_set_state(a, ATTACHMENT_WAITING,
+                                             reason_plain("the device went away while it was attached"));
                         return;
                 }
 
@@ -248,7 +249,7 @@ static void check_found(World *w, Attachment *a, const JobRequest *request, cons
         if (!d.disk) /* its event follows */
                 return;
 
-        /* A job that ended without a word may have ended before it proved anything: then the filter is somebody else's. */
+        /* A job that ended without a word may have proved nothing: then the filter is somebody else's. */
         device_facts(d, &facts);
         if (!a->on_device && !a->recorded_since_usec && !match_facts(a->match, &facts)) {
                 a->noted_object = 0;
@@ -256,7 +257,8 @@ static void check_found(World *w, Attachment *a, const JobRequest *request, cons
                 return;
         }
 
-        if (a->has_fingerprint && a->fingerprint.object == device_object(d) && a->fingerprint.diskseq == d.disk->diskseq)
+        if (a->has_fingerprint && a->fingerprint.object == device_object(d) &&
+            a->fingerprint.diskseq == d.disk->diskseq)
                 f = a->fingerprint;
         else {
                 fill_disk(request, d.disk, &f);
@@ -361,7 +363,8 @@ static void doubt_filters(World *w, const JobRequest *request) {
         for (const IndexItem *i = attachment_set_first_at(&w->attachments, request->disk.name); i; i = index_next(i)) {
                 Attachment *a = i->owner;
 
-                if (a->on_device && object && a->fingerprint.object == object && str_equal(a->filter, request->filter)) {
+                if (a->on_device && object && a->fingerprint.object == object &&
+                    str_equal(a->filter, request->filter)) {
                         a->check_due = true;
                         attachment_touch(a);
                 }
@@ -406,7 +409,8 @@ void world_job_done(World *w, const JobRequest *request, const JobReply *reply, 
 
                 /* Out of memory leaves the old table and a dirty disk: it is read again. */
                 if (reply->has_table &&
-                    disk_set_table(&w->devices, d, reply->pt_uuid, reply->entries, reply->n_entries, d->job_began_at) < 0) {
+                    disk_set_table(&w->devices, d, reply->pt_uuid, reply->entries, reply->n_entries,
+                                   d->job_began_at) < 0) {
                         d->scan_retry_at_usec = now->monotonic_usec + SCAN_RETRY_USEC;
                         world_wake(w, d->scan_retry_at_usec);
                 }

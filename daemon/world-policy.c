@@ -390,7 +390,8 @@ bool attachment_is_superfluous(const Attachment *a) {
 void world_remove_attachment(World *w, Attachment *a) {
         /* an orphan's policy has not counted it */
         for (size_t k = 0; k < w->n_patterns && a->is_instance && !a->orphaned; k++)
-                if (w->patterns[k].n_instances > 0 && a->policy_path && str_equal(w->patterns[k].policy->path, a->policy_path))
+                if (w->patterns[k].n_instances > 0 && a->policy_path &&
+                    str_equal(w->patterns[k].policy->path, a->policy_path))
                         w->patterns[k].n_instances--;
 
         world_touch_rivals(w, a);

@@ -54,8 +54,8 @@ static const struct {
         },
         [REQUEST_E_RAW_COMMAND] = {
                 BLKFILTER_ERROR_PREFIX "RawCommand",
-                "blkfilterd does not know this command, and cannot check it; RawCommands=yes in /etc/blkfilterd.conf lets"
-                " such commands through",
+                "blkfilterd does not know this command, and cannot check it; RawCommands=yes in /etc/blkfilterd.conf"
+                " lets such commands through",
         },
         [REQUEST_E_UNSUPPORTED] = {
                 BLKFILTER_ERROR_PREFIX "Unsupported",

@@ -77,8 +77,9 @@ static int read_level(Call *c, sd_bus_error *error) {
         int r = read_value(c, error);
 
         if (r >= 0 && log_level_from_string(c->value) < 0)
-                r = sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "there is no log level \"%s\"; there are emerg, alert,"
-                                      " crit, err, warning, notice, info and debug", c->value);
+                r = sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+                                      "there is no log level \"%s\"; there are emerg, alert, crit, err, warning,"
+                                      " notice, info and debug", c->value);
 
         return r;
 }
@@ -87,8 +88,9 @@ static int read_target(Call *c, sd_bus_error *error) {
         int r = read_value(c, error);
 
         if (r >= 0 && log_target_from_string(c->value) < 0)
-                r = sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "there is no log target \"%s\" here; there are auto,"
-                                      " journal, console and null", c->value);
+                r = sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+                                      "there is no log target \"%s\" here; there are auto, journal, console and null",
+                                      c->value);
 
         return r;
 }
@@ -107,8 +109,10 @@ static const struct {
         const char *property;
         Change change;
 } changes[] = {
-        { "LogLevel",  { .action = "setting LogLevel",  .root_only = true, .prompt = "", .read = read_level,  .act = act_level } },
-        { "LogTarget", { .action = "setting LogTarget", .root_only = true, .prompt = "", .read = read_target, .act = act_target } },
+        { "LogLevel",
+          { .action = "setting LogLevel", .root_only = true, .prompt = "", .read = read_level, .act = act_level } },
+        { "LogTarget",
+          { .action = "setting LogTarget", .root_only = true, .prompt = "", .read = read_target, .act = act_target } },
 };
 
 /* Every message to the object comes by here first; 0: sd-bus deals with it. */
