@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <seccomp.h>
 #include <unistd.h>
 
@@ -10,15 +11,16 @@
  * confine_to_command() - from here on this process can send one command to one filter, and answer
  * @device_fd: of the device
  * @request: number of the ioctl
+ * @memfd: what the command lies in
  *
  * A command's payload may hold an address that was smuggled in, and the filter may write there: what this process would
- * do then is not known. By seccomp(2) it can make that ioctl on that descriptor, answer on its standard input, close
- * what it has open, get memory by brk, and end; anything else ends it. It cannot be undone, so the process does no
- * other job afterwards.
+ * do then is not known. By seccomp(2) it can make that ioctl on that descriptor, add seals to the memfd, answer on
+ * its standard input, close what it has open, get memory by brk, and end; anything else ends it. It cannot be undone,
+ * so the process does no other job afterwards.
  *
  * Return: 0, or a negative errno: the process is as it was, and must not send the command.
  */
-int confine_to_command(int device_fd, unsigned long request) {
+int confine_to_command(int device_fd, unsigned long request, int memfd) {
         static const int harmless[] = {
                 SCMP_SYS(brk), SCMP_SYS(close), SCMP_SYS(munmap), SCMP_SYS(exit), SCMP_SYS(exit_group),
                 SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
@@ -30,6 +32,10 @@ int confine_to_command(int device_fd, unsigned long request) {
                 /* the kernel takes 32 bits of it */
                 { .arg = 1, .op = SCMP_CMP_MASKED_EQ, .datum_a = UINT32_MAX, .datum_b = (scmp_datum_t) request },
         };
+        const struct scmp_arg_cmp sealing[] = {
+                { .arg = 0, .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t) memfd },
+                { .arg = 1, .op = SCMP_CMP_EQ, .datum_a = F_ADD_SEALS },
+        };
         scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
         int r = filter ? 0 : -ENOMEM;
 
@@ -39,6 +45,8 @@ int confine_to_command(int device_fd, unsigned long request) {
                 r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, answering[i], 1, &on_input);
         if (r >= 0)
                 r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 2, command);
+        if (r >= 0)
+                r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 2, sealing);
         if (r >= 0)
                 r = seccomp_load(filter);
 

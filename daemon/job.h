@@ -15,7 +15,7 @@
 
 #include "daemon/match.h"
 
-#define JOB_PROTOCOL 2U
+#define JOB_PROTOCOL 3U
 #define JOB_NODE_SIZE 64      /* "sda1", kernel name; the kernel's own limit is 32 */
 #define JOB_MESSAGE_SIZE 256
 #define GENERATION_SIZE 40    /* 16 bytes in hexadecimal digits, NUL */
@@ -62,7 +62,7 @@ typedef struct JobRequest {
         uint32_t partno;    /* number of the partition; 0: whole disk */
         uint32_t payload_size; /* JOB_CTL: bytes of payload at the start of the memfd */
         uint32_t n_buffers;    /* JOB_CTL: JobBuffer array follows the payload, 8-aligned */
-        uint32_t reserved;
+        uint32_t seal;         /* JOB_CTL: seal the memfd against writes when the kernel is done with it */
         char filter[FILTER_NAME_SIZE];
 } JobRequest;
 

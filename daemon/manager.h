@@ -69,8 +69,19 @@ typedef struct Subject {
 typedef struct RequestBuffer {
         uint32_t payload_offset; /* in: where in the payload its address goes */
         uint32_t size;           /* bytes */
-        const void *data;        /* size bytes; borrowed, valid during the call */
+        const void *data;        /* size bytes; borrowed, valid during the call; as a memfd: NULL */
 } RequestBuffer;
+
+/* A command to a filter. The caller's: borrowed for the call. */
+typedef struct RequestCommand {
+        uint32_t command;             /* the filter's number for it */
+        const void *payload;          /* payload_size bytes; what the kernel leaves of them is the answer */
+        size_t payload_size;
+        const RequestBuffer *buffers; /* n_buffers elements; each gets memory of its own, whose address is written into
+                                       * the payload, 8 bytes at payload_offset, which lie within it */
+        size_t n_buffers;
+        bool as_memfd;                /* the buffers' data is NULL, they begin as zeros and are answered as a memfd */
+} RequestCommand;
 
 typedef struct RequestAnswer {
         RequestError error;
@@ -79,8 +90,10 @@ typedef struct RequestAnswer {
         int32_t result;                /* CTL: 0, or the filter's own errno as a negative number */
         const void *payload;           /* CTL: payload_size bytes as the kernel left them */
         size_t payload_size;
-        const RequestBuffer *buffers;  /* CTL: n_buffers as asked, contents as the kernel left them */
+        const RequestBuffer *buffers;  /* CTL: n_buffers as asked, as the kernel left them; as a memfd: data NULL */
         size_t n_buffers;
+        int memfd;                     /* CTL as a memfd: sealed, nobody can change it any more; else not valid */
+        const uint64_t *memfd_offsets; /* n_buffers elements: where in it each buffer begins */
 } RequestAnswer;
 
 /* Called exactly once. The answer and all it points to are borrowed for the call. */
@@ -97,8 +110,8 @@ RequestError manager_resolve(Manager *m, const char *device, Subject *ret, char 
 void manager_attach(Manager *m, const Subject *subject, const char *filter, const AttachOptions *options,
                     RequestDone done, void *userdata);
 void manager_detach(Manager *m, const Subject *subject, const char *filter, RequestDone done, void *userdata);
-void manager_ctl(Manager *m, const Subject *subject, const char *filter, uint32_t cmd, const void *payload,
-                 size_t payload_size, const RequestBuffer *buffers, size_t n_buffers, RequestDone done, void *userdata);
+void manager_ctl(Manager *m, const Subject *subject, const char *filter, const RequestCommand *command,
+                 RequestDone done, void *userdata);
 void manager_forget(Manager *m, const char *id, RequestDone done, void *userdata);
 void manager_request_forget(Manager *m, void *userdata);
 int manager_reload(Manager *m);

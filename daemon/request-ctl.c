@@ -12,8 +12,12 @@
 #include "daemon/request.h"
 #include "daemon/text.h"
 
+/* A worker that was led astray must not make our reading of it a SIGBUS, nor that of whom it is given to. */
+#define SEALS_SIZE (F_SEAL_SHRINK | F_SEAL_GROW)
+#define SEALS_ALL (SEALS_SIZE | F_SEAL_WRITE | F_SEAL_SEAL)
+
 /* Lays payload, table and buffers out in a memfd, as job.h says. */
-static int make_memfd(Request *r, const void *payload, const RequestBuffer *buffers) {
+static int make_memfd(Request *r, const RequestCommand *c) {
         size_t table = (r->payload_size + 7) & ~(size_t) 7;
         size_t at = table + r->n_buffers * sizeof(JobBuffer);
 
@@ -21,18 +25,19 @@ static int make_memfd(Request *r, const void *payload, const RequestBuffer *buff
         if (r->memfd < 0)
                 return -errno;
 
-        if (r->payload_size > 0 && pwrite(r->memfd, payload, r->payload_size, 0) != (ssize_t) r->payload_size)
+        if (r->payload_size > 0 && pwrite(r->memfd, c->payload, r->payload_size, 0) != (ssize_t) r->payload_size)
                 return -EIO;
 
         for (size_t i = 0; i < r->n_buffers; i++) {
                 const JobBuffer b = {
-                        .payload_offset = buffers[i].payload_offset,
-                        .size = buffers[i].size,
+                        .payload_offset = c->buffers[i].payload_offset,
+                        .size = c->buffers[i].size,
                         .memfd_offset = at,
                 };
 
-                if (pwrite(r->memfd, &b, sizeof(b), (off_t) (table + i * sizeof(b))) != (ssize_t) sizeof(b) ||
-                    pwrite(r->memfd, buffers[i].data, b.size, (off_t) at) != (ssize_t) b.size)
+                if (pwrite(r->memfd, &b, sizeof(b), (off_t) (table + i * sizeof(b))) != (ssize_t) sizeof(b))
+                        return -EIO;
+                if (c->buffers[i].data && pwrite(r->memfd, c->buffers[i].data, b.size, (off_t) at) != (ssize_t) b.size)
                         return -EIO;
 
                 r->buffers[i] = (RequestBuffer) { .payload_offset = b.payload_offset, .size = b.size };
@@ -44,44 +49,82 @@ static int make_memfd(Request *r, const void *payload, const RequestBuffer *buff
         if (ftruncate(r->memfd, (off_t) at) < 0)
                 return -errno;
 
-        /* a worker that was led astray must not make our reading of it a SIGBUS */
-        return fcntl(r->memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0 ? -errno : 0;
+        return fcntl(r->memfd, F_ADD_SEALS, SEALS_SIZE | (r->as_memfd ? 0 : F_SEAL_SEAL)) < 0 ? -errno : 0;
 }
 
 /**
- * manager_ctl() - send one command to the filter on a partition
+ * manager_ctl() - send one command to the filter on a device
  * @m: the manager
  * @subject: from manager_resolve()
  * @filter: its name, any content
- * @cmd: the filter's command
- * @payload: @payload_size bytes; borrowed for the call
- * @payload_size: bytes; what the kernel leaves of them is the answer
- * @buffers: @n_buffers elements; each gets memory of its own, its address is written into the
- *           payload, 8 bytes at payload_offset, which lie within it
- * @n_buffers: may be 0
+ * @command: borrowed for the call
  * @done: called once, with what the kernel left, or why nothing was sent
  * @userdata: for @done
  */
-void manager_ctl(Manager *m, const Subject *subject, const char *filter, uint32_t cmd, const void *payload,
-                 size_t payload_size, const RequestBuffer *buffers, size_t n_buffers, RequestDone done,
-                 void *userdata) {
+void manager_ctl(Manager *m, const Subject *subject, const char *filter, const RequestCommand *command,
+                 RequestDone done, void *userdata) {
         Request *r = request_new(m, JOB_CTL, subject, filter, done, userdata);
 
         if (!r || !request_device(m, r).disk)
                 return;
 
-        r->cmd = cmd;
-        r->payload_size = payload_size;
-        r->n_buffers = n_buffers;
-        r->buffers = calloc(n_buffers + 1, sizeof(*r->buffers));
-        r->offsets = calloc(n_buffers + 1, sizeof(*r->offsets));
+        r->cmd = command->command;
+        r->payload_size = command->payload_size;
+        r->n_buffers = command->n_buffers;
+        r->as_memfd = command->as_memfd;
+        r->buffers = calloc(r->n_buffers + 1, sizeof(*r->buffers));
+        r->offsets = calloc(r->n_buffers + 1, sizeof(*r->offsets));
 
-        if (!r->buffers || !r->offsets || make_memfd(r, payload, buffers) < 0) {
+        if (!r->buffers || !r->offsets || make_memfd(r, command) < 0) {
                 request_finish(m, r, REQUEST_E_FAILED, "there is no memory for the command");
                 return;
         }
 
         manager_schedule(m);
+}
+
+/* The buffers stay where they are. Only the payload, which is small, is copied. */
+static void answer_memfd(Request *r, RequestAnswer *a, int memfd) {
+        uint8_t *payload = malloc(r->payload_size + 1);
+        int seals = fcntl(memfd, F_GET_SEALS);
+
+        if (!payload || pread(memfd, payload, r->payload_size, 0) != (ssize_t) r->payload_size || seals < 0 ||
+            (seals & SEALS_ALL) != SEALS_ALL) {
+                free(payload);
+                request_answer(r, REQUEST_E_FAILED, "the command was carried out, but its answer is lost; send it again"
+                                                    " if that does no harm");
+                return;
+        }
+
+        a->payload = payload;
+        a->memfd = memfd;
+        a->memfd_offsets = r->offsets;
+        r->done(a, r->userdata);
+        r->answered = true;
+        free(payload);
+}
+
+static void answer_copied(Request *r, RequestAnswer *a, int memfd) {
+        uint8_t *map = NULL;
+
+        if (r->memfd_size > 0) {
+                map = mmap(NULL, r->memfd_size, PROT_READ, MAP_SHARED, memfd, 0);
+                if (map == MAP_FAILED) {
+                        request_answer(r, REQUEST_E_FAILED, "the command was carried out, but there is no memory for"
+                                                            " its answer; send it again if that does no harm");
+                        return;
+                }
+        }
+
+        a->payload = map;
+        for (size_t i = 0; i < r->n_buffers; i++)
+                r->buffers[i].data = map + r->offsets[i];
+
+        r->done(a, r->userdata);
+        r->answered = true;
+
+        if (map)
+                (void) munmap(map, r->memfd_size);
 }
 
 static void ctl_answer(Request *r, const JobReply *reply, int memfd) {
@@ -91,29 +134,14 @@ static void ctl_answer(Request *r, const JobReply *reply, int memfd) {
                 .buffers = r->buffers,
                 .n_buffers = r->n_buffers,
         };
-        uint8_t *map = NULL;
 
         if (r->answered)
                 return;
 
-        if (r->memfd_size > 0) {
-                map = mmap(NULL, r->memfd_size, PROT_READ, MAP_SHARED, memfd, 0);
-                if (map == MAP_FAILED) {
-                        request_answer(r, REQUEST_E_FAILED,
-                                       "there is no memory for the answer; the command was carried out");
-                        return;
-                }
-        }
-
-        a.payload = map;
-        for (size_t i = 0; i < r->n_buffers; i++)
-                r->buffers[i].data = map + r->offsets[i];
-
-        r->done(&a, r->userdata);
-        r->answered = true;
-
-        if (map)
-                (void) munmap(map, r->memfd_size);
+        if (r->as_memfd)
+                answer_memfd(r, &a, memfd);
+        else
+                answer_copied(r, &a, memfd);
 }
 
 /* The filter may not be where it was, or the command itself answered so: the kernel is asked. */

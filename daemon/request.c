@@ -284,6 +284,7 @@ void requests_begin_jobs(Manager *m) {
                 job.cmd = r->cmd;
                 job.payload_size = (uint32_t) r->payload_size;
                 job.n_buffers = (uint32_t) r->n_buffers;
+                job.seal = r->as_memfd;
                 (void) str_copy(job.filter, sizeof(job.filter), r->filter);
 
                 r->job = d.disk->job = job.id;

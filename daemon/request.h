@@ -30,6 +30,7 @@ struct Request {
         RequestBuffer *buffers;              /* as asked; data unused */
         uint64_t *offsets;                   /* of each buffer in the memfd */
         size_t memfd_size;
+        bool as_memfd;                       /* CTL: it is answered as it is, sealed */
         int memfd;                           /* CTL, until the job begins; -EBADF */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -155,7 +156,7 @@ static JobOutcome do_ctl(const JobRequest *request, const Backend *backend, Hold
                 return JOB_FAILED;
         }
 
-        r = confine_to_command(hold_fd(h), backend->ctl_request);
+        r = confine_to_command(hold_fd(h), backend->ctl_request, memfd);
         if (r < 0) {
                 reply->error = -r;
                 (void) snprintf(reply->message, sizeof(reply->message), "confining the command: %s", strerror(-r));
@@ -181,6 +182,12 @@ static JobOutcome do_ctl(const JobRequest *request, const Backend *backend, Hold
                 memset(map + buffers[i].payload_offset, 0, sizeof(uint64_t));
 
         (void) munmap(map, (size_t) st.st_size);
+
+        /* What is given on must not change any more. Here and not in the daemon, for the kernel may wait with it for
+         * whoever still uses the pages; the daemon looks whether it is done. */
+        if (request->seal)
+                (void) fcntl(memfd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SEAL);
+
         return outcome;
 }
 

@@ -204,3 +204,34 @@ int bus_read_buffers(sd_bus_message *m, RequestBuffer *buffers, size_t max, size
         r = sd_bus_message_exit_container(m);
         return r < 0 ? r : 0;
 }
+
+/**
+ * bus_read_buffer_sizes() - read where a command's buffers belong and how large they are, a(uu)
+ * @m: the message, at the argument
+ * @buffers: room for @max elements; their data is NULL
+ * @max: elements at most
+ * @ret_n: elements written
+ *
+ * Return: 0, -E2BIG if there are more than @max, or a negative errno of sd-bus.
+ */
+int bus_read_buffer_sizes(sd_bus_message *m, RequestBuffer *buffers, size_t max, size_t *ret_n) {
+        RequestBuffer b = { 0 };
+        size_t n = 0;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "(uu)");
+        if (r < 0)
+                return r;
+
+        while ((r = sd_bus_message_read(m, "(uu)", &b.payload_offset, &b.size)) > 0) {
+                if (n == max)
+                        return -E2BIG;
+                buffers[n++] = b;
+        }
+        if (r < 0)
+                return r;
+
+        *ret_n = n;
+        r = sd_bus_message_exit_container(m);
+        return r < 0 ? r : 0;
+}

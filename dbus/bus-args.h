@@ -27,3 +27,4 @@ typedef struct BusOption {
 int bus_append_text(sd_bus_message *m, const char *s);
 int bus_read_options(sd_bus_message *m, const BusOption *table, void *userdata, sd_bus_error *error);
 int bus_read_buffers(sd_bus_message *m, RequestBuffer *buffers, size_t max, size_t *ret_n);
+int bus_read_buffer_sizes(sd_bus_message *m, RequestBuffer *buffers, size_t max, size_t *ret_n);

@@ -223,6 +223,10 @@ static const sd_bus_vtable attachment_vtable[] = {
                                 SD_BUS_ARGS("u", command, "ay", payload, "a(uay)", buffers, "a{sv}", options),
                                 SD_BUS_RESULT("i", result, "ay", payload, "aay", buffers),
                                 bus_method_attachment_ctl, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("CtlMemfd",
+                                SD_BUS_ARGS("u", command, "ay", payload, "a(uu)", buffers, "a{sv}", options),
+                                SD_BUS_RESULT("i", result, "ay", payload, "h", memfd, "at", offsets),
+                                bus_method_attachment_ctl_memfd, SD_BUS_VTABLE_UNPRIVILEGED),
 
         CONST_PROPERTY("Filter", "s"),
         LIVE_PROPERTY("Identity", "s"),

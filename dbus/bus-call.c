@@ -157,7 +157,7 @@ static void call_ask_polkit(Call *c) {
 
         if (c->change->resolve) {
                 (void) snprintf(device, sizeof(device), "%s%s", c->subject.device[0] ? "/dev/" : "", c->subject.device);
-                (void) snprintf(command, sizeof(command), "%u", c->command);
+                (void) snprintf(command, sizeof(command), "%u", c->command.command);
 
                 details[n++] = "device";
                 details[n++] = device;

@@ -56,12 +56,9 @@ struct Call {
         Subject subject;                     /* the device as it was first looked up */
         AttachOptions attach;
         const char *value;                   /* of a property that is to be set */
-        uint32_t command;
-        const void *payload;
-        size_t payload_size;                 /* bytes */
+        RequestCommand command;              /* its buffers are those below */
         void *room;                          /* owned; payload if the caller gave none */
         RequestBuffer buffers[CTL_BUFFERS_MAX];
-        size_t n_buffers;
 };
 
 int call_begin(Bus *b, sd_bus_message *m, const Change *change, sd_bus_error *error);

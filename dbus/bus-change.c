@@ -89,57 +89,26 @@ static int read_attachment_plain(Call *c, sd_bus_error *error) {
         return r < 0 ? r : read_options(c, error);
 }
 
-/* Command, payload, buffers and options; all is judged before anybody is asked for anything. */
-static int read_command(Call *c, sd_bus_error *error) {
+/* The end of what a command's methods read: it is judged before anybody is asked for anything. */
+static int judge_command(Call *c, sd_bus_error *error) {
         char message[CTL_MESSAGE_SIZE];
         size_t payload_size;
-        CtlVerdict verdict;
-        int r;
 
-        r = sd_bus_message_read(c->message, "u", &c->command);
-        if (r < 0)
-                return r;
-
-        r = sd_bus_message_read_array(c->message, 'y', &c->payload, &c->payload_size);
-        if (r < 0)
-                return r;
-
-        r = bus_read_buffers(c->message, c->buffers, CTL_BUFFERS_MAX, &c->n_buffers);
-        if (r == -E2BIG)
-                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-                                         "there are more than %u buffers; at most so many are possible",
-                                         CTL_BUFFERS_MAX);
-        if (r < 0)
-                return r;
-
-        r = read_options(c, error);
-        if (r < 0)
-                return r;
-
-        verdict = ctl_judge(&(CtlCall) {
-                .filter = c->filter,
-                .command = c->command,
-                .payload = c->payload,
-                .payload_size = c->payload_size,
-                .buffers = c->buffers,
-                .n_buffers = c->n_buffers,
-        }, &payload_size, message);
-
-        switch (verdict) {
+        switch (ctl_judge(c->filter, &c->command, &payload_size, message)) {
 
         case CTL_WRONG:
                 return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS, message);
 
         case CTL_TYPED:
-                if (payload_size > c->payload_size) {
+                if (payload_size > c->command.payload_size) {
                         c->room = calloc(1, payload_size);
                         if (!c->room)
                                 return -ENOMEM;
 
-                        if (c->payload_size > 0)
-                                memcpy(c->room, c->payload, c->payload_size);
-                        c->payload = c->room;
-                        c->payload_size = payload_size;
+                        if (c->command.payload_size > 0)
+                                memcpy(c->room, c->command.payload, c->command.payload_size);
+                        c->command.payload = c->room;
+                        c->command.payload_size = payload_size;
                 }
                 break;
 
@@ -156,16 +125,51 @@ static int read_command(Call *c, sd_bus_error *error) {
         return 0;
 }
 
+/* Command, payload, buffers and options. */
+static int read_command(Call *c, bool as_memfd, sd_bus_error *error) {
+        int r;
+
+        c->command.as_memfd = as_memfd;
+        c->command.buffers = c->buffers;
+
+        r = sd_bus_message_read(c->message, "u", &c->command.command);
+        if (r >= 0)
+                r = sd_bus_message_read_array(c->message, 'y', &c->command.payload, &c->command.payload_size);
+        if (r >= 0)
+                r = (as_memfd ? bus_read_buffer_sizes : bus_read_buffers)(c->message, c->buffers, CTL_BUFFERS_MAX,
+                                                                         &c->command.n_buffers);
+        if (r == -E2BIG)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+                                         "there are more than %u buffers; at most so many are possible",
+                                         CTL_BUFFERS_MAX);
+        if (r >= 0)
+                r = read_options(c, error);
+
+        return r < 0 ? r : judge_command(c, error);
+}
+
 static int read_named_ctl(Call *c, sd_bus_error *error) {
         int r = read_named(c, error);
 
-        return r < 0 ? r : read_command(c, error);
+        return r < 0 ? r : read_command(c, false, error);
+}
+
+static int read_named_ctl_memfd(Call *c, sd_bus_error *error) {
+        int r = read_named(c, error);
+
+        return r < 0 ? r : read_command(c, true, error);
 }
 
 static int read_attachment_ctl(Call *c, sd_bus_error *error) {
         int r = read_attachment(c, error);
 
-        return r < 0 ? r : read_command(c, error);
+        return r < 0 ? r : read_command(c, false, error);
+}
+
+static int read_attachment_ctl_memfd(Call *c, sd_bus_error *error) {
+        int r = read_attachment(c, error);
+
+        return r < 0 ? r : read_command(c, true, error);
 }
 
 static int resolve_device_argument(Call *c, const char *device, Subject *ret, sd_bus_error *error) {
@@ -236,8 +240,7 @@ static void act_forget(Call *c) {
 }
 
 static void act_ctl(Call *c) {
-        manager_ctl(c->bus->manager, &c->subject, c->filter, c->command, c->payload, c->payload_size, c->buffers,
-                    c->n_buffers, call_done, c);
+        manager_ctl(c->bus->manager, &c->subject, c->filter, &c->command, call_done, c);
 }
 
 static void act_reload(Call *c) {
@@ -264,7 +267,8 @@ static int append_attachment(const Call *c, const RequestAnswer *answer, sd_bus_
         return r < 0 ? r : sd_bus_message_append(reply, "o", path);
 }
 
-static int append_command(const Call *c, const RequestAnswer *answer, sd_bus_message *reply) {
+/* Result and payload, as both methods answer a command. */
+static int append_result(const Call *c, const RequestAnswer *answer, sd_bus_message *reply) {
         _cleanup_(freep) uint8_t *payload = NULL;
         int r;
 
@@ -276,13 +280,17 @@ static int append_command(const Call *c, const RequestAnswer *answer, sd_bus_mes
                 memcpy(payload, answer->payload, answer->payload_size);
 
         /* where in a worker's memory a buffer was is nobody's business */
-        for (size_t i = 0; i < c->n_buffers; i++)
+        for (size_t i = 0; i < c->command.n_buffers; i++)
                 if ((uint64_t) c->buffers[i].payload_offset + CTL_POINTER_SIZE <= answer->payload_size)
                         memset(payload + c->buffers[i].payload_offset, 0, CTL_POINTER_SIZE);
 
         r = sd_bus_message_append(reply, "i", answer->result);
-        if (r >= 0)
-                r = sd_bus_message_append_array(reply, 'y', payload, answer->payload_size);
+        return r < 0 ? r : sd_bus_message_append_array(reply, 'y', payload, answer->payload_size);
+}
+
+static int append_command(const Call *c, const RequestAnswer *answer, sd_bus_message *reply) {
+        int r = append_result(c, answer, reply);
+
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "ay");
 
@@ -290,6 +298,15 @@ static int append_command(const Call *c, const RequestAnswer *answer, sd_bus_mes
                 r = sd_bus_message_append_array(reply, 'y', answer->buffers[i].data, answer->buffers[i].size);
 
         return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int append_command_memfd(const Call *c, const RequestAnswer *answer, sd_bus_message *reply) {
+        int r = append_result(c, answer, reply);
+
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "h", answer->memfd);
+        return r < 0 ? r : sd_bus_message_append_array(reply, 't', answer->memfd_offsets,
+                                                       answer->n_buffers * sizeof(uint64_t));
 }
 
 static int append_errors(const Call *c, const RequestAnswer *answer, sd_bus_message *reply) {
@@ -311,6 +328,9 @@ static int append_errors(const Call *c, const RequestAnswer *answer, sd_bus_mess
         ROW(manager_ctl, BLKFILTER_ACTION_CTL,                                                                   \
             "Authentication is required to send command $(command) to the filter $(filter) on $(device).",       \
             read_named_ctl, resolve_named, act_ctl, append_command)                                              \
+        ROW(manager_ctl_memfd, BLKFILTER_ACTION_CTL,                                                             \
+            "Authentication is required to send command $(command) to the filter $(filter) on $(device).",       \
+            read_named_ctl_memfd, resolve_named, act_ctl, append_command_memfd)                                  \
         ROW(manager_reload, BLKFILTER_ACTION_RELOAD, "",                                                         \
             read_options, NULL, act_reload, append_errors)                                                       \
         ROW(attachment_detach, BLKFILTER_ACTION_DETACH,                                                          \
@@ -321,7 +341,10 @@ static int append_errors(const Call *c, const RequestAnswer *answer, sd_bus_mess
             read_attachment_plain, resolve_identity, act_forget, NULL)                                           \
         ROW(attachment_ctl, BLKFILTER_ACTION_CTL,                                                                \
             "Authentication is required to send command $(command) to the filter $(filter) on $(device).",       \
-            read_attachment_ctl, resolve_attachment, act_ctl, append_command)
+            read_attachment_ctl, resolve_attachment, act_ctl, append_command)                                    \
+        ROW(attachment_ctl_memfd, BLKFILTER_ACTION_CTL,                                                          \
+            "Authentication is required to send command $(command) to the filter $(filter) on $(device).",       \
+            read_attachment_ctl_memfd, resolve_attachment, act_ctl, append_command_memfd)
 
 #define ROW_TO_HANDLER(_method, _action, _prompt, _read, _resolve, _act, _append)                                \
         _Static_assert(sizeof("" _action) > sizeof(BLKFILTER_BUS_NAME "."), #_method " needs a polkit action");  \

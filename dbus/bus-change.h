@@ -11,7 +11,9 @@
 int bus_method_manager_attach(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int bus_method_manager_detach(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int bus_method_manager_ctl(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_method_manager_ctl_memfd(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int bus_method_manager_reload(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int bus_method_attachment_detach(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int bus_method_attachment_forget(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int bus_method_attachment_ctl(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int bus_method_attachment_ctl_memfd(sd_bus_message *m, void *userdata, sd_bus_error *error);

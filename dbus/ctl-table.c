@@ -18,7 +18,8 @@ typedef struct CtlCommand {
         bool is_reply;       /* the payload only carries the reply: the caller may leave it out */
         size_t n_buffers;    /* exactly; 0 or 1 */
         uint32_t pointer_at; /* offset of the one buffer's address in the payload */
-        bool (*check)(const CtlCall *call, char message[static CTL_MESSAGE_SIZE]); /* NULL: nothing more */
+        bool reads_buffer;   /* what the caller put into it matters */
+        bool (*check)(const RequestCommand *call, char message[static CTL_MESSAGE_SIZE]); /* NULL: nothing more */
 } CtlCommand;
 
 static uint32_t read_u32(const void *payload, size_t at) {
@@ -29,7 +30,7 @@ static uint32_t read_u32(const void *payload, size_t at) {
 }
 
 /* struct { u32 first_block; u32 n_blocks; u64 buffer; }, a bit per block, whole bytes. */
-static bool check_bftrack_map(const CtlCall *call, char message[static CTL_MESSAGE_SIZE]) {
+static bool check_bftrack_map(const RequestCommand *call, char message[static CTL_MESSAGE_SIZE]) {
         uint32_t first_block = read_u32(call->payload, 0), n_blocks = read_u32(call->payload, 4);
         uint64_t need = ((uint64_t) n_blocks + 7) / 8;
 
@@ -57,7 +58,7 @@ static bool check_bftrack_map(const CtlCall *call, char message[static CTL_MESSA
 }
 
 /* struct { u32 offset; u32 length; u64 buffer; }, a byte per block. */
-static bool check_blksnap_map(const CtlCall *call, char message[static CTL_MESSAGE_SIZE]) {
+static bool check_blksnap_map(const RequestCommand *call, char message[static CTL_MESSAGE_SIZE]) {
         uint32_t length = read_u32(call->payload, 4);
 
         if (length == 0) {
@@ -78,7 +79,7 @@ static bool check_blksnap_map(const CtlCall *call, char message[static CTL_MESSA
 }
 
 /* struct { u32 count; u64 ranges; }, each struct { u64 offset; u64 count; } in sectors. */
-static bool check_blksnap_dirty(const CtlCall *call, char message[static CTL_MESSAGE_SIZE]) {
+static bool check_blksnap_dirty(const RequestCommand *call, char message[static CTL_MESSAGE_SIZE]) {
         uint32_t count = read_u32(call->payload, 0);
         const RequestBuffer *b = &call->buffers[0];
 
@@ -127,14 +128,14 @@ static const CtlCommand commands[] = {
         },
         {
                 .filter = "blksnap", .command = 2, .name = "dirty", .payload_size = 16, .n_buffers = 1, .pointer_at = 8,
-                .check = check_blksnap_dirty,
+                .reads_buffer = true, .check = check_blksnap_dirty,
         },
         { .filter = "blksnap", .command = 3, .name = "add", .payload_size = 16 },
         { .filter = "blksnap", .command = 4, .name = "image", .payload_size = 36, .is_reply = true },
 };
 
 /* What holds for every command, known or not. */
-static bool check_limits(const CtlCall *call, char message[static CTL_MESSAGE_SIZE]) {
+static bool check_limits(const RequestCommand *call, char message[static CTL_MESSAGE_SIZE]) {
         uint64_t sum = 0;
 
         if (call->payload_size > CTL_PAYLOAD_MAX) {
@@ -180,17 +181,23 @@ static bool check_limits(const CtlCall *call, char message[static CTL_MESSAGE_SI
                 }
         }
 
-        if (sum > CTL_BUFFERS_SIZE_MAX) {
+        if (call->as_memfd && call->n_buffers == 0) {
+                (void) snprintf(message, CTL_MESSAGE_SIZE, "there is no buffer that could come as a memfd; use Ctl");
+                return false;
+        }
+
+        if (sum > (call->as_memfd ? CTL_MEMFD_SIZE_MAX : CTL_BUFFERS_SIZE_MAX)) {
                 (void) snprintf(message, CTL_MESSAGE_SIZE,
-                                "the buffers have %llu bytes together; at most %u are possible",
-                                (unsigned long long) sum, CTL_BUFFERS_SIZE_MAX);
+                                "the buffers have %llu bytes together; at most %u are possible%s",
+                                (unsigned long long) sum, call->as_memfd ? CTL_MEMFD_SIZE_MAX : CTL_BUFFERS_SIZE_MAX,
+                                call->as_memfd ? "" : ", with CtlMemfd more");
                 return false;
         }
 
         return true;
 }
 
-static bool check_command(const CtlCommand *c, const CtlCall *call, char message[static CTL_MESSAGE_SIZE]) {
+static bool check_command(const CtlCommand *c, const RequestCommand *call, char message[static CTL_MESSAGE_SIZE]) {
         if (call->payload_size != c->payload_size && !(c->is_reply && call->payload_size == 0)) {
                 (void) snprintf(message, CTL_MESSAGE_SIZE, "%s's command %u (%s) takes a payload of %zu bytes%s; it was"
                                 " given %zu", c->filter, c->command, c->name, c->payload_size,
@@ -211,11 +218,19 @@ static bool check_command(const CtlCommand *c, const CtlCall *call, char message
                 return false;
         }
 
+        if (c->reads_buffer && call->as_memfd) {
+                (void) snprintf(message, CTL_MESSAGE_SIZE,
+                                "%s's command %u (%s) reads its buffer, and in a memfd it begins empty; use Ctl",
+                                c->filter, c->command, c->name);
+                return false;
+        }
+
         return !c->check || c->check(call, message);
 }
 
 /**
  * ctl_judge() - what a command is, and whether it may go to the kernel
+ * @filter: the filter's name, any content
  * @call: the command; its payload may be NULL if payload_size is 0, buffers likewise
  * @ret_payload_size: written unless the verdict is CTL_WRONG: bytes of payload to send. More
  *                    than the caller gave where the payload is only room for the reply: the
@@ -224,14 +239,15 @@ static bool check_command(const CtlCommand *c, const CtlCall *call, char message
  *
  * Return: the verdict.
  */
-CtlVerdict ctl_judge(const CtlCall *call, size_t *ret_payload_size, char ret_message[static CTL_MESSAGE_SIZE]) {
+CtlVerdict ctl_judge(const char *filter, const RequestCommand *call, size_t *ret_payload_size,
+                     char ret_message[static CTL_MESSAGE_SIZE]) {
         if (!check_limits(call, ret_message))
                 return CTL_WRONG;
 
         for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
                 const CtlCommand *c = &commands[i];
 
-                if (c->command != call->command || !str_equal(c->filter, call->filter))
+                if (c->command != call->command || !str_equal(c->filter, filter))
                         continue;
 
                 if (!check_command(c, call, ret_message))

@@ -14,7 +14,8 @@
 
 #define CTL_PAYLOAD_MAX (64U * 1024)         /* bytes */
 #define CTL_BUFFERS_MAX 16U
-#define CTL_BUFFERS_SIZE_MAX (1024U * 1024)  /* bytes, of all buffers together */
+#define CTL_BUFFERS_SIZE_MAX (1024U * 1024)    /* bytes, of all buffers together, in messages */
+#define CTL_MEMFD_SIZE_MAX (64U * 1024 * 1024) /* bytes, of all buffers together, in a memfd */
 #define CTL_POINTER_SIZE 8U                  /* bytes that a buffer's address takes in the payload */
 #define CTL_MESSAGE_SIZE 256
 
@@ -24,13 +25,5 @@ typedef enum CtlVerdict {
         CTL_RAW,   /* not known; within the limits that hold for all */
 } CtlVerdict;
 
-typedef struct CtlCall {
-        const char *filter;
-        uint32_t command;
-        const void *payload;
-        size_t payload_size; /* bytes */
-        const RequestBuffer *buffers;
-        size_t n_buffers;
-} CtlCall;
-
-CtlVerdict ctl_judge(const CtlCall *call, size_t *ret_payload_size, char ret_message[static CTL_MESSAGE_SIZE]);
+CtlVerdict ctl_judge(const char *filter, const RequestCommand *command, size_t *ret_payload_size,
+                     char ret_message[static CTL_MESSAGE_SIZE]);

@@ -44,7 +44,8 @@ void hold_close(Hold *h) {
         *h = HOLD_INIT; /* the files stay open for the next job */
 }
 
-int confine_to_command(int device_fd, unsigned long request) {
+int confine_to_command(int device_fd, unsigned long request, int memfd) {
+        (void) memfd;
         (void) device_fd;
         (void) request;
         return real.confine_error;

@@ -418,7 +418,7 @@ __attribute__((unused)) static void ask(Fake *f, JobKind kind, const char *devic
         else if (kind == JOB_DETACH)
                 manager_detach(f->manager, &s, filter, on_answer, a);
         else
-                manager_ctl(f->manager, &s, filter, 0, NULL, 0, NULL, 0, on_answer, a);
+                manager_ctl(f->manager, &s, filter, &(RequestCommand) { .command = 0 }, on_answer, a);
         fake_run(f);
 }
 

@@ -18,7 +18,7 @@
 
 #define COMMAND 0x1234UL /* of no device */
 
-static int null_fd, pair[2];
+static int null_fd, memfd, pair[2];
 
 static void send_command(void) {
         (void) ioctl(null_fd, COMMAND, 0);
@@ -68,6 +68,19 @@ static void send_signal(void) {
         (void) kill(getppid(), 0);
 }
 
+static void seal(void) {
+        if (fcntl(memfd, F_ADD_SEALS, F_SEAL_WRITE) < 0)
+                _exit(3);
+}
+
+static void seal_other(void) {
+        (void) fcntl(null_fd, F_ADD_SEALS, F_SEAL_WRITE);
+}
+
+static void change_flags(void) {
+        (void) fcntl(memfd, F_SETFL, O_NONBLOCK);
+}
+
 static void map_code(void) {
         (void) mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
@@ -79,7 +92,7 @@ static bool survives(void (*does)(void)) {
 
         assert(pid >= 0);
         if (pid == 0) {
-                if (dup2(pair[0], STDIN_FILENO) < 0 || confine_to_command(null_fd, COMMAND) < 0)
+                if (dup2(pair[0], STDIN_FILENO) < 0 || confine_to_command(null_fd, COMMAND, memfd) < 0)
                         _exit(2);
                 does();
                 _exit(0);
@@ -103,11 +116,14 @@ int main(void) {
                 { "open", open_file, false },                { "read", read_file, false },
                 { "fork", make_process, false },             { "exec", run_program, false },
                 { "kill", send_signal, false },              { "code", map_code, false },
+                { "seals", seal, true },                     { "seals on another", seal_other, false },
+                { "flags", change_flags, false },
         };
         int failed = 0;
 
         null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        assert(null_fd >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+        memfd = memfd_create("command", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        assert(null_fd >= 0 && memfd >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
 
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
                 if (survives(cases[i].does) != cases[i].survives) {

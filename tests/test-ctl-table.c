@@ -20,9 +20,11 @@ typedef struct Case {
         CtlVerdict verdict;
         size_t sent;          /* bytes of payload, unless CTL_WRONG */
         const char *part[2];  /* words of the message, if CTL_WRONG */
+        bool as_memfd;
 } Case;
 
 #define BUFFER(_offset, _size) { .payload_offset = (_offset), .size = (_size), .data = zeros }
+#define ROOM(_offset, _size) { .payload_offset = (_offset), .size = (_size) }
 
 /* sectors: offset and count, twice */
 static const uint64_t good[4] = { 0, 1, UINT64_MAX / 512 - 1, 1 }, empty[4] = { 0, 8, 8, 0 },
@@ -96,7 +98,7 @@ static const Case cases[] = {
         { "bfcount", 0, CTL_PAYLOAD_MAX + 1, .verdict = CTL_WRONG, .part = { "65537", "65536" } },
         { "x", 0, 8, { BUFFER(0, CTL_BUFFERS_SIZE_MAX) }, 1, .verdict = CTL_RAW, .sent = 8 },
         { "x", 0, 8, { BUFFER(0, CTL_BUFFERS_SIZE_MAX + 1) }, 1, .verdict = CTL_WRONG,
-          .part = { "1048577", "1048576" } },
+          .part = { "1048577", "1048576 are possible, with CtlMemfd more" } },
         { "x", 0, 24, { BUFFER(0, CTL_BUFFERS_SIZE_MAX), BUFFER(16, 1) }, 2, .verdict = CTL_WRONG,
           .part = { "together" } },
         { "x", 0, 16, { BUFFER(8, UINT32_MAX), BUFFER(0, UINT32_MAX) }, 2, .verdict = CTL_WRONG,
@@ -117,6 +119,20 @@ static const Case cases[] = {
                   BUFFER(104, 1), BUFFER(112, 1), BUFFER(120, 1) },
                 16, .verdict = CTL_RAW, .sent = 128,
         },
+
+        /* as a memfd: more room, and what the caller does not fill cannot be read */
+        { "x", 0, 8, { ROOM(0, CTL_MEMFD_SIZE_MAX) }, 1, .verdict = CTL_RAW, .sent = 8, .as_memfd = true },
+        { "x", 0, 8, { ROOM(0, CTL_MEMFD_SIZE_MAX + 1) }, 1, .verdict = CTL_WRONG, .as_memfd = true,
+          .part = { "67108865", "67108864" } },
+        { "x", 0, 16, { ROOM(0, CTL_MEMFD_SIZE_MAX), ROOM(8, 1) }, 2, .verdict = CTL_WRONG, .as_memfd = true,
+          .part = { "together" } },
+        { "x", 0, 8, .verdict = CTL_WRONG, .as_memfd = true, .part = { "no buffer", "use Ctl" } },
+        { "bftrack", 1, 16, { ROOM(8, 1 << 21) }, 1, { 0, 1 << 24 }, CTL_TYPED, .sent = 16, .as_memfd = true },
+        { "bftrack", 1, 16, { ROOM(8, 1 << 21) }, 1, { 0, (1 << 24) + 1 }, CTL_WRONG, .as_memfd = true,
+          .part = { "at least 2097153" } },
+        { "blksnap", 1, 16, { ROOM(8, 64) }, 1, { 0, 64 }, CTL_TYPED, .sent = 16, .as_memfd = true },
+        { "blksnap", 2, 16, { ROOM(8, 32) }, 1, { 2, 0 }, CTL_WRONG, .as_memfd = true, .part = { "(dirty)", "use Ctl" } },
+
         { "x", 0, 8, { BUFFER(0, 1) }, 17, .verdict = CTL_WRONG, .part = { "more than 16" } },
 };
 
@@ -135,13 +151,13 @@ static void test_case(size_t i) {
                         memcpy(payload, c->words, sizeof(c->words));
         }
 
-        verdict = ctl_judge(&(CtlCall) {
-                .filter = c->filter,
+        verdict = ctl_judge(c->filter, &(RequestCommand) {
                 .command = c->command,
                 .payload = payload,
                 .payload_size = c->payload_size,
                 .buffers = c->buffers,
                 .n_buffers = c->n_buffers,
+                .as_memfd = c->as_memfd,
         }, &sent, message);
         free(payload);
 

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "tests/bus/mock-manager.h"
 
@@ -92,6 +94,7 @@ unsigned mock_manager_n_changes(const Manager *m) {
 void mock_manager_answer(Manager *m) {
         RequestBuffer buffers[16];
         uint8_t payload[256] = { 0 }, *content;
+        uint64_t offsets[16];
         RequestAnswer answer = { .error = m->answer_error, .message = m->message };
         RequestDone done = m->done;
         size_t sum = 0;
@@ -100,7 +103,7 @@ void mock_manager_answer(Manager *m) {
         m->done = NULL;
 
         for (size_t i = 0; i < m->n_buffers; i++)
-                sum += m->buffers[i].size;
+                offsets[i] = sum, sum += m->buffers[i].size;
         content = malloc(sum + 1);
         assert(content);
         memset(content, 0xab, sum + 1);
@@ -122,9 +125,16 @@ void mock_manager_answer(Manager *m) {
                 answer.payload_size = m->payload_size;
                 answer.buffers = buffers;
                 answer.n_buffers = m->n_buffers;
+                if (m->as_memfd) {
+                        answer.memfd = memfd_create("answer", MFD_CLOEXEC);
+                        answer.memfd_offsets = offsets;
+                        assert(answer.memfd >= 0 && write(answer.memfd, content, sum) == (ssize_t) sum);
+                }
         }
 
         done(&answer, m->done_userdata);
+        if (answer.memfd_offsets)
+                close(answer.memfd);
         free(content);
 }
 
@@ -189,19 +199,19 @@ void manager_forget(Manager *m, const char *id, RequestDone done, void *userdata
                 mock_manager_answer(m);
 }
 
-void manager_ctl(Manager *m, const Subject *subject, const char *filter, uint32_t cmd, const void *payload,
-                 size_t payload_size, const RequestBuffer *buffers, size_t n_buffers, RequestDone done,
-                 void *userdata) {
+void manager_ctl(Manager *m, const Subject *subject, const char *filter, const RequestCommand *command,
+                 RequestDone done, void *userdata) {
         m->n_ctl++;
         request(m, subject, filter, done, userdata);
-        m->command = cmd;
-        assert(payload_size <= sizeof(m->payload));
-        if (payload_size > 0)
-                memcpy(m->payload, payload, payload_size);
-        m->payload_size = payload_size;
-        if (n_buffers > 0)
-                memcpy(m->buffers, buffers, n_buffers * sizeof(*buffers));
-        m->n_buffers = n_buffers;
+        m->command = command->command;
+        m->as_memfd = command->as_memfd;
+        assert(command->payload_size <= sizeof(m->payload));
+        if (command->payload_size > 0)
+                memcpy(m->payload, command->payload, command->payload_size);
+        m->payload_size = command->payload_size;
+        if (command->n_buffers > 0)
+                memcpy(m->buffers, command->buffers, command->n_buffers * sizeof(*command->buffers));
+        m->n_buffers = command->n_buffers;
         if (!m->hold)
                 mock_manager_answer(m);
 }

@@ -35,6 +35,7 @@ struct Manager {
         char filter[FILTER_NAME_SIZE];
         AttachOptions options;        /* of the last attach */
         uint32_t command;
+        bool as_memfd;                /* last command's */
         uint8_t payload[256];         /* last command's */
         size_t payload_size;
         size_t n_buffers;

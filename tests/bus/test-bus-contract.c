@@ -167,6 +167,22 @@ static void append_device_command(sd_bus_message *m) {
         assert(sd_bus_message_append(m, "ssuaya(uay)", "/dev/sda1", "bftrack", 0, 0, 0) >= 0);
 }
 
+static void append_device_memfd(sd_bus_message *m) {
+        static const uint8_t payload[16] = { [4] = 8 };
+
+        assert(sd_bus_message_append(m, "ssu", "/dev/sda1", "bftrack", 1) >= 0);
+        assert(sd_bus_message_append_array(m, 'y', payload, sizeof(payload)) >= 0);
+        assert(sd_bus_message_append(m, "a(uu)", 1, 8, 1) >= 0);
+}
+
+static void append_memfd(sd_bus_message *m) {
+        static const uint8_t payload[16] = { [4] = 8 };
+
+        assert(sd_bus_message_append(m, "u", 1) >= 0);
+        assert(sd_bus_message_append_array(m, 'y', payload, sizeof(payload)) >= 0);
+        assert(sd_bus_message_append(m, "a(uu)", 1, 8, 1) >= 0);
+}
+
 static void append_device(sd_bus_message *m) {
         assert(sd_bus_message_append(m, "s", "/dev/sda1") >= 0);
 }
@@ -185,6 +201,7 @@ static const struct Method {
         { "org.blkfilter1.Manager Attach", BLKFILTER_OBJECT_ROOT, append_device_filter, true, "org.blkfilter1.attach" },
         { "org.blkfilter1.Manager Detach", BLKFILTER_OBJECT_ROOT, append_device_filter, true, "org.blkfilter1.detach" },
         { "org.blkfilter1.Manager Ctl", BLKFILTER_OBJECT_ROOT, append_device_command, true, "org.blkfilter1.ctl" },
+        { "org.blkfilter1.Manager CtlMemfd", BLKFILTER_OBJECT_ROOT, append_device_memfd, true, "org.blkfilter1.ctl" },
         { "org.blkfilter1.Manager Reload", BLKFILTER_OBJECT_ROOT, NULL, true, "org.blkfilter1.reload" },
         { "org.blkfilter1.Manager GetAttachment", BLKFILTER_OBJECT_ROOT, append_device, false, NULL },
         { "org.blkfilter1.Manager Explain", BLKFILTER_OBJECT_ROOT, append_device, false, NULL },
@@ -192,6 +209,7 @@ static const struct Method {
         { "org.blkfilter1.Attachment Detach", PATH_A, NULL, true, "org.blkfilter1.detach" },
         { "org.blkfilter1.Attachment Forget", PATH_A, NULL, true, "org.blkfilter1.detach" },
         { "org.blkfilter1.Attachment Ctl", PATH_A, append_command, true, "org.blkfilter1.ctl" },
+        { "org.blkfilter1.Attachment CtlMemfd", PATH_A, append_memfd, true, "org.blkfilter1.ctl" },
 };
 
 static sd_bus_message *call_method(sd_bus *bus, const struct Method *method) {
@@ -273,7 +291,7 @@ static void test_methods(void) {
         f.polkit = MOCK_POLKIT_NO;
         fixture_client(&f, NOBODY, walks, NULL);
         assert(mock_manager_n_changes(f.manager) == 0);
-        assert(f.n_questions == 7); /* one for each that changes something */
+        assert(f.n_questions == 9); /* one for each that changes something */
         fixture_deinit(&f);
 }
 

@@ -142,6 +142,13 @@ static void append_random(Fuzz *f, sd_bus_message *m, const char **s) {
         } else if (**s == 'y') {
                 (*s)++;
                 assert(sd_bus_message_append_array(m, 'y', bytes, below(f, 2) ? below(f, sizeof(bytes)) : 16 * below(f, 4)) >= 0);
+        } else if (strncmp(*s, "(uu)", 4) == 0) {
+                *s += 4;
+                assert(sd_bus_message_open_container(m, 'a', "(uu)") >= 0);
+                for (unsigned n = below(f, 5) ? below(f, 3) : below(f, 20); n > 0; n--)
+                        assert(sd_bus_message_append(m, "(uu)", below(f, 3) ? 8 * below(f, 3) : below(f, 200),
+                                                     below(f, 3) ? below(f, 100) : (uint32_t) next(f)) >= 0);
+                assert(sd_bus_message_close_container(m) >= 0);
         } else if (strncmp(*s, "(uay)", 5) == 0) {
                 *s += 5;
                 assert(sd_bus_message_open_container(m, 'a', "(uay)") >= 0);

@@ -71,7 +71,7 @@ static void act(void) {
         else if (c->kind == JOB_DETACH)
                 manager_detach(sim.manager, &sim.subject, c->filter, on_answer, c);
         else
-                manager_ctl(sim.manager, &sim.subject, c->filter, 0, NULL, 0, NULL, 0, on_answer, c);
+                manager_ctl(sim.manager, &sim.subject, c->filter, &(RequestCommand) { .command = 0 }, on_answer, c);
 
         if (!c->n_answers && sim_chance(5)) {
                 manager_request_forget(sim.manager, c);

@@ -47,19 +47,22 @@ def methods(path):
                    [a.get('name') for a in arguments])
 
 
-def arguments_of(names, interface, part):
+def arguments_of(names, interface, method, part):
     """Arguments that make sense, so that nothing but the authorization can refuse the call."""
-    values = {'device': part, 'filter': 'bftrack', 'options': 0, 'command': 0, 'payload': 0, 'buffers': 0}
+    values = {'device': [part], 'filter': ['bftrack'], 'options': [0], 'command': [0], 'payload': [0], 'buffers': [0]}
+    if method == 'CtlMemfd':
+        # the map of 8 blocks
+        values |= {'command': [1], 'payload': [16, *bytes(4), 8, *bytes(11)], 'buffers': [1, 8, 8]}
     if interface == 'org.freedesktop.DBus.Properties':
         # sd-bus gives them no names
         return [bf.MANAGER, 'Version'][:len(names)]
-    return [values[name] for name in names]
+    return [word for name in names for word in values[name]]
 
 
 def refused(user, part, path, interface, name, signature, names):
     """Calls as the user. Fails unless the call is refused."""
     try:
-        bf.busctl_call(name, signature, *arguments_of(names, interface, part), user=user, path=path, interface=interface)
+        bf.busctl_call(name, signature, *arguments_of(names, interface, name, part), user=user, path=path, interface=interface)
     except bf.BusError as error:
         bf.check(error.name in REFUSALS, f'{interface}.{name} of {path} is refused for lack of authority: {error}')
         return str(error)
@@ -95,8 +98,8 @@ with bf.scsi_debug() as scsi, bfd.policies():
         changing = [(path, *method) for path in objects for method in methods(path)
                     if f'{method[0]}.{method[1]}' not in READING | {SET}]
         bf.equal(sorted(f'{m[1].rpartition(".")[2]}.{m[2]}' for m in changing),
-                 ['Attachment.Ctl', 'Attachment.Detach', 'Attachment.Forget', 'Manager.Attach', 'Manager.Ctl', 'Manager.Detach',
-                  'Manager.Reload'], 'methods that change something, by the introspection')
+                 ['Attachment.Ctl', 'Attachment.CtlMemfd', 'Attachment.Detach', 'Attachment.Forget', 'Manager.Attach',
+                  'Manager.Ctl', 'Manager.CtlMemfd', 'Manager.Detach', 'Manager.Reload'], 'methods that change something, by the introspection')
         for method in changing:
             refused(USER, sda1, *method)
         # a command that is not known, too
@@ -137,7 +140,7 @@ with bf.scsi_debug() as scsi, bfd.policies():
             for interface, name, signature, names in methods(path):
                 if f'{interface}.{name}' not in READING:
                     continue
-                values = arguments_of(names, interface, sda1)
+                values = arguments_of(names, interface, name, sda1)
                 if name in ('Get', 'GetAll'):
                     kind, prop = (bf.MANAGER, 'Version') if path == bf.MANAGER_PATH else (bfd.ATTACHMENT, 'State')
                     values = [kind, prop][:len(names)]

@@ -19,6 +19,9 @@ ROOT = '/org/blkfilter1'
 
 # What a script of somebody else would do, by the system's own Python and its bindings.
 PYTHON = '''
+import mmap
+import os
+import struct
 import sys
 import dbus
 
@@ -35,6 +38,30 @@ result, payload, buffers = manager.Ctl(device, filter_name, dbus.UInt32(0), dbus
                                        dbus.Array([], signature='(uay)'), dbus.Dictionary({}, signature='sv'))
 assert result == 0 and len(payload) == 48 and not buffers
 assert manager.Explain(device)[3] == path
+
+written = os.open(device, os.O_WRONLY | os.O_SYNC)
+os.pwrite(written, bytes(4096), 1 << 20)
+os.close(written)
+blocks = struct.unpack_from('QII', bytes(payload))[2]
+call = (dbus.UInt32(1), dbus.Array(struct.pack('IIQ', 0, blocks, 0), signature='y'))
+result, _, buffers = manager.Ctl(device, filter_name, *call, dbus.Array([(dbus.UInt32(8), bytes(blocks // 8))], signature='(uay)'),
+                                 dbus.Dictionary({}, signature='sv'))
+assert result == 0 and any(buffers[0]), buffers
+# more room than a message has
+result, payload, memfd, offsets = manager.CtlMemfd(device, filter_name, *call,
+                                                   dbus.Array([(dbus.UInt32(8), dbus.UInt32(48 << 20))], signature='(uu)'),
+                                                   dbus.Dictionary({}, signature='sv'))
+memfd = memfd.take()
+assert result == 0 and not any(payload[8:16]) and len(offsets) == 1
+assert os.pread(memfd, blocks // 8, offsets[0]) == bytes(buffers[0])
+assert not any(os.pread(memfd, 48 << 20, offsets[0] + blocks // 8)) and os.fstat(memfd).st_size >= offsets[0] + (48 << 20)
+for change in lambda: os.pwrite(memfd, b'x', 0), lambda: os.ftruncate(memfd, 0), lambda: mmap.mmap(memfd, 4096):
+    try:
+        change()
+    except PermissionError:
+        pass
+    else:
+        raise AssertionError('what was given can be changed')
 try:
     manager.Attach(device, filter_name, {'nonsense': True})
 except dbus.exceptions.DBusException as error:
