@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/match.h"
+#include "daemon/expect.h"
 
 #define JOB_PROTOCOL 3U
 #define JOB_NODE_SIZE 64      /* "sda1", kernel name; the kernel's own limit is 32 */

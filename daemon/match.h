@@ -36,16 +36,6 @@ typedef enum MatchVerdict {
         MATCH_VERDICT_FORBIDDEN, /* it is what must not be */
 } MatchVerdict;
 
-/* What a worker has to find on the device before it attaches: values, not patterns. Plain data. */
-typedef struct Expect {
-        uint32_t keys; /* 1 << MatchKey of each value that counts; an empty value must be found empty */
-        uint32_t bound; /* something counts that cannot be read from the device: it must be the very object that was
-                         * meant */
-        uint32_t place; /* start_sectors and size_sectors count: they are those of the last time */
-        uint64_t start_sectors, size_sectors;
-        char values[MATCH_KERNEL_NAME][FACT_SIZE]; /* of what can be read from a device; else unused */
-} Expect;
-
 int match_new(const Term *terms, size_t n_terms, Match **ret);
 int match_new_one(MatchKey key, const char *value, Match **ret);
 int match_with(const Match *m, MatchKey key, const char *value, Match **ret);
@@ -65,6 +55,3 @@ bool match_find_list(const Match *m, MatchKey *ret);
 const char *match_get_value(const Match *m, MatchKey key);
 uint64_t match_hash(const Match *m);
 int match_to_string(const Match *m, char **ret);
-
-void expect_from_facts(const Match *m, const Facts *f, Expect *ret);
-bool expect_facts(const Expect *e, const Facts *f, MatchKey *ret_key);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Matches: terms against facts, what they stand for, how they are written, what a worker is to find. */
+/* Matches: terms against facts, what they stand for, how they are written. */
 
 #undef NDEBUG
 
@@ -349,41 +349,6 @@ static void test_to_string(void) {
         check_string(match, wanted);
 }
 
-/* What a worker has to find: the device's own values, of what it can read. */
-static void test_expect(void) {
-        char text[] = "PartUUID=1234abcd-01|PartLabel=data|FSType=ext4|DiskWWN=0x5|DiskSerial=s|KernelName=sda1";
-        char other[64];
-        Match *m = match_parse("PartLabel=d*|FSType=!swap|DiskWWN=0x5|DiskSerial=s|KernelName=sda*|FSLabel=!x");
-        MatchKey key = _MATCH_KEY_MAX;
-        Facts f, found;
-        Expect e;
-
-        memset(&e, 0xff, sizeof(e));
-        facts_of(text, &f);
-        expect_from_facts(m, &f, &e);
-        CHECK(e.keys == (1U << MATCH_PART_LABEL | 1U << MATCH_FS_TYPE | 1U << MATCH_FS_LABEL));
-        CHECK_STR(e.values[MATCH_PART_LABEL], "data");
-        CHECK_STR(e.values[MATCH_FS_TYPE], "ext4");
-        CHECK_STR(e.values[MATCH_FS_LABEL], "");
-        CHECK(!e.place && e.start_sectors == 0);
-
-        CHECK(expect_facts(&e, &f, &key) && key == _MATCH_KEY_MAX);
-
-        /* another value that the match would take is another device */
-        strcpy(other, "PartLabel=disk|FSType=ext4");
-        facts_of(other, &found);
-        CHECK(!expect_facts(&e, &found, &key) && key == MATCH_PART_LABEL);
-
-        /* nothing where there was nothing, something where there was something */
-        strcpy(other, "PartLabel=data|FSType=ext4|FSLabel=y");
-        facts_of(other, &found);
-        CHECK(!expect_facts(&e, &found, &key) && key == MATCH_FS_LABEL);
-        strcpy(other, "PartLabel=data");
-        facts_of(other, &found);
-        CHECK(!expect_facts(&e, &found, &key) && key == MATCH_FS_TYPE);
-        match_unref(m);
-}
-
 int main(void) {
         test_facts();
         test_glob();
@@ -397,6 +362,5 @@ int main(void) {
         test_limits();
         test_with();
         test_to_string();
-        test_expect();
         return EXIT_SUCCESS;
 }
