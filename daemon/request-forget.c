@@ -49,6 +49,24 @@ static bool drop_holds(Manager *m, Attachment *a) {
         return any;
 }
 
+/* A detach that did not answer in time, on a disk that has gone since: nothing of it can matter any more. */
+static void forget_stuck_detach(Manager *m, Attachment *a) {
+        const DeviceSet *s = &m->world.devices;
+
+        if (!a->hold_job)
+                return;
+
+        for (size_t i = 0; i < s->n_disks; i++)
+                if (s->disks[i]->job == a->hold_job)
+                        return;
+
+        for (const Request *r = m->requests; r; r = r->next)
+                if (r->job == a->hold_job && !r->answered)
+                        return;
+
+        a->hold_job = 0;
+}
+
 /* Why it cannot be forgotten now; REQUEST_OK if it can. */
 static RequestError judge(const Attachment *a, char *ret_message, size_t size) {
         if (a->on_device) {
@@ -107,6 +125,7 @@ void manager_forget(Manager *m, const char *id, RequestDone done, void *userdata
         if (!r)
                 return;
 
+        forget_stuck_detach(m, a);
         error = judge(a, message, sizeof(message));
         if (error != REQUEST_OK) {
                 request_finish(m, r, error, message);

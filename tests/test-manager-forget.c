@@ -17,7 +17,7 @@ static void forget(Fake *f, const char *id, Answer *a) {
 }
 
 /* The device goes as the kernel tells it, and does not come back. */
-static void unplug(Fake *f, const char *name) {
+static void unplug_unsettled(Fake *f, const char *name) {
         for (size_t i = 0; i < f->n_devices; i++) {
                 DeviceEvent e = f->devices[i];
 
@@ -34,6 +34,11 @@ static void unplug(Fake *f, const char *name) {
         }
 
         manager_told(f->manager);
+        fake_run(f);
+}
+
+static void unplug(Fake *f, const char *name) {
+        unplug_unsettled(f, name);
         fake_settle(f);
 }
 
@@ -326,6 +331,63 @@ static void test_stuck(void) {
         fake_deinit(&f);
 }
 
+/* A detach that never ends holds nothing up once its disk has gone: neither a wish nor a policy. */
+static void test_stuck_detach(bool policy) {
+        Attachment *x;
+        Answer a, b;
+        Fake f;
+
+        fake_begin(&f);
+        if (policy)
+                fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
+        fake_start(&f);
+        if (!policy) {
+                ask(&f, JOB_ATTACH, "/dev/sda1", "bftrack", &a);
+                fake_settle(&f);
+        }
+        x = get(&f, "bftrack", UUID_X, "");
+        ask(&f, JOB_DETACH, "/dev/sda1", "bftrack", &a);
+        fake_answer(&f, JOB_TIMED_OUT);
+        CHECK(a.n == 1 && a.error == REQUEST_E_TIMED_OUT && x->held);
+        forget(&f, x->id, &b);
+        CHECK(b.n == 1 && b.error == REQUEST_E_ATTACHED);
+
+        unplug_unsettled(&f, "sda2");
+        unplug_unsettled(&f, "sda1");
+        unplug_unsettled(&f, "sda");
+        CHECK(!x->on_device && x->held && f.n_jobs == 1);
+        forget(&f, x->id, &b);
+        CHECK(b.n == 1 && b.error == REQUEST_OK);
+        CHECK(policy ? !x->held && x->state == ATTACHMENT_WAITING : !get(&f, "bftrack", UUID_X, ""));
+
+        /* its answer comes too late for anything */
+        fake_answer(&f, JOB_OK);
+        CHECK(a.n == 1 && (!policy || !x->held));
+        plug(&f);
+        CHECK(!policy || x->on_device);
+        fake_deinit(&f);
+}
+
+/* But one that is under way has the last word, though its disk has gone. */
+static void test_detach_outlives_disk(void) {
+        Attachment *x;
+        Answer a, b;
+        Fake f;
+
+        fake_begin(&f);
+        fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
+        fake_start(&f);
+        x = get(&f, "bftrack", UUID_X, "");
+        ask(&f, JOB_DETACH, "/dev/sda1", "bftrack", &a);
+        unplug_unsettled(&f, "sda1");
+        unplug_unsettled(&f, "sda");
+        forget(&f, x->id, &b);
+        CHECK(b.n == 1 && b.error == REQUEST_E_ATTACHED && x->held);
+        fake_answer(&f, JOB_GONE);
+        CHECK(a.n == 1 && a.error == REQUEST_E_STALE && !x->held);
+        fake_deinit(&f);
+}
+
 int main(void) {
         test_runtime();
         test_untold_loss();
@@ -340,5 +402,8 @@ int main(void) {
         test_left();
         test_detach_under_way();
         test_stuck();
+        test_stuck_detach(false);
+        test_stuck_detach(true);
+        test_detach_outlives_disk();
         return EXIT_SUCCESS;
 }
