@@ -82,30 +82,36 @@ static bool fill_fingerprint(const JobRequest *request, const JobReply *reply, c
         return false;
 }
 
+static void take_history(Attachment *a, Attachment *b) {
+        Gap *gaps = a->gaps;
+
+        a->gaps = b->gaps;
+        a->n_gaps_kept = b->n_gaps_kept;
+        a->n_gaps = b->n_gaps;
+        b->gaps = gaps;
+        b->n_gaps_kept = 0;
+
+        a->recorded_since_usec = b->intact_since_usec;
+        a->recorded_at_usec = b->seen_usec;
+        a->n_attached += b->n_attached;
+        a->has_fingerprint = b->has_fingerprint;
+        a->fingerprint = b->fingerprint;
+}
+
 /*
  * An attachment of the same filter that is on the device already, and is not needed there any more: its policy
- * was edited, or a policy now wants what was wished for at run time. What it knows goes over.
+ * was edited, or a policy now wants what was wished for at run time. What it knows goes over, unless there is a gap of
+ * its own to be ended: that one was on another device, and has not seen what was seen here.
  */
 static void take_over(World *w, Attachment *a) {
         for (const IndexItem *i = attachment_set_first_at(&w->attachments, a->home); i; i = index_next(i)) {
                 Attachment *b = i->owner;
-                Gap *gaps;
 
                 if (b == a || !attachment_gives_up(b, a->filter, a->device_uid))
                         continue;
 
-                gaps = a->gaps;
-                a->gaps = b->gaps;
-                a->n_gaps_kept = b->n_gaps_kept;
-                a->n_gaps = b->n_gaps;
-                b->gaps = gaps;
-                b->n_gaps_kept = 0;
-
-                a->recorded_since_usec = b->intact_since_usec;
-                a->recorded_at_usec = b->seen_usec;
-                a->n_attached += b->n_attached;
-                a->has_fingerprint = b->has_fingerprint;
-                a->fingerprint = b->fingerprint;
+                if (!attachment_get_open_gap(a))
+                        take_history(a, b);
                 a->asked |= b->asked;
 
                 b->has_fingerprint = false;

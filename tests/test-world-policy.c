@@ -368,6 +368,46 @@ static void test_take_over_wish(void) {
         script_deinit(&s);
 }
 
+/*
+ * Of what was on another device nothing goes over to what is known of this one: the gap that lasts ends now, and what
+ * the other attachment saw, here, says nothing of the time before.
+ */
+static void test_take_over_elsewhere(void) {
+        Attachment *wish, *policy;
+        Script s;
+
+        begin(&s);
+        script_table_1(&s, "sdb", 1, UUID_Z, "log");
+        script_plug(&s, "sdb");
+        script_udev(&s);
+        edit(&s, "20.conf", "bftrack", "PartLabel=data");
+        wish = script_wish(&s, "bftrack", UUID_Z);
+        settle(&s);
+        policy = find(&s, "bftrack", "PartLabel=data");
+        CHECK(policy->on_device && wish->on_device);
+        CHECK_STR(wish->device, "sdb1");
+
+        script_pass(&s, SECOND);
+        script_unplug(&s, "sda");
+        script_udev(&s);
+        settle(&s);
+        CHECK(!policy->on_device && policy->n_gaps == 1);
+
+        /* the other one is given the name, and keeps its filter */
+        script_pass(&s, SECOND);
+        script_table_1(&s, "sdb", 1, UUID_Z, "data");
+        script_kernel(&s, EVENT_CHANGE, "sdb");
+        script_kernel(&s, EVENT_CHANGE, "sdb1");
+        script_udev(&s);
+        settle(&s);
+        CHECK(policy->on_device && policy->asked && s.world.attachments.n_items == 1);
+        CHECK_STR(policy->device, "sdb1");
+        CHECK(policy->n_gaps == 1 && policy->gaps[0].end_usec == s.now.realtime_usec);
+        CHECK_STR(policy->gaps[0].reason, "removed");
+        CHECK(policy->intact_since_usec == s.now.realtime_usec);
+        script_deinit(&s);
+}
+
 /* Of another filter nothing goes over: it stays where it is, and is in the way. */
 static void test_no_take_over(void) {
         Attachment *old, *new;
@@ -473,6 +513,7 @@ int main(void) {
         test_take_over();
         test_take_over_another();
         test_take_over_wish();
+        test_take_over_elsewhere();
         test_no_take_over();
         test_settings_edited();
         test_wrong_pattern_is_kept();
