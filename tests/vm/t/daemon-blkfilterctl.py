@@ -15,22 +15,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'guest'))
 import bf
 import bfd
 import bfp
+from blkctl import ctl, ctl_json
 
 FILE = '20-data.conf'
-
-
-def ctl(words, status=0, user=None):
-    """What it prints, both outputs together; a Failure if it ends with another status."""
-    command = f'blkfilterctl {words} 2>&1; echo status=$?'
-    output, _, got = bf.sh(command, user=user).rstrip().rpartition('status=')
-    bf.equal(int(got), status, f'exit status of blkfilterctl {words}, which printed: {output}')
-    return output
-
-
-def ctl_json(words):
-    value = json.loads(ctl(f'{words} --json=short'))
-    bf.equal(value['version'], 1, 'version')
-    return value
 
 
 class Monitor:
