@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
+#include "dbus/bus-call.h"
 #include "tests/bus/fixture.h"
+
+#define ANOTHER 1 /* one of Debian's fixed users: the bus looks a caller's groups up */
 
 static Fixture fixture;
 
@@ -345,10 +348,50 @@ static void test_usage(void) {
         fixture_deinit(&fixture);
 }
 
+/* What who has too much pending is told, while polkit thinks; others, and who only asks, are not held up by it. */
+static void test_limit(void) {
+        static const Command pending = { "attach /dev/sda1 bftrack", 0, { "bftrack is on /dev/sda1" }, NULL };
+        static const Command refused = {
+                "attach /dev/sda1 bftrack", 3,
+                { "blkfilterctl: too many requests are under way; try again when some are answered\n" }, NULL,
+        };
+        pid_t pids[CALLS_MAX_PER_USER], other;
+
+        fixture_init(&fixture, 0);
+        (void) attached();
+        fixture.polkit = MOCK_POLKIT_HOLD;
+        for (unsigned i = 0; i < CALLS_MAX_PER_USER; i++)
+                pids[i] = fixture_spawn(&fixture, NOBODY, runs, (void *) &pending);
+        UNTIL(&fixture, fixture.n_questions == CALLS_MAX_PER_USER);
+
+        expect_as(NOBODY, &refused);
+        EXPECT("detach /dev/sda1", 3, "too many requests are under way");
+        EXPECT("reload", 3, "too many requests are under way");
+        EXPECT("count read /dev/sda1", 3, "too many requests are under way");
+        EXPECT("list", 0, "1 attachment, 1 attached.");
+        assert(fixture.n_questions == CALLS_MAX_PER_USER && mock_manager_n_changes(fixture.manager) == 0);
+
+        /* root, and another user */
+        EXPECT_ROOT("attach /dev/sda1 bftrack", 0, "bftrack is on /dev/sda1");
+        other = fixture_spawn(&fixture, ANOTHER, runs, (void *) &pending);
+        UNTIL(&fixture, fixture.n_questions == CALLS_MAX_PER_USER + 1);
+
+        /* none of those that wait was lost, and there is room again */
+        fixture_polkit_release(&fixture, true);
+        for (unsigned i = 0; i < CALLS_MAX_PER_USER; i++)
+                fixture_join(&fixture, pids[i]);
+        fixture_join(&fixture, other);
+        assert(fixture.manager->n_attach == CALLS_MAX_PER_USER + 2);
+        fixture.polkit = MOCK_POLKIT_YES;
+        expect_as(NOBODY, &pending);
+        fixture_deinit(&fixture);
+}
+
 int main(int argc, char *argv[]) {
-        static const char *const names[] = { "show", "errors", "explain", "act", "intact", "wait", "commands", "usage" };
-        static void (*const cases[])(void) = { test_show,   test_errors, test_explain,  test_act,
-                                               test_intact, test_wait,   test_commands, test_usage };
+        static const char *const names[] = { "show", "errors",   "explain", "act",  "intact",
+                                             "wait", "commands", "usage",   "limit" };
+        static void (*const cases[])(void) = { test_show, test_errors,   test_explain, test_act,   test_intact,
+                                               test_wait, test_commands, test_usage,   test_limit };
 
         return fixture_main(argc, argv, names, cases, sizeof(cases) / sizeof(cases[0]));
 }
