@@ -111,7 +111,7 @@ def make_image(work, rootfs, kernel, build=None):
     tests.mkdir(parents=True)
     for folder in ('t', 'guest'):
         shutil.copytree(VM_DIR / folder, tests / folder, ignore=shutil.ignore_patterns('__pycache__'))
-    for file in VM_DIR.glob('demo*.py'):
+    for file in [*VM_DIR.glob('demo*.py'), TOP / 'README.md']:
         shutil.copy2(file, tests)
     units = tree / 'etc/systemd/system'
     (units / 'blkfilter-test-agent.service').write_text(AGENT_UNIT)
