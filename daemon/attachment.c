@@ -202,11 +202,76 @@ void attachment_lost_unseen(Attachment *a, const char *why, const Now *now) {
         if (!a->recorded_since_usec)
                 return;
 
+        /* the one over the boot has not been told the end of: it lasts */
+        if (attachment_get_open_gap(a)) {
+                a->recorded_since_usec = 0;
+                attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
+                return;
+        }
+
         attachment_begin_gap(a, why, at_usec, now->realtime_usec);
         (void) str_copy(a->lost_device, sizeof(a->lost_device), a->device);
         a->recorded_since_usec = 0;
         attachment_touch(a);
         attachment_changed(a, ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_LOST | ATTACHMENT_CHANGED_RECORD);
+}
+
+static bool take_gap(Attachment *a, const Gap *g) {
+        Gap *gaps = realloc(a->gaps, (a->n_gaps_kept + 1) * sizeof(*gaps));
+
+        if (!gaps)
+                return false;
+
+        a->gaps = gaps;
+        memmove(gaps + 1, gaps, a->n_gaps_kept++ * sizeof(*gaps));
+        gaps[0] = *g;
+        return true;
+}
+
+/**
+ * attachment_take_past() - take over what an attachment was in the last boot, and tell the gap since
+ * @a: past_due; not looked at yet by this daemon. An earlier one of this boot may have put its filter on already
+ * @past: the same attachment as of the last boot, in no set; borrowed, its gaps change. NULL: it was not there
+ * @boot_usec: realtime: when this boot began
+ * @now: the time
+ *
+ * The earlier daemon had the clock that the machine started with, which may have been set since: what it noted lies
+ * between the boot and now.
+ */
+void attachment_take_past(Attachment *a, Attachment *past, uint64_t boot_usec, const Now *now) {
+        const Now boot = { .realtime_usec = boot_usec };
+        Gap *open;
+
+        a->past_due = false;
+        attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
+        if (a->recorded_since_usec && a->recorded_since_usec < boot_usec)
+                a->recorded_since_usec = boot_usec;
+        if (a->recorded_since_usec > now->realtime_usec)
+                a->recorded_since_usec = now->realtime_usec;
+        if (!past)
+                return;
+
+        attachment_lost_unseen(past, "reboot", &boot);
+
+        /* with gaps of this boot behind it, it has ended; where those begin is not too early */
+        open = attachment_get_open_gap(past);
+        if (open && a->n_gaps_kept > 0)
+                open->end_usec = a->gaps[0].begin_usec > open->latest_usec ? a->gaps[0].begin_usec : open->latest_usec;
+        else if (past->changed & ATTACHMENT_CHANGED_LOST)
+                attachment_changed(a, ATTACHMENT_CHANGED_LOST);
+
+        a->n_attached += past->n_attached;
+        a->n_gaps += past->n_gaps;
+        for (size_t i = past->n_gaps_kept; i > 0 && a->n_gaps_kept < ATTACHMENT_GAPS_MAX; i--)
+                if (!take_gap(a, &past->gaps[i - 1]))
+                        break;
+
+        if (!a->has_fingerprint) {
+                a->fingerprint = past->fingerprint;
+                a->has_fingerprint = past->has_fingerprint;
+        }
+
+        attachment_changed(a, ATTACHMENT_CHANGED_STATE);
 }
 
 /**
@@ -249,6 +314,7 @@ void attachment_attached(Attachment *a, const Fingerprint *f, bool already, cons
         bool same_filter = a->has_fingerprint && fingerprint_is_same_filter(&a->fingerprint, f);
         bool same_stay = a->has_fingerprint && fingerprint_is_same_stay(&a->fingerprint, f);
         Gap *open = attachment_get_open_gap(a);
+        uint64_t back_usec = now->realtime_usec;
 
         /* it may have gone again between the question and the answer */
         a->seen_usec = a->job_since_usec < now->realtime_usec ? a->job_since_usec : now->realtime_usec;
@@ -258,8 +324,9 @@ void attachment_attached(Attachment *a, const Fingerprint *f, bool already, cons
                 return;
         }
 
-        if (already && a->recorded_since_usec && same_filter && !open)
-                a->intact_since_usec = a->recorded_since_usec;
+        /* a gap that is open and ended before is that over a boot, which the daemon of the initramfs knew nothing of */
+        if (already && a->recorded_since_usec && same_filter && (!open || a->recorded_since_usec >= open->latest_usec))
+                a->intact_since_usec = back_usec = a->recorded_since_usec;
         else {
                 a->intact_since_usec = now->realtime_usec;
 
@@ -271,7 +338,7 @@ void attachment_attached(Attachment *a, const Fingerprint *f, bool already, cons
 
         if (open) {
                 /* a clock that was set back makes no gap that ends before it begins */
-                open->end_usec = now->realtime_usec > open->latest_usec ? now->realtime_usec : open->latest_usec;
+                open->end_usec = back_usec > open->latest_usec ? back_usec : open->latest_usec;
                 if (same_stay && str_equal(open->reason, "removed"))
                         (void) str_copy(open->reason, sizeof(open->reason), "rescan");
                 attachment_changed(a, ATTACHMENT_CHANGED_BACK);

@@ -81,6 +81,8 @@ typedef struct Attachment {
         MatchKey pin;        /* is_instance: the key by which that device is meant, besides the policy's */
         bool wanted;         /* while policies are put in force: one of them wants it */
         bool absent;         /* nothing present has its identity, for all that is known */
+        bool past_due;       /* made before the records of the last boot could be read: what they say of it is taken
+                              * over when they can */
 
         AttachmentState state;
         char *reason;        /* the state in words, with the next step; never NULL once in a set */
@@ -106,7 +108,8 @@ typedef struct Attachment {
         uint64_t noted_object;        /* the filter is on that device, or may be, by an earlier daemon's or an
                                        * unfinished job's word: to be checked before anything else; 0 none */
         uint64_t recorded_since_usec; /* realtime: intact since, as an earlier daemon noted; 0: it noted only
-                                       * that it was about to attach */
+                                       * that it was about to attach. A gap that is open beside it is that over the
+                                       * boot, and ended then */
         uint64_t recorded_at_usec;    /* realtime: when it noted that */
         uint64_t left_object;         /* a device that the filter is on still, or may be, and is not known to belong
                                        * on: its medium changed, or a detach did not end. It has to be taken off
@@ -180,6 +183,7 @@ void attachment_set_state(Attachment *a, AttachmentState state, char *reason);
 void attachment_lost(Attachment *a, const char *why, uint64_t begin_usec, const Now *now);
 void attachment_lost_unseen(Attachment *a, const char *why, const Now *now);
 Gap *attachment_get_open_gap(const Attachment *a);
+void attachment_take_past(Attachment *a, Attachment *past, uint64_t boot_usec, const Now *now);
 bool attachment_gives_up(const Attachment *a, const char *filter, uint64_t uid);
 void attachment_attached(Attachment *a, const Fingerprint *f, bool already, const Now *now);
 void attachment_set_delay(Attachment *a, const Now *now);

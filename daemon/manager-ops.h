@@ -44,7 +44,7 @@ typedef struct ManagerOps {
         int (*load_policies)(const PolicySet *last, PolicySet **ret, void *outside);
 
         /* The records of the last boot are to be told by @found, which owns them. As state_load_last_boot();
-         * what was on then went not later than at *ret_boot_usec, realtime, which is set before */
+         * what was on then went not later than at *ret_boot_usec, realtime, which is set before, and always */
         int (*load_last_boot)(uint64_t *ret_boot_usec, StateFound found, void *userdata, void *outside);
 
         /* As state_load(), state_save(), state_remove() */

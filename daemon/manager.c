@@ -229,9 +229,21 @@ static void begin_jobs(Manager *m, const Plan *plan) {
         }
 }
 
-static bool manager_is_settled(const Manager *m) {
+/**
+ * manager_is_settled() - whether all that was told has been seen to
+ * @m: the manager
+ *
+ * What waits for something to come, or for a delay to end, is seen to; so is what does not answer.
+ *
+ * Return: false while a look is to be made or a job is under way, a table's that is read included.
+ */
+bool manager_is_settled(const Manager *m) {
         if (m->probe_job || m->look || m->doubt_since_usec)
                 return false;
+
+        for (size_t i = 0; i < m->world.devices.n_disks; i++)
+                if (m->world.devices.disks[i]->job && !m->world.devices.disks[i]->stuck)
+                        return false;
 
         for (size_t i = 0; i < m->world.attachments.n_items; i++)
                 if (m->world.attachments.items[i]->job && !m->world.attachments.items[i]->job_is_stuck)
@@ -359,18 +371,42 @@ typedef struct LastBoot {
         uint64_t boot_usec;
 } LastBoot;
 
-/* What a policy kept on before the boot: it begins afresh, and until when it was intact is told. */
+/*
+ * What a policy kept on before the boot: it begins afresh, and until when it was intact is told. If a daemon that
+ * could not read this was there before, in the initramfs, it has begun already.
+ */
 static void on_last_boot(Attachment *a, void *userdata) {
         const LastBoot *l = userdata;
-        const Now boot = { .realtime_usec = l->boot_usec };
+        const Now boot = { .realtime_usec = l->boot_usec }, now = manager_now(l->manager);
+        Attachment *b = attachment_set_get(&l->manager->world.attachments, a->id);
 
-        if (a->source != ATTACHMENT_SOURCE_POLICY || attachment_set_get(&l->manager->world.attachments, a->id) ||
-            world_add_attachment(&l->manager->world, a) < 0) {
+        if (b && b->past_due && a->source == ATTACHMENT_SOURCE_POLICY)
+                attachment_take_past(b, a, l->boot_usec, &now);
+
+        if (a->source != ATTACHMENT_SOURCE_POLICY || b || world_add_attachment(&l->manager->world, a) < 0) {
                 attachment_free(a);
                 return;
         }
 
         attachment_lost_unseen(a, "reboot", &boot);
+}
+
+static void load_last_boot(Manager *m) {
+        LastBoot last_boot = { .manager = m };
+        AttachmentSet *s = &m->world.attachments;
+        Now now;
+        int r;
+
+        r = m->ops.load_last_boot(&last_boot.boot_usec, on_last_boot, &last_boot, m->ops.outside);
+        if (r < 0)
+                log_line(LOG_WARNING, "the records of the last boot cannot be read, going on without: %s",
+                         strerror(-r));
+
+        m->world.past_is_due = r == STATE_E_NOT_THERE;
+        now = manager_now(m);
+        for (size_t i = 0; r == 0 && i < s->n_items; i++)
+                if (s->items[i]->past_due)
+                        attachment_take_past(s->items[i], NULL, last_boot.boot_usec, &now);
 }
 
 /**
@@ -406,7 +442,6 @@ int manager_new(const ManagerOps *ops, Manager **ret) {
  * Return: 0, or a negative errno: what the daemon cannot do without is not to be had; logged.
  */
 int manager_start(Manager *m) {
-        LastBoot last_boot = { .manager = m };
         int r;
 
         r = m->ops.load_records(on_record, m, m->ops.outside);
@@ -414,10 +449,7 @@ int manager_start(Manager *m) {
                 log_line(LOG_ERR, "the records of an earlier daemon cannot be read, going on without: %s",
                          strerror(-r));
 
-        r = m->ops.load_last_boot(&last_boot.boot_usec, on_last_boot, &last_boot, m->ops.outside);
-        if (r < 0)
-                log_line(LOG_WARNING, "the records of the last boot cannot be read, going on without: %s",
-                         strerror(-r));
+        load_last_boot(m);
 
         r = manager_reload(m);
         if (r < 0) {

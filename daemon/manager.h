@@ -24,6 +24,7 @@ typedef struct Manager Manager;
 int manager_new(const ManagerOps *ops, Manager **ret);
 Manager *manager_free(Manager *m);
 int manager_start(Manager *m);
+bool manager_is_settled(const Manager *m);
 
 /* For the outside: what it has to tell. */
 void manager_run(Manager *m);

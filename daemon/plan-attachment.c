@@ -316,6 +316,13 @@ static const Holder *find_target(Run *run, Attachment *a, Holders *holders, Devi
                 return NULL;
         }
 
+        if (a->settings->refuse_change && a->past_due && !a->has_fingerprint) {
+                attachment_stands(a, ATTACHMENT_WAITING,
+                                  reason_plain("whether it has changed since the last boot is not known before the"
+                                               " records of that can be read; OnChange=refuse needs them"));
+                return NULL;
+        }
+
         if (a->settings->refuse_change && plan_find_change(a, h, &reason)) {
                 attachment_stands(a, ATTACHMENT_REFUSED, reason);
                 return NULL;

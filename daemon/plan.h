@@ -46,6 +46,7 @@ typedef struct World {
         AttachmentSet attachments;
         Pattern *patterns;       /* of the policies in force */
         size_t n_patterns;
+        bool past_is_due;        /* the records of the last boot cannot be read yet */
         uint64_t n_refused;      /* devices that fit a pattern, and were too many */
         KernelInterface interface;
         bool udev_is_busy;       /* it has events that it has not told yet */

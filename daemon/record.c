@@ -43,6 +43,7 @@ static const struct {
         FIELD("asked", FIELD_BOOL, asked),
         FIELD("held", FIELD_BOOL, held),
         FIELD("orphaned", FIELD_BOOL, orphaned),
+        FIELD("past_due", FIELD_BOOL, past_due),
         FIELD("attached", FIELD_U64, n_attached),
         FIELD("gaps", FIELD_U64, n_gaps),
         FIELD("noted_object", FIELD_U64, noted_object),
@@ -146,6 +147,7 @@ int record_format(const Attachment *a, const RecordNote *note, uint64_t now_real
         d->facts.asked = a->asked;
         d->facts.held = a->held;
         d->facts.orphaned = a->orphaned;
+        d->facts.past_due = a->past_due;
         d->facts.n_attached = a->n_attached;
         d->facts.n_gaps = a->n_gaps;
         d->facts.left_object = a->left_object;
@@ -404,6 +406,7 @@ static int make_attachment(const Draft *d, Attachment **ret) {
         a->asked = f->asked;
         a->held = f->held;
         a->orphaned = f->orphaned;
+        a->past_due = f->past_due;
         a->noted_object = f->noted_object;
         a->left_object = f->left_object;
         a->recorded_since_usec = f->recorded_since_usec;

@@ -30,13 +30,25 @@ static int open_folder(const char *folder, DIR **ret) {
         return 0;
 }
 
+/* Whether the copy says of an earlier boot what its record has not taken over yet. */
+static bool is_due(const Attachment *a, const RecordNote *note, const char *name, const char *old, size_t old_size) {
+        RecordNote old_note;
+        Attachment *b;
+
+        if (!a->past_due || !old || state_parse_file(name, old, old_size, &b, &old_note) < 0)
+                return false;
+
+        attachment_free(b);
+        return !str_equal(note->boot, old_note.boot);
+}
+
 /* Copies a record if it is whole, and other than the copy. */
 static int keep_one(int from_fd, int to_fd, const char *name) {
         char *data, *old = NULL;
         size_t size, old_size;
         RecordNote note;
         Attachment *a;
-        bool same;
+        bool stays;
         int r;
 
         r = state_read_file(from_fd, name, &data, &size);
@@ -48,11 +60,12 @@ static int keep_one(int from_fd, int to_fd, const char *name) {
                 free(data);
                 return r == -EBADMSG ? 0 : r;
         }
-        attachment_free(a);
 
-        same = state_read_file(to_fd, name, &old, &old_size) >= 0 && old_size == size && memcmp(old, data, size) == 0;
+        stays = state_read_file(to_fd, name, &old, &old_size) >= 0 &&
+                ((old_size == size && memcmp(old, data, size) == 0) || is_due(a, &note, name, old, old_size));
+        attachment_free(a);
         free(old);
-        r = same ? 0 : state_write_file(to_fd, name, data, size);
+        r = stays ? 0 : state_write_file(to_fd, name, data, size);
         free(data);
         return r;
 }
@@ -90,8 +103,9 @@ static bool is_outlived(int to_fd, const char *name, const char *boot, uint64_t 
  * @to: full path of the copies' folder; made if it is not there, its parent exists
  * @max_age_usec: how long a copy of an earlier boot is kept whose attachment has no record now
  *
- * What has not changed is not written. A copy whose record was forgotten in this boot goes; one of
- * an earlier boot stays, for its attachment may be asked for again. Blocks for as long as the disk likes.
+ * What has not changed is not written, nor what has not taken over yet what its copy says of an earlier boot. A copy
+ * whose record was forgotten in this boot goes; one of an earlier boot stays, for its attachment may be asked for
+ * again. Blocks for as long as the disk likes.
  *
  * Return: 0, or a negative errno: of the first that failed; the others were copied.
  */

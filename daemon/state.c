@@ -152,13 +152,26 @@ static void found_of_last_boot(Attachment *a, void *userdata) {
         a->noted_object = a->left_object = 0;
         a->fingerprint.object = a->fingerprint.diskseq = 0;
         a->fingerprint.generation[0] = 0;
-        a->asked = a->held = a->orphaned = false;
+        a->asked = a->held = a->orphaned = a->past_due = false;
         l->found(a, l->userdata);
+}
+
+static bool parent_is_there(const char *path) {
+        const char *slash = strrchr(path, '/');
+        char parent[4096];
+
+        if (!slash || (size_t) (slash - path) >= sizeof(parent))
+                return true;
+
+        memcpy(parent, path, (size_t) (slash - path));
+        parent[slash - path] = 0;
+        return access(parent, F_OK) >= 0 || errno != ENOENT;
 }
 
 /**
  * state_load_last_boot() - tell of all records that were kept of earlier boots
- * @folder: full path of where state_keep() has put them; need not be there
+ * @folder: full path of where state_keep() has put them; need not be there. What it is in is on a disk that is
+ *          mounted, if it is there
  * @found: called for each with an attachment that it owns then. Of it counts what it has seen: its
  *         fingerprint, its gaps, and if recorded_since_usec is not 0, that the filter was on until
  *         recorded_at_usec; it went not later than boot_get_time_usec()
@@ -166,7 +179,8 @@ static void found_of_last_boot(Attachment *a, void *userdata) {
  *
  * Blocks: for the start only. Without the id of this boot none can be told from those of this boot, and none is.
  *
- * Return: 0, or a negative errno: the folder cannot be read.
+ * Return: 0, STATE_E_NOT_THERE if not even what the folder is in is there, as in an initramfs; or a negative errno: the
+ * folder cannot be read.
  */
 int state_load_last_boot(const char *folder, StateFound found, void *userdata) {
         LastBoot l = { found, userdata };
@@ -177,8 +191,10 @@ int state_load_last_boot(const char *folder, StateFound found, void *userdata) {
                 return 0;
 
         s.fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (s.fd < 0 && errno == ENOENT)
+                return parent_is_there(folder) ? 0 : STATE_E_NOT_THERE;
         if (s.fd < 0)
-                return errno == ENOENT ? 0 : -errno;
+                return -errno;
 
         r = load(&s, false, found_of_last_boot, &l);
         state_close(&s);

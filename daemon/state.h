@@ -29,6 +29,12 @@ uint64_t state_boot_diskseq(const StateDir *s, uint64_t highest);
 typedef void (*StateFound)(Attachment *a, void *userdata);
 
 int state_load(const StateDir *s, StateFound found, void *userdata);
+/* A condition of state_load_last_boot(). */
+enum {
+        _STATE_E_SUCCESS,
+        STATE_E_NOT_THERE, /* the disk with the records is not to be seen */
+};
+
 int state_load_last_boot(const char *folder, StateFound found, void *userdata);
 
 /* state-keep.c */

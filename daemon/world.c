@@ -52,6 +52,7 @@ void world_wake(World *w, uint64_t at_usec) {
 int world_add_attachment(World *w, Attachment *a) {
         int r = attachment_set_add(&w->attachments, a);
 
+        a->past_due |= w->past_is_due;
         if (r >= 0 && match_get_primary(a->match)->key == MATCH_KERNEL_NAME)
                 device_set_count_names(&w->devices);
 

@@ -44,6 +44,7 @@ typedef struct Fake {
         char folder[32];
         StateDir records;
         Attachment *last_boot;        /* what a daemon of the last boot has left; NULL: nothing. Owned */
+        bool last_boot_away;          /* nothing of the last boot can be seen */
         uint64_t boot_usec;           /* realtime: of this boot */
         uint64_t last_object, last_seq;
         char trace[16384];            /* what happened, in order */
@@ -134,6 +135,9 @@ __attribute__((unused)) static int op_load_policies(const PolicySet *last, Polic
 __attribute__((unused)) static int op_load_last_boot(uint64_t *ret_boot_usec, StateFound found, void *userdata, void *outside) {
         Fake *f = outside;
         Attachment *a = f->last_boot;
+
+        if (f->last_boot_away)
+                return STATE_E_NOT_THERE;
 
         f->last_boot = NULL;
         *ret_boot_usec = f->boot_usec;

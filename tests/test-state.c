@@ -82,7 +82,7 @@ static Attachment *round_trip(Attachment *a, uint64_t now_usec) {
         CHECK_STR(b->id, a->id);
         CHECK_STR(b->filter, a->filter);
         CHECK(match_equal(a->match, b->match) && a->source == b->source);
-        CHECK(a->asked == b->asked && a->held == b->held && a->orphaned == b->orphaned);
+        CHECK(a->past_due == b->past_due && a->asked == b->asked && a->held == b->held && a->orphaned == b->orphaned);
         CHECK(a->is_instance == b->is_instance && (!a->is_instance || a->pin == b->pin));
         CHECK(a->n_attached == b->n_attached && a->left_object == b->left_object);
         CHECK(a->has_fingerprint == b->has_fingerprint);
@@ -103,7 +103,7 @@ static Attachment *round_trip(Attachment *a, uint64_t now_usec) {
 
 static void set_all(Attachment *a) {
         a->policy_path = strdup("/etc/blkfilter.d/20 my\ndata\\.conf");
-        a->asked = a->held = a->orphaned = a->has_fingerprint = a->is_instance = true;
+        a->past_due = a->asked = a->held = a->orphaned = a->has_fingerprint = a->is_instance = true;
         a->pin = MATCH_FS_UUID;
         a->n_attached = UINT64_MAX;
         a->left_object = 12;
@@ -418,6 +418,7 @@ static void test_keep(void) {
 
         CHECK(state_keep(path_of("nowhere"), path_of("kept"), DAY) == 0);
         CHECK(load_last(path_of("kept")) == 0);
+        CHECK(state_load_last_boot(path_of("nowhere/kept"), on_found, &n_found) == STATE_E_NOT_THERE);
 
         boot(&s, BOOT_1);
         set_all(a);
@@ -441,11 +442,26 @@ static void test_keep(void) {
         CHECK(found[0]->recorded_since_usec == 100 && found[0]->recorded_at_usec == 200);
         CHECK(found[0]->n_gaps_kept == ATTACHMENT_GAPS_MAX && found[0]->fingerprint.entry.partno == 7);
         CHECK(!found[0]->noted_object && !found[0]->left_object && !found[0]->fingerprint.object &&
-              !found[0]->fingerprint.generation[0] && !found[0]->held && !found[0]->asked && !found[0]->orphaned);
+              !found[0]->fingerprint.generation[0] && !found[0]->held && !found[0]->asked && !found[0]->orphaned &&
+              !found[0]->past_due);
 
         /* nobody has asked for it yet in this boot */
         CHECK(state_keep(path_of("run"), path_of("kept"), DAY) == 0);
         CHECK(load_last(path_of("kept")) == 1);
+
+        /* by a daemon that has not seen what was kept: that stays, as long as there is any */
+        a->past_due = true;
+        CHECK(state_save(&s, a, 300) == 0);
+        CHECK(state_keep(path_of("run"), path_of("kept"), DAY) == 0);
+        CHECK(load_last(path_of("kept")) == 1);
+        CHECK(unlinkat(kept.fd, a->id, 0) == 0);
+        CHECK(state_keep(path_of("run"), path_of("kept"), DAY) == 0);
+        CHECK(load_last(path_of("kept")) == 0 && fstatat(kept.fd, a->id, &after, 0) == 0);
+        a->n_attached = 12;
+        CHECK(state_save(&s, a, 300) == 0 && fstatat(kept.fd, a->id, &before, 0) == 0);
+        CHECK(state_keep(path_of("run"), path_of("kept"), DAY) == 0);
+        CHECK(fstatat(kept.fd, a->id, &after, 0) == 0 && before.st_ino != after.st_ino);
+        a->past_due = false;
 
         /* then it is of this boot; and forgotten in it, it goes */
         CHECK(state_save(&s, a, 300) == 0);
