@@ -5,8 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <systemd/sd-journal.h>
+#include <unistd.h>
 
 #include "daemon/log.h"
 #include "daemon/text.h"
@@ -101,9 +104,21 @@ static bool is_wanted(int priority) {
         return priority <= log_level && log_target != LOG_TARGET_NULL;
 }
 
-/* To standard error; under systemd with the prefix that tells the journal the priority. */
+/* Whether standard error is /dev/kmsg, as in an initramfs. */
+static bool is_kernel_log(void) {
+        struct stat st;
+
+        return fstat(STDERR_FILENO, &st) >= 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 11);
+}
+
+/*
+ * To standard error; under systemd with the prefix that tells the journal the priority. The kernel's log takes it
+ * too, does not know from whom a line is, and takes none of much more than these bytes.
+ */
 static void write_line(int priority, const char *line) {
-        if (getenv("JOURNAL_STREAM"))
+        if (is_kernel_log())
+                (void) fprintf(stderr, "<%d>blkfilterd: %.900s\n", priority, line);
+        else if (getenv("JOURNAL_STREAM"))
                 (void) fprintf(stderr, "<%d>%s\n", priority, line);
         else
                 (void) fprintf(stderr, "%s\n", line);

@@ -14,6 +14,7 @@
 #include "blkfilter-paths.h"
 #include "daemon/log.h"
 #include "daemon/outside.h"
+#include "daemon/settled.h"
 #include "dbus/bus.h"
 
 #include "config.h"
@@ -57,6 +58,7 @@ static int add_signals(sd_event *event, Manager *m) {
         sigaddset(&mask, SIGTERM);
         sigaddset(&mask, SIGINT);
         sigaddset(&mask, SIGHUP);
+        sigaddset(&mask, SIGUSR1);
         if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
                 return -errno;
 
@@ -69,7 +71,7 @@ static int add_signals(sd_event *event, Manager *m) {
         return r;
 }
 
-static int run(void) {
+static int run(bool in_initramfs) {
         const OutsideConfig config = {
                 .config_file = SYSCONFDIR "/blkfilterd.conf",
                 .policy_folders = policy_folders,
@@ -77,12 +79,14 @@ static int run(void) {
                 .state_folder = "/run/blkfilterd/attachments",
                 .last_boot_folder = LOCALSTATEDIR "/lib/blkfilterd/attachments",
                 .worker = LIBEXECDIR "/blkfilter-worker",
+                .in_initramfs = in_initramfs,
         };
         const BusConfig bus_config = {};
         sd_event *event = NULL;
         Outside *outside = NULL;
         ManagerOps ops;
         Manager *m = NULL;
+        Settled *settled = NULL;
         Bus *bus = NULL;
         int r;
 
@@ -97,6 +101,8 @@ static int run(void) {
                 r = add_signals(event, m);
         if (r >= 0)
                 r = sd_event_set_watchdog(event, true);
+        if (r >= 0 && in_initramfs)
+                r = settled_new(event, m, "/run/blkfilterd/settled", &settled);
         if (r < 0)
                 log_line(LOG_ERR, "starting failed: %s", strerror(-r));
 
@@ -107,7 +113,7 @@ static int run(void) {
                 r = manager_start(m);
 
         /* after the first look is planned, before it is made: nobody asks before it is */
-        if (r >= 0) {
+        if (r >= 0 && !in_initramfs) {
                 r = bus_new(event, m, &bus_config, &bus);
                 if (r < 0)
                         log_line(LOG_ERR, "the D-Bus side cannot be set up: %s", strerror(-r));
@@ -121,6 +127,7 @@ static int run(void) {
         if (outside)
                 outside_set_bus(outside, NULL);
         bus_free(bus);
+        settled_free(settled);
         manager_free(m);
         outside_free(outside);
         sd_event_unref(event);
@@ -133,16 +140,19 @@ static void help(const char *name) {
                       "Puts block device filters on the devices they belong to, and back when these come back.\n"
                       "Started by systemd (blkfilterd.service).\n"
                       "\n"
-                      "  -h, --help     this text\n"
-                      "      --version  the version\n", name);
+                      "  -h, --help       this text\n"
+                      "      --initramfs  for a start in an initramfs, by its scripts: without a bus\n"
+                      "      --version    the version\n", name);
 }
 
 int main(int argc, char *argv[]) {
         static const struct option options[] = {
                 { "help", no_argument, NULL, 'h' },
+                { "initramfs", no_argument, NULL, 'i' },
                 { "version", no_argument, NULL, 'v' },
                 {},
         };
+        bool in_initramfs = false;
         int c;
 
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
@@ -150,6 +160,9 @@ int main(int argc, char *argv[]) {
                 case 'h':
                         help(argv[0]);
                         return EXIT_SUCCESS;
+                case 'i':
+                        in_initramfs = true;
+                        break;
                 case 'v':
                         (void) printf("blkfilterd %s\n", VERSION);
                         return EXIT_SUCCESS;
@@ -167,5 +180,5 @@ int main(int argc, char *argv[]) {
                 return EXIT_FAILURE;
         }
 
-        return run();
+        return run(in_initramfs);
 }

@@ -166,6 +166,10 @@ static int op_load_module(const char *name, void *outside) {
 static uint64_t op_boot_diskseq(uint64_t highest, void *outside) {
         Outside *o = outside;
 
+        /* disks whose drivers are not in the initramfs come after it, and with the boot all the same */
+        if (o->config.in_initramfs)
+                return 0;
+
         return state_boot_diskseq(&o->state, highest);
 }
 
