@@ -76,6 +76,7 @@ static int run(bool in_initramfs) {
                 .config_file = SYSCONFDIR "/blkfilterd.conf",
                 .policy_folders = policy_folders,
                 .keep_folder = "/run/blkfilterd/policies",
+                .image_folder = "/run/blkfilterd/initramfs-policies",
                 .state_folder = "/run/blkfilterd/attachments",
                 .last_boot_folder = LOCALSTATEDIR "/lib/blkfilterd/attachments",
                 .worker = LIBEXECDIR "/blkfilter-worker",

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "daemon/boot.h"
 #include "daemon/disk-stat.h"
 #include "daemon/log.h"
 #include "daemon/module.h"
 #include "daemon/outside.h"
+#include "daemon/policy-keep.h"
 #include "daemon/policy-load.h"
 #include "daemon/policy-save.h"
 #include "daemon/privilege.h"
@@ -120,10 +123,38 @@ static void op_load_config(Config *config, void *outside) {
         (void) config_load(o->config.config_file, config);
 }
 
+/* There if the machine was booted by an initramfs of those that can have policies in them. */
+#define INITRAMFS_TRACE "/run/initramfs"
+
+/* An initramfs that was made before the policies are what they are is told. */
+static void check_image(const OutsideConfig *c) {
+        bool has_policies = access(c->image_folder, F_OK) >= 0;
+        char message[512], *name;
+
+        if (c->in_initramfs || (!has_policies && access(INITRAMFS_TRACE, F_OK) < 0) ||
+            policy_keep_compare(c->keep_folder, c->image_folder, "/run/", &name) < 0 || !name)
+                return;
+
+        if (has_policies)
+                (void) snprintf(message, sizeof(message), "policy %s is not the one that the initramfs of this boot had: that"
+                                " is older. Make it again (update-initramfs -u, or dracut --force), if that was not done"
+                                " since, or the root file system may be mounted without it", name);
+        else
+                (void) snprintf(message, sizeof(message), "no policy was in force in the initramfs of this boot: it is older"
+                                " than policy %s, or that was switched off. The root file system was mounted before any"
+                                " filter was on; make it again (update-initramfs -u, or dracut --force)", name);
+
+        log_event(LOG_WARNING, LOG_ID_IMAGE, message);
+        free(name);
+}
+
 static int op_load_policies(const PolicySet *last, PolicySet **ret, void *outside) {
         Outside *o = outside;
+        int r = policy_load(o->config.policy_folders, o->config.keep_folder, last, ret);
 
-        return policy_load(o->config.policy_folders, o->config.keep_folder, last, ret);
+        if (r >= 0)
+                check_image(&o->config);
+        return r;
 }
 
 static int op_load_records(StateFound found, void *userdata, void *outside) {

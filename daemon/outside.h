@@ -17,6 +17,7 @@ typedef struct OutsideConfig {
         const char *config_file;           /* the daemon's own settings; need not exist */
         const char *const *policy_folders; /* NULL-terminated, highest precedence first */
         const char *keep_folder;           /* for the last good versions of policies; its parent exists */
+        const char *image_folder;          /* what was in that in the initramfs; need not exist */
         const char *state_folder;          /* for records; its parent exists */
         const char *last_boot_folder;      /* with the records of the last boot; need not exist */
         const char *worker;                /* full path of blkfilter-worker */

@@ -308,3 +308,76 @@ int policy_keep_save(const char *folder, PolicySet *set) {
         remove_others(fd, set);
         return 0;
 }
+
+/* Reads what is kept of one; @ret is NULL if there is none, or not for everybody. */
+static int read_kept(const PolicyFolder *f, const char *name, const char *except, char **ret, size_t *ret_size) {
+        PolicyFault fault = POLICY_FAULT_INIT;
+        char *data, *path;
+        int r;
+
+        *ret = NULL;
+        *ret_size = 0;
+        if (!policy_folder_get(f, name))
+                return 0;
+
+        r = policy_read(f->fd, name, POLICY_FILE_SIZE_MAX, &data, ret_size, &fault);
+        policy_fault_deinit(&fault);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+
+        path = original_of(data, *ret_size);
+        if (path && strncmp(path, except, strlen(except)) != 0)
+                *ret = data;
+        else
+                free(data);
+        free(path);
+        return 0;
+}
+
+/* Whether both folders keep the same under a name. */
+static int compare_one(const PolicyFolder *a, const PolicyFolder *b, const char *name, const char *except, bool *ret_same) {
+        char *one, *other = NULL;
+        size_t size, other_size;
+        int r;
+
+        r = read_kept(a, name, except, &one, &size);
+        if (r >= 0)
+                r = read_kept(b, name, except, &other, &other_size);
+        if (r >= 0)
+                *ret_same = one && other ? size == other_size && memcmp(one, other, size) == 0 : one == other;
+
+        free(one);
+        free(other);
+        return r;
+}
+
+/**
+ * policy_keep_compare() - whether what is kept is what was kept
+ * @folder: full path, of policy_keep_save()
+ * @earlier: full path of a folder that was one of policy_keep_save(); if it is not there, nothing was kept
+ * @except: policies whose files' paths begin so do not count
+ * @ret: the name of a policy that is another one, or in only one of them; NULL if there is none. Owned by the caller, free()
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int policy_keep_compare(const char *folder, const char *earlier, const char *except, char **ret) {
+        __attribute__((cleanup(folder_deinit))) PolicyFolder a = POLICY_FOLDER_INIT, b = POLICY_FOLDER_INIT;
+        const char *found = NULL;
+        bool same = true;
+        int r;
+
+        r = policy_folder_read(AT_FDCWD, folder, folder, false, &a);
+        if (r >= 0)
+                r = policy_folder_read(AT_FDCWD, earlier, earlier, false, &b);
+
+        for (size_t i = 0; r >= 0 && same && i < a.n_items + b.n_items; i++) {
+                found = i < a.n_items ? a.items[i].name : b.items[i - a.n_items].name;
+                r = compare_one(&a, &b, found, except, &same);
+        }
+
+        if (r < 0)
+                return r;
+
+        *ret = same ? NULL : strdup(found);
+        return !same && !*ret ? -ENOMEM : 0;
+}

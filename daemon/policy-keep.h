@@ -13,3 +13,4 @@
 
 int policy_keep_load(const char *folder, PolicySet **ret);
 int policy_keep_save(const char *folder, PolicySet *set);
+int policy_keep_compare(const char *folder, const char *earlier, const char *except, char **ret);

@@ -6,6 +6,7 @@
 
 #include "tests/policy-folders.h"
 
+#include "daemon/policy-keep.h"
 #include "daemon/policy-text.h"
 
 #define WRONG "[Match]\nPartLabel=x\n[Filter]\nNaem=x\n"
@@ -251,12 +252,58 @@ static void test_options_file(void) {
         policy_set_free(s);
 }
 
+static void check_compare(const char *earlier, const char *except, const char *want) {
+        char *name;
+
+        CHECK(policy_keep_compare(dir_keep, earlier, except, &name) == 0);
+        CHECK(want ? name && strcmp(name, want) == 0 : !name);
+        free(name);
+}
+
+/* What an initramfs had, against what is in force now. */
+static void test_compare(void) {
+        char command[256], earlier[64];
+
+        current = "compare";
+        clean();
+        snprintf(earlier, sizeof(earlier), "%s/earlier", root);
+        check_compare(earlier, "/run/", NULL);
+
+        write_text(dir_a, "10.conf", GOOD);
+        write_text(dir_b, "20.conf", GOOD);
+        policy_set_free(load_kept(NULL));
+        check_compare(earlier, "/run/", "10.conf");
+        snprintf(command, sizeof(command), "cp -a '%s' '%s'", dir_keep, earlier);
+        assert(system(command) == 0);
+        check_compare(earlier, "/run/", NULL);
+
+        /* a comment is no difference, a value is; nor is a file that does not count yet */
+        write_text(dir_b, "20.conf", "# again\n" GOOD);
+        write_text(dir_b, "30.conf", WRONG);
+        policy_set_free(load_kept(NULL));
+        check_compare(earlier, "/run/", NULL);
+        write_text(dir_b, "20.conf", GOOD "[Attach]\nRetrySec=9\n");
+        policy_set_free(load_kept(NULL));
+        check_compare(earlier, "/run/", "20.conf");
+        check_compare(earlier, dir_b, NULL);
+
+        /* one more, one less */
+        write_text(dir_b, "20.conf", GOOD);
+        write_text(dir_b, "30.conf", GOOD);
+        policy_set_free(load_kept(NULL));
+        check_compare(earlier, "/run/", "30.conf");
+        assert(unlink(in(dir_b, "30.conf")) == 0 && unlink(in(dir_a, "10.conf")) == 0);
+        policy_set_free(load_kept(NULL));
+        check_compare(earlier, "/run/", "10.conf");
+}
+
 int main(void) {
         folders_init();
 
         test_restart();
         test_bad_keep();
         test_options_file();
+        test_compare();
 
         folders_deinit();
         return EXIT_SUCCESS;

@@ -5,10 +5,17 @@
 #undef NDEBUG
 
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/settled.h"
 #include "tests/fake-outside.h"
+
+static bool is_answered(const char *file) {
+        struct stat st;
+
+        return stat(file, &st) == 0 && st.st_size > 0;
+}
 
 static int on_something(sd_event_source *s, void *userdata) {
         (void) s;
@@ -47,26 +54,26 @@ int main(void) {
 
         /* nobody has asked; then the first look has not been made; then a job is under way */
         loop(event);
-        CHECK(access(file, F_OK) < 0);
+        CHECK(!is_answered(file));
         CHECK(raise(SIGUSR1) == 0);
         loop(event);
-        CHECK(access(file, F_OK) < 0);
+        CHECK(!is_answered(file));
         fake_run(&f);
         CHECK(f.n_jobs == 1);
         loop(event);
-        CHECK(access(file, F_OK) < 0);
+        CHECK(!is_answered(file));
         fake_settle(&f);
         CHECK(get(&f, "bftrack", UUID_X, "")->on_device);
         loop(event);
-        CHECK(access(file, F_OK) == 0);
+        CHECK(is_answered(file));
 
         /* one answer for one question */
-        CHECK(unlink(file) == 0);
+        CHECK(truncate(file, 0) == 0);
         loop(event);
-        CHECK(access(file, F_OK) < 0);
+        CHECK(!is_answered(file));
         CHECK(raise(SIGUSR1) == 0);
         loop(event);
-        CHECK(access(file, F_OK) == 0);
+        CHECK(is_answered(file));
 
         settled_free(settled);
         sd_event_unref(event);
