@@ -230,7 +230,7 @@ static bool take_gap(Attachment *a, const Gap *g) {
 
 /**
  * attachment_take_past() - take over what an attachment was in the last boot, and tell the gap since
- * @a: past_due; not looked at yet by this daemon. An earlier one of this boot may have put its filter on already
+ * @a: past_due. A daemon of this boot, this one or one before it, may have put its filter on already
  * @past: the same attachment as of the last boot, in no set; borrowed, its gaps change. NULL: it was not there
  * @boot_usec: realtime: when this boot began
  * @now: the time
@@ -255,9 +255,11 @@ void attachment_take_past(Attachment *a, Attachment *past, uint64_t boot_usec, c
 
         /* with gaps of this boot behind it, it has ended; where those begin is not too early */
         open = attachment_get_open_gap(past);
-        if (open && a->n_gaps_kept > 0)
-                open->end_usec = a->gaps[0].begin_usec > open->latest_usec ? a->gaps[0].begin_usec : open->latest_usec;
-        else if (past->changed & ATTACHMENT_CHANGED_LOST)
+        if (open && (a->n_gaps_kept > 0 || a->on_device)) {
+                uint64_t end_usec = a->n_gaps_kept > 0 ? a->gaps[0].begin_usec : a->intact_since_usec;
+
+                open->end_usec = end_usec > open->latest_usec ? end_usec : open->latest_usec;
+        } else if (past->changed & ATTACHMENT_CHANGED_LOST)
                 attachment_changed(a, ATTACHMENT_CHANGED_LOST);
 
         a->n_attached += past->n_attached;

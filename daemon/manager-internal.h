@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the files of the manager share: manager.c, probe.c, request*.c, tell.c. Nobody else includes it. */
+/* What the files of the manager share: manager.c, past.c, probe.c, request*.c, tell.c. Nobody else includes it. */
 
 #include "daemon/manager.h"
 #include "daemon/plan.h"
@@ -27,6 +27,8 @@ struct Manager {
         uint64_t doubt_since_usec;     /* monotonic: what was found by looking may be of predecessors; 0: no */
         uint64_t check_usec;           /* pause between two checks of all that is on, and of tables; 0: none */
         uint64_t check_at_usec;        /* monotonic: of the next */
+        uint64_t past_again_at_usec;   /* monotonic: look for the records of the last boot again; 0: no */
+        uint64_t past_pause_usec;
         bool raw_commands;             /* commands that are not known may be sent to filters */
         uint64_t n_refused_told;       /* of World.n_refused */
         bool ready;                    /* told so */
@@ -38,6 +40,9 @@ void manager_schedule(Manager *m);
 void manager_submit(Manager *m, const JobRequest *request, int memfd);
 void manager_save(Manager *m, const Attachment *a);
 void manager_remove_attachment(Manager *m, Attachment *a);
+
+void past_load(Manager *m);
+void past_check(Manager *m, const Now *now);
 
 void probe_begin(Manager *m, const Now *now, uint64_t *wake_at_usec);
 void probe_done(Manager *m, const JobReply *reply);

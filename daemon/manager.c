@@ -266,6 +266,7 @@ void manager_run(Manager *m) {
                 look(m, &now);
 
         note_boot_diskseq(m);
+        past_check(m, &now);
         check_all(m, &now);
         requests_begin_jobs(m);
 
@@ -286,6 +287,8 @@ void manager_run(Manager *m) {
                 wake_at(&plan.wake_at_usec, now.monotonic_usec + DOUBT_AGAIN_USEC);
         if (m->check_usec && m->world.attachments.n_items + m->world.n_patterns > 0)
                 wake_at(&plan.wake_at_usec, m->check_at_usec);
+
+        wake_at(&plan.wake_at_usec, m->past_again_at_usec);
 
         m->ops.wake(plan.wake_at_usec, m->ops.outside);
         plan_deinit(&plan);
@@ -366,49 +369,6 @@ static void on_record(Attachment *a, void *userdata) {
         }
 }
 
-typedef struct LastBoot {
-        Manager *manager;
-        uint64_t boot_usec;
-} LastBoot;
-
-/*
- * What a policy kept on before the boot: it begins afresh, and until when it was intact is told. If a daemon that
- * could not read this was there before, in the initramfs, it has begun already.
- */
-static void on_last_boot(Attachment *a, void *userdata) {
-        const LastBoot *l = userdata;
-        const Now boot = { .realtime_usec = l->boot_usec }, now = manager_now(l->manager);
-        Attachment *b = attachment_set_get(&l->manager->world.attachments, a->id);
-
-        if (b && b->past_due && a->source == ATTACHMENT_SOURCE_POLICY)
-                attachment_take_past(b, a, l->boot_usec, &now);
-
-        if (a->source != ATTACHMENT_SOURCE_POLICY || b || world_add_attachment(&l->manager->world, a) < 0) {
-                attachment_free(a);
-                return;
-        }
-
-        attachment_lost_unseen(a, "reboot", &boot);
-}
-
-static void load_last_boot(Manager *m) {
-        LastBoot last_boot = { .manager = m };
-        AttachmentSet *s = &m->world.attachments;
-        Now now;
-        int r;
-
-        r = m->ops.load_last_boot(&last_boot.boot_usec, on_last_boot, &last_boot, m->ops.outside);
-        if (r < 0)
-                log_line(LOG_WARNING, "the records of the last boot cannot be read, going on without: %s",
-                         strerror(-r));
-
-        m->world.past_is_due = r == STATE_E_NOT_THERE;
-        now = manager_now(m);
-        for (size_t i = 0; r == 0 && i < s->n_items; i++)
-                if (s->items[i]->past_due)
-                        attachment_take_past(s->items[i], NULL, last_boot.boot_usec, &now);
-}
-
 /**
  * manager_new() - a manager that does nothing yet
  * @ops: copied; all functions set
@@ -449,7 +409,7 @@ int manager_start(Manager *m) {
                 log_line(LOG_ERR, "the records of an earlier daemon cannot be read, going on without: %s",
                          strerror(-r));
 
-        load_last_boot(m);
+        past_load(m);
 
         r = manager_reload(m);
         if (r < 0) {

@@ -324,6 +324,13 @@ __attribute__((unused)) static DeviceEvent *fake_device(Fake *f, const char *nam
         return e;
 }
 
+/* The daemon ends, as if it were killed but for what manager_free() writes. */
+__attribute__((unused)) static void fake_end_manager(Fake *f) {
+        f->manager = manager_free(f->manager);
+        f->wake_at_usec = 0;
+        f->scheduled = false;
+}
+
 /* A re-read of the table: sda1 goes and comes back as another object. */
 __attribute__((unused)) static void fake_reread(Fake *f, const char *name) {
         for (size_t i = 0; i < f->n_devices; i++) {

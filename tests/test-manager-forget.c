@@ -83,7 +83,7 @@ static void test_runtime(void) {
         /* neither its device nor another daemon brings it back */
         plug(&f);
         CHECK(!get(&f, "bftrack", UUID_X, "") && f.n_jobs == 0);
-        manager_free(f.manager);
+        fake_end_manager(&f);
         fake_start(&f);
         CHECK(!get(&f, "bftrack", UUID_X, ""));
 
@@ -142,7 +142,7 @@ static void test_hold(bool present) {
 
         fake_settle(&f);
         CHECK(x->on_device && x->source == ATTACHMENT_SOURCE_POLICY);
-        manager_free(f.manager);
+        fake_end_manager(&f);
         fake_start(&f);
         CHECK(!get(&f, "bftrack", UUID_X, "")->held);
         fake_deinit(&f);
@@ -254,7 +254,7 @@ static void test_policy(bool asked) {
         forget(&f, x->id, &a);
         CHECK(a.error == REQUEST_E_WANTED);
 
-        manager_free(f.manager);
+        fake_end_manager(&f);
         policy_set_free(f.policies);
         f.policies = policy_set_new();
         fake_begin_manager(&f);

@@ -43,7 +43,7 @@ static void test_detach_holds_all(void) {
         fake_reread(&f, "sda1");
         fake_settle(&f);
         CHECK(!by_uuid->on_device && !by_label->on_device);
-        manager_free(f.manager);
+        fake_end_manager(&f);
         fake_start(&f);
         CHECK(get(&f, "bftrack", UUID_X, "")->held && get(&f, "bftrack", "", "data")->held);
         CHECK(get(&f, "bftrack", UUID_X, "")->state == ATTACHMENT_DETACHED);
@@ -138,7 +138,7 @@ static void test_detach_outcome(JobOutcome outcome, RequestError error, bool hel
         else
                 CHECK(x->on_device && x->intact_since_usec != 0 && x->n_gaps == 0);
         fake_settle(&f);
-        manager_free(f.manager);
+        fake_end_manager(&f);
         fake_begin_manager(&f);
         CHECK(get(&f, "bftrack", UUID_X, "")->held == held);
         fake_deinit(&f);
@@ -218,7 +218,7 @@ static void test_attach_conflict(void) {
         CHECK(in_order(&f, "save held bftrack_0fc63daf", "answer"));
         fake_pass(&f, 100 * SECOND);
         CHECK(f.n_jobs == 0);
-        manager_free(f.manager);
+        fake_end_manager(&f);
         fake_start(&f);
         CHECK(get(&f, "bftrack", UUID_X, "")->held && !get(&f, "bftrack", UUID_X, "")->on_device);
         fake_deinit(&f);
@@ -468,7 +468,7 @@ static void test_stop_and_forget(void) {
         ask(&f, JOB_DETACH, "/dev/sda2", "bftrack", &b);
         manager_request_forget(f.manager, &b);
         CHECK(a.n == 0 && b.n == 0);
-        manager_free(f.manager);
+        fake_end_manager(&f);
         CHECK(a.n == 1 && a.error == REQUEST_E_FAILED && b.n == 0);
         fake_begin_manager(&f);
         fake_deinit(&f);

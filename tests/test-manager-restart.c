@@ -27,7 +27,7 @@ static void test_restart(void) {
 
         fake_pass(&f, 100 * SECOND);
         f.trace[0] = 0;
-        manager_free(f.manager);
+        fake_end_manager(&f);
         CHECK(strstr(f.trace, "save bftrack_0fc63daf") && strstr(f.trace, "save bfcount_b921b045"));
 
         fake_begin_manager(&f);
@@ -42,7 +42,7 @@ static void test_restart(void) {
         /* the partition was read again while no daemon was there: the gap begins when that was last known */
         since = f.now.realtime_usec;
         fake_pass(&f, 50 * SECOND);
-        manager_free(f.manager);
+        fake_end_manager(&f);
         for (size_t i = 0; i < f.n_devices; i++)
                 if (f.devices[i].partno)
                         f.devices[i].object = ++f.last_object;
@@ -69,7 +69,7 @@ static void test_clone_in_doubt(void) {
         fake_start(&f);
         CHECK(get(&f, "bftrack", UUID_X, "")->on_device);
 
-        manager_free(f.manager);
+        fake_end_manager(&f);
         for (size_t i = 0; i < f.n_devices; i++)
                 if (f.devices[i].partno)
                         f.devices[i].object = ++f.last_object;
@@ -129,7 +129,7 @@ static void test_detach_of_recorded(void) {
         fake_begin(&f);
         fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
         fake_start(&f);
-        manager_free(f.manager);
+        fake_end_manager(&f);
         fake_begin_manager(&f);
         fake_run(&f);
         CHECK(f.n_jobs == 1 && f.jobs[0].kind == JOB_PROBE);
@@ -151,7 +151,7 @@ static void test_detach_unended(void) {
         fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
         fake_start(&f);
         ask(&f, JOB_DETACH, "/dev/sda1", "bftrack", &a);
-        manager_free(f.manager);
+        fake_end_manager(&f);
         CHECK(a.n == 1 && a.error == REQUEST_E_FAILED);
         fake_pass(&f, 10 * SECOND);
         fake_start(&f);
@@ -160,7 +160,7 @@ static void test_detach_unended(void) {
         CHECK(in_order(&f, "detach sda1", "detach sda1")); /* it was done again */
 
         ask(&f, JOB_ATTACH, "/dev/sda1", "bftrack", &a);
-        manager_free(f.manager);
+        fake_end_manager(&f);
         fake_begin_manager(&f);
         f.trace[0] = 0;
         fake_settle(&f);
@@ -178,7 +178,7 @@ static void test_conflict_on_recorded(void) {
         fake_begin(&f);
         fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
         fake_start(&f);
-        manager_free(f.manager);
+        fake_end_manager(&f);
         fake_begin_manager(&f);
         fake_run(&f);
         fake_answer(&f, JOB_OK);
@@ -204,7 +204,7 @@ static void test_orphan_over_restarts(void) {
         f.policies = policy_set_new();
         for (int i = 0; i < 3; i++) {
                 fake_pass(&f, 100 * SECOND);
-                manager_free(f.manager);
+                fake_end_manager(&f);
                 fake_start(&f);
                 x = get(&f, "bftrack", UUID_X, "");
                 CHECK(x && x->orphaned && x->on_device && x->n_gaps == 0 &&
@@ -290,169 +290,6 @@ static void test_table_overtaken(void) {
         fake_deinit(&f);
 }
 
-/* What a daemon of the last boot has left of bftrack on UUID_X. */
-static void leave_past(Fake *f, uint64_t recorded_at_usec) {
-        Match *m = match_of(UUID_X, "");
-
-        CHECK(attachment_new("bftrack", m, ATTACHMENT_SOURCE_POLICY, &f->last_boot) == 0);
-        match_unref(m);
-        f->last_boot->policy_path = strdup("/etc/blkfilter.d/10.conf");
-        f->last_boot->recorded_since_usec = recorded_at_usec - 1000 * SECOND;
-        f->last_boot->recorded_at_usec = recorded_at_usec;
-        f->last_boot->n_attached = 7;
-}
-
-/*
- * In an initramfs nobody knows of the last boot. The daemon that follows does: the filter stays as it is, and the gap
- * over the boot is told, once.
- */
-static void test_past_comes_later(void) {
-        uint64_t since, boot;
-        Attachment *x;
-        Fake f;
-
-        fake_begin(&f);
-        fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
-        boot = f.boot_usec = f.now.realtime_usec - 2 * SECOND;
-        f.last_boot_away = true;
-        fake_start(&f);
-        x = get(&f, "bftrack", UUID_X, "");
-        since = x->intact_since_usec;
-        CHECK(x->on_device && x->past_due && x->n_gaps == 0);
-
-        /* another that cannot see it either: nothing is lost by that */
-        fake_pass(&f, 3 * SECOND);
-        manager_free(f.manager);
-        fake_start(&f);
-        CHECK(get(&f, "bftrack", UUID_X, "")->past_due);
-
-        fake_pass(&f, 3 * SECOND);
-        manager_free(f.manager);
-        f.last_boot_away = false;
-        leave_past(&f, boot - 60 * SECOND);
-        fake_begin_manager(&f);
-        f.trace[0] = 0;
-        fake_settle(&f);
-        x = get(&f, "bftrack", UUID_X, "");
-        CHECK(strstr(f.trace, "told lost bftrack_0fc63daf") && !strstr(f.trace, "attach sda1"));
-        CHECK(x->on_device && x->intact_since_usec == since && x->n_attached == 8 && !x->past_due && x->n_gaps == 1);
-        CHECK_STR(x->gaps[0].reason, "reboot");
-        CHECK(x->gaps[0].begin_usec == boot - 60 * SECOND && x->gaps[0].latest_usec == boot &&
-              x->gaps[0].end_usec == since);
-
-        manager_free(f.manager);
-        leave_past(&f, boot - 60 * SECOND);
-        fake_start(&f);
-        x = get(&f, "bftrack", UUID_X, "");
-        CHECK(x->intact_since_usec == since && x->n_attached == 8 && x->n_gaps == 1);
-        fake_deinit(&f);
-}
-
-/* The filter went before the daemon that knows of the last boot came: all that is one gap. */
-static void test_past_and_loss(void) {
-        Attachment *x;
-        Fake f;
-
-        for (int ended = 0; ended < 2; ended++) {
-                fake_begin(&f);
-                fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
-                f.boot_usec = f.now.realtime_usec - 2 * SECOND;
-                f.last_boot_away = true;
-                fake_start(&f);
-                if (ended) {
-                        fake_pass(&f, SECOND);
-                        fake_reread(&f, "sda1");
-                        fake_settle(&f);
-                        CHECK(get(&f, "bftrack", UUID_X, "")->n_gaps == 1);
-                }
-
-                manager_free(f.manager);
-                f.last_boot_away = false;
-                leave_past(&f, f.boot_usec - 60 * SECOND);
-                if (!ended)
-                        for (size_t i = 0; i < f.n_devices; i++)
-                                if (f.devices[i].partno)
-                                        f.devices[i].object = ++f.last_object;
-                fake_pass(&f, 5 * SECOND);
-                fake_start(&f);
-                x = get(&f, "bftrack", UUID_X, "");
-                CHECK(x->on_device && x->n_gaps == (ended ? 2 : 1) && x->n_gaps_kept == x->n_gaps);
-                CHECK_STR(x->gaps[0].reason, "reboot");
-                CHECK(x->gaps[0].begin_usec == f.boot_usec - 60 * SECOND);
-                if (ended)
-                        CHECK(x->gaps[0].end_usec == x->gaps[1].begin_usec &&
-                              x->gaps[1].end_usec == x->intact_since_usec);
-                else
-                        CHECK(x->gaps[0].end_usec == f.now.realtime_usec &&
-                              x->intact_since_usec == f.now.realtime_usec);
-                fake_deinit(&f);
-        }
-}
-
-/* The clock that the machine started with was wrong by hours: nothing is claimed of before the boot. */
-static void test_past_and_clock(void) {
-        static const int64_t steps_usec[] = { 5 * 3600 * (int64_t) SECOND, -5 * 3600 * (int64_t) SECOND };
-        Attachment *x;
-        Fake f;
-
-        for (size_t i = 0; i < 4; i++) {
-                fake_begin(&f);
-                fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
-                f.last_boot_away = true;
-                fake_start(&f);
-                fake_pass(&f, 3 * SECOND);
-                manager_free(f.manager);
-
-                f.now.realtime_usec += (uint64_t) steps_usec[i % 2];
-                f.boot_usec = f.now.realtime_usec - 9 * SECOND;
-                f.last_boot_away = false;
-                if (i < 2)
-                        leave_past(&f, f.boot_usec - 60 * SECOND);
-                fake_start(&f);
-                x = get(&f, "bftrack", UUID_X, "");
-                CHECK(x->on_device && x->n_attached == (i < 2 ? 8 : 1) && x->n_gaps == (i < 2));
-                CHECK(x->intact_since_usec == (i % 2 ? f.now.realtime_usec : f.boot_usec));
-                CHECK(i >= 2 || x->gaps[0].end_usec == x->intact_since_usec);
-                fake_deinit(&f);
-        }
-}
-
-/* Whether the device has changed since the last boot is asked for, and not known in an initramfs. */
-static void test_past_is_needed(void) {
-        char id[ATTACHMENT_ID_SIZE];
-        Settings *settings;
-        Attachment *x;
-        Fake f;
-
-        fake_begin(&f);
-        CHECK(settings_new(&settings) == 0);
-        settings->refuse_change = true;
-        CHECK(policy_set_add(f.policies, policy_new_of("10.conf", "bftrack", match_of(UUID_X, ""), settings)) == 0);
-        f.last_boot_away = true;
-        fake_start(&f);
-        x = get(&f, "bftrack", UUID_X, "");
-        CHECK(!x->on_device && x->state == ATTACHMENT_WAITING);
-        CHECK_HAS(x->reason, "OnChange=refuse needs them");
-
-        manager_free(f.manager);
-        f.last_boot_away = false;
-        leave_past(&f, f.now.realtime_usec - 60 * SECOND);
-        f.last_boot->has_fingerprint = true;
-        f.last_boot->fingerprint.entry = f.devices[1].entry;
-        f.last_boot->fingerprint.entry.size_sectors += 8;
-        fake_start(&f);
-        x = get(&f, "bftrack", UUID_X, "");
-        CHECK(!x->on_device && x->state == ATTACHMENT_REFUSED && !x->past_due);
-
-        /* with no past there is no change */
-        (void) str_copy(id, sizeof(id), x->id);
-        manager_free(f.manager);
-        CHECK(state_remove(&f.records, id) == 0);
-        fake_start(&f);
-        CHECK(get(&f, "bftrack", UUID_X, "")->on_device);
-        fake_deinit(&f);
-}
-
 /* Whether a table that matters has been read counts: before, nothing has been seen to. */
 static void test_settled(void) {
         Fake f;
@@ -486,10 +323,6 @@ int main(void) {
         test_orphan_over_restarts();
         test_told_after_look();
         test_table_overtaken();
-        test_past_comes_later();
-        test_past_and_loss();
-        test_past_and_clock();
-        test_past_is_needed();
         test_settled();
         return EXIT_SUCCESS;
 }

@@ -115,7 +115,7 @@ static void test_persistent(void) {
         CHECK(a.n == 1 && a.error == REQUEST_OK && !strstr(f.trace, "save policy") && f.policies->n_policies == 1);
 
         /* another daemon finds it as any policy's */
-        manager_free(f.manager);
+        fake_end_manager(&f);
         fake_start(&f);
         x = get(&f, "bftrack", UUID_X, "");
         CHECK(x->on_device && x->source == ATTACHMENT_SOURCE_POLICY && x->intact_since_usec == since);
@@ -166,7 +166,7 @@ static void test_whole(void) {
         CHECK(x && x->on_device);
         CHECK_STR(x->device, "sdb");
 
-        manager_free(f.manager);
+        fake_end_manager(&f);
         fake_start(&f);
         s = subject_of(&f, "/dev/sdb");
         x = manager_find_attachment(f.manager, &s);
@@ -207,7 +207,7 @@ static void test_hold_covers(void) {
         fake_reread(&f, "sda1");
         fake_settle(&f);
         CHECK(later->on_device && later->n_attached == 2);
-        manager_free(f.manager);
+        fake_end_manager(&f);
         fake_start(&f);
         CHECK(!get(&f, "bftrack", UUID_X, "")->held && get(&f, "bftrack", "", "data")->on_device);
         fake_deinit(&f);
@@ -378,7 +378,7 @@ static void test_boot_diskseq(void) {
 
         fake_device(&f, "sdb", "", "");
         fake_device(&f, "sdb1", UUID_Z, "");
-        manager_free(f.manager);
+        fake_end_manager(&f);
         fake_start(&f);
         x = get(&f, "bftrack", UUID_Z, "");
         CHECK(f.boot_diskseq == f.devices[0].diskseq && !x->on_device && x->state == ATTACHMENT_WAITING);
