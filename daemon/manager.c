@@ -190,6 +190,10 @@ static void wake_at(uint64_t *wake_at_usec, uint64_t at_usec) {
                 *wake_at_usec = at_usec;
 }
 
+static bool is_anything_wanted(const Manager *m) {
+        return m->world.attachments.n_items + m->world.n_patterns > 0;
+}
+
 /* Disks that rest are left to rest: their tables are as they were. */
 static void check_tables(Manager *m) {
         DeviceSet *s = &m->world.devices;
@@ -212,6 +216,9 @@ static void check_all(Manager *m, const Now *now) {
                 return;
 
         m->check_at_usec = now->monotonic_usec + m->check_usec;
+        if (!is_anything_wanted(m)) /* then no disk is opened either */
+                return;
+
         world_check_all(&m->world);
         check_tables(m);
 }
@@ -285,7 +292,7 @@ void manager_run(Manager *m) {
                 wake_at(&plan.wake_at_usec, now.monotonic_usec + 1000000);
         if (m->doubt_since_usec || !m->boot_is_noted)
                 wake_at(&plan.wake_at_usec, now.monotonic_usec + DOUBT_AGAIN_USEC);
-        if (m->check_usec && m->world.attachments.n_items + m->world.n_patterns > 0)
+        if (m->check_usec && is_anything_wanted(m))
                 wake_at(&plan.wake_at_usec, m->check_at_usec);
 
         wake_at(&plan.wake_at_usec, m->past_again_at_usec);

@@ -280,6 +280,33 @@ static void test_interval(void) {
         fake_deinit(&f);
 }
 
+/* Where nothing is wanted no table is read, however much is written to the disks, and whatever happens to them. */
+static void test_nothing_wanted(void) {
+        Answer a;
+        Fake f;
+
+        fake_begin(&f);
+        f.check_usec = 60 * SECOND;
+        fake_start(&f);
+        for (int i = 0; i < 3; i++) {
+                f.n_writes++;
+                fake_pass(&f, 61 * SECOND);
+                manager_told(f.manager);
+                fake_run(&f);
+                CHECK(f.n_jobs == 0);
+        }
+
+        /* from now on there is something to look after */
+        ask(&f, JOB_ATTACH, "/dev/sda1", "bftrack", &a);
+        CHECK(f.n_jobs == 1 && f.jobs[0].kind == JOB_ATTACH);
+        fake_settle(&f);
+        CHECK(a.n == 1 && a.error == REQUEST_OK);
+        fake_pass(&f, 61 * SECOND);
+        CHECK(f.n_jobs == 1 && f.jobs[0].kind == JOB_SCAN);
+        fake_settle(&f);
+        fake_deinit(&f);
+}
+
 /* A table that was written without a word to anybody is found by the next check, and a disk that rests is let rest. */
 static void test_untold_table(void) {
         Attachment *z;
@@ -432,6 +459,7 @@ int main(void) {
         test_hold_covers();
         test_module();
         test_interval();
+        test_nothing_wanted();
         test_untold_table();
         test_last_boot();
         test_boot_diskseq();
