@@ -23,6 +23,7 @@ struct Manager {
         uint64_t n_probe_failures;     /* in a row */
         bool started;
         bool look;                     /* look at all devices again */
+        uint64_t look_again_at_usec;   /* monotonic: but not before, for the last one failed; 0: at once */
         bool boot_is_noted;            /* World.boot_diskseq is known */
         uint64_t doubt_since_usec;     /* monotonic: what was found by looking may be of predecessors; 0: no */
         uint64_t check_usec;           /* pause between two checks of all that is on, and of tables; 0: none */

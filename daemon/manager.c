@@ -134,6 +134,9 @@ void manager_told(Manager *m) {
 /* How long what udev says while it is busy is doubted. */
 #define DOUBT_USEC UINT64_C(5000000)
 
+/* After a look that failed: whatever happens meanwhile, it is not made again before. */
+#define LOOK_PAUSE_USEC UINT64_C(1000000)
+
 /* That udev is idle is told by no event. */
 #define DOUBT_AGAIN_USEC UINT64_C(50000)
 
@@ -166,9 +169,11 @@ static void look(Manager *m, const Now *now) {
                 /* An incomplete look must not make devices disappear: what was told has been taken in. */
                 log_line(LOG_ERR, "looking at all devices failed: %s; it is done again in a second", strerror(-r));
                 m->look = true;
+                m->look_again_at_usec = now->monotonic_usec + LOOK_PAUSE_USEC;
                 return;
         }
 
+        m->look_again_at_usec = 0;
         device_set_look_end(&m->world.devices);
         world_touch_all(&m->world);
 
@@ -269,7 +274,7 @@ void manager_run(Manager *m) {
 
         m->world.udev_is_busy = m->ops.udev_is_busy(m->ops.outside);
         check_doubt(m, &now);
-        if (m->look)
+        if (m->look && now.monotonic_usec >= m->look_again_at_usec)
                 look(m, &now);
 
         note_boot_diskseq(m);
@@ -289,7 +294,7 @@ void manager_run(Manager *m) {
         requests_check(m, &plan.wake_at_usec);
 
         if (m->look) /* it failed */
-                wake_at(&plan.wake_at_usec, now.monotonic_usec + 1000000);
+                wake_at(&plan.wake_at_usec, m->look_again_at_usec);
         if (m->doubt_since_usec || !m->boot_is_noted)
                 wake_at(&plan.wake_at_usec, now.monotonic_usec + DOUBT_AGAIN_USEC);
         if (m->check_usec && is_anything_wanted(m))

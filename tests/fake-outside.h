@@ -35,6 +35,7 @@ typedef struct Fake {
         size_t n_jobs;
         DeviceEvent devices[DEVICES]; /* disks before their partitions */
         size_t n_devices;
+        unsigned n_looks;
         size_t look_fails_at;         /* a look tells no more than so many of them; 0: it tells all */
         PolicySet *policies;          /* the files; each load gets a copy */
         uint64_t boot_diskseq;        /* as an earlier daemon noted; 0: none has */
@@ -96,6 +97,7 @@ __attribute__((unused)) static int op_submit(const JobRequest *request, int memf
 __attribute__((unused)) static int op_look(void *outside) {
         Fake *f = outside;
 
+        f->n_looks++;
         for (size_t i = 0; i < f->n_devices; i++) {
                 if (f->look_fails_at && i == f->look_fails_at)
                         return -EIO;

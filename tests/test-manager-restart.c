@@ -113,6 +113,16 @@ static void test_clone_not_looked_at(void) {
         x = get(&f, "bftrack", UUID_X, "");
         CHECK(!strstr(f.trace, "attach") && x->state == ATTACHMENT_WAITING);
 
+        /* events do not make it look more often */
+        CHECK(f.n_looks == 1);
+        for (int i = 0; i < 5; i++) {
+                manager_told(f.manager);
+                fake_settle(&f);
+        }
+        CHECK(f.n_looks == 1);
+        fake_pass(&f, SECOND);
+        CHECK(f.n_looks == 2);
+
         f.look_fails_at = 0;
         fake_pass(&f, SECOND);
         fake_settle(&f);
