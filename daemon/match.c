@@ -455,7 +455,13 @@ int match_to_string(const Match *m, char **ret) {
 
                 for (const char *p = m->terms[i].value; *p; ) {
                         unsigned char c = (unsigned char) *p;
-                        size_t n = c < 0x20 || c == 0x7f || c == '\\' ? 0 : utf8_char_length(p);
+                        size_t n = ascii_length(p);
+                        const char *backslash = memchr(p, '\\', n);
+
+                        if (backslash)
+                                n = (size_t) (backslash - p);
+                        else if (n == 0 && c >= 0x80)
+                                n = utf8_char_length(p);
 
                         if (n == 0) {
                                 text_add(&t, "\\x");

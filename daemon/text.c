@@ -164,6 +164,23 @@ bool str_copy(char *dst, size_t size, const char *src) {
 }
 
 /**
+ * ascii_length() - how much of a string is plain
+ * @s: NUL-terminated, any content
+ *
+ * Most of what there is: whoever looks at characters one by one passes over it first.
+ *
+ * Return: bytes at the start that are printable ASCII, blanks included.
+ */
+size_t ascii_length(const char *s) {
+        const unsigned char *p = (const unsigned char *) s;
+
+        while (*p >= 0x20 && *p < 0x7f)
+                p++;
+
+        return (size_t) (p - (const unsigned char *) s);
+}
+
+/**
  * utf8_char_length() - how long the character at the start of a string is
  * @s: NUL-terminated, any content
  *

@@ -32,5 +32,6 @@ bool ascii_is_hex(char c);
 bool ascii_casecmp_equal(const char *a, const char *b);
 bool str_equal(const char *a, const char *b);
 bool str_copy(char *dst, size_t size, const char *src);
+size_t ascii_length(const char *s);
 size_t utf8_char_length(const char *s);
 bool utf8_is_printable(const char *s);

@@ -9,49 +9,13 @@
 #include "daemon/text.h"
 #include "dbus/bus-args.h"
 
-/* Length of the UTF-8 sequence at @s; 0 if it is none. No surrogates, nothing overlong. */
-static size_t utf8_length(const unsigned char *s) {
-        unsigned char low = 0x80, high = 0xbf;
-        size_t n;
-
-        if (s[0] < 0x80)
-                return 1;
-
-        if (s[0] >= 0xc2 && s[0] <= 0xdf)
-                n = 2;
-        else if (s[0] >= 0xe0 && s[0] <= 0xef)
-                n = 3;
-        else if (s[0] >= 0xf0 && s[0] <= 0xf4)
-                n = 4;
-        else
-                return 0;
-
-        if (s[0] == 0xe0)
-                low = 0xa0;
-        else if (s[0] == 0xed)
-                high = 0x9f;
-        else if (s[0] == 0xf0)
-                low = 0x90;
-        else if (s[0] == 0xf4)
-                high = 0x8f;
-
-        if (s[1] < low || s[1] > high)
-                return 0;
-
-        for (size_t i = 2; i < n; i++)
-                if (s[i] < 0x80 || s[i] > 0xbf)
-                        return 0;
-
-        return n;
-}
-
 static bool utf8_is_valid(const char *s) {
-        for (const unsigned char *p = (const unsigned char *) s; *p;) {
-                size_t n = utf8_length(p);
+        for (s += ascii_length(s); *s; s += ascii_length(s)) {
+                size_t n = utf8_char_length(s);
 
                 if (n == 0)
                         return false;
-                p += n;
+                s += n;
         }
 
         return true;
@@ -74,10 +38,10 @@ int bus_append_text(sd_bus_message *m, const char *s) {
                 s = "";
 
         if (utf8_is_valid(s))
-                return sd_bus_message_append(m, "s", s);
+                return sd_bus_message_append_basic(m, 's', s);
 
         while (*s) {
-                size_t n = utf8_length((const unsigned char *) s);
+                size_t n = utf8_char_length(s);
 
                 if (n > 0)
                         text_add_n(&t, s, n);
@@ -89,7 +53,7 @@ int bus_append_text(sd_bus_message *m, const char *s) {
                 s += n;
         }
 
-        return t.failed ? -ENOMEM : sd_bus_message_append(m, "s", t.data);
+        return t.failed ? -ENOMEM : sd_bus_message_append_basic(m, 's', t.data);
 }
 
 static int read_option(sd_bus_message *m, const BusOption *table, void *userdata, sd_bus_error *error) {

@@ -18,12 +18,10 @@
 /**
  * bus_attachment_path() - the object path of an attachment
  * @a: the attachment
- * @ret: owned by the caller
- *
- * Return: 0, or -ENOMEM.
+ * @ret: written, NUL-terminated
  */
-int bus_attachment_path(const Attachment *a, char **ret) {
-        return asprintf(ret, "%s/%s", BLKFILTER_OBJECT_ATTACHMENT, a->id) < 0 ? -ENOMEM : 0;
+void bus_attachment_path(const Attachment *a, char ret[static BUS_PATH_SIZE]) {
+        (void) stpcpy(stpcpy(ret, BLKFILTER_OBJECT_ATTACHMENT "/"), a->id);
 }
 
 /**
@@ -266,13 +264,18 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
         if (!paths)
                 return -ENOMEM;
 
-        for (size_t i = 0; i < set->n_items; i++)
-                if (bus_attachment_path(set->items[i], &paths[i]) < 0) {
+        for (size_t i = 0; i < set->n_items; i++) {
+                char path[BUS_PATH_SIZE];
+
+                bus_attachment_path(set->items[i], path);
+                paths[i] = strdup(path);
+                if (!paths[i]) {
                         while (i > 0)
                                 free(paths[--i]);
                         free(paths);
                         return -ENOMEM;
                 }
+        }
 
         *ret_nodes = paths;
         return 1;
@@ -298,10 +301,10 @@ int bus_add_attachments(Bus *b) {
  * @a: the attachment
  */
 void bus_tell_attachment_added(Bus *b, const Attachment *a) {
-        _cleanup_(freep) char *path = NULL;
+        char path[BUS_PATH_SIZE];
 
-        if (bus_attachment_path(a, &path) >= 0)
-                (void) sd_bus_emit_object_added(b->bus, path);
+        bus_attachment_path(a, path);
+        (void) sd_bus_emit_object_added(b->bus, path);
 }
 
 /**
@@ -310,7 +313,7 @@ void bus_tell_attachment_added(Bus *b, const Attachment *a) {
  * @a: the attachment
  */
 void bus_tell_attachment_changed(Bus *b, const Attachment *a) {
-        _cleanup_(freep) char *path = NULL;
+        char path[BUS_PATH_SIZE];
         char *names[N_PROPERTIES + 1] = { NULL };
         size_t n = 0;
 
@@ -318,8 +321,8 @@ void bus_tell_attachment_changed(Bus *b, const Attachment *a) {
                 if (properties[i].changes)
                         names[n++] = (char *) properties[i].name;
 
-        if (bus_attachment_path(a, &path) >= 0)
-                (void) sd_bus_emit_properties_changed_strv(b->bus, path, BLKFILTER_INTERFACE_ATTACHMENT, names);
+        bus_attachment_path(a, path);
+        (void) sd_bus_emit_properties_changed_strv(b->bus, path, BLKFILTER_INTERFACE_ATTACHMENT, names);
 }
 
 /**
@@ -328,8 +331,8 @@ void bus_tell_attachment_changed(Bus *b, const Attachment *a) {
  * @a: the attachment
  */
 void bus_tell_attachment_removed(Bus *b, const Attachment *a) {
-        _cleanup_(freep) char *path = NULL;
+        char path[BUS_PATH_SIZE];
 
-        if (bus_attachment_path(a, &path) >= 0)
-                (void) sd_bus_emit_object_removed(b->bus, path);
+        bus_attachment_path(a, path);
+        (void) sd_bus_emit_object_removed(b->bus, path);
 }

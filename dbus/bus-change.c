@@ -255,16 +255,15 @@ static void act_reload(Call *c) {
 }
 
 static int append_attachment(const Call *c, const RequestAnswer *answer, sd_bus_message *reply) {
-        _cleanup_(freep) char *path = NULL;
-        int r;
+        char path[BUS_PATH_SIZE];
 
         (void) c;
 
         if (!answer->attachment)
                 return -ENOENT;
 
-        r = bus_attachment_path(answer->attachment, &path);
-        return r < 0 ? r : sd_bus_message_append(reply, "o", path);
+        bus_attachment_path(answer->attachment, path);
+        return sd_bus_message_append(reply, "o", path);
 }
 
 /* Result and payload, as both methods answer a command. */

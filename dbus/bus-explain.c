@@ -67,18 +67,19 @@ static int append_policy(sd_bus_message *m, const ExplainedPolicy *p) {
 }
 
 static int append_explanation(sd_bus_message *m, const Explanation *e) {
-        _cleanup_(freep) char *path = NULL;
+        char path[BUS_PATH_SIZE] = "/";
         int r;
+
+        if (e->attachment)
+                bus_attachment_path(e->attachment, path);
 
         r = bus_append_device(m, device_name(e->device));
         if (r >= 0)
                 r = append_facts(m, &e->facts);
         if (r >= 0)
                 r = bus_append_text(m, e->summary);
-        if (r >= 0 && e->attachment)
-                r = bus_attachment_path(e->attachment, &path);
         if (r >= 0)
-                r = sd_bus_message_append(m, "o", path ?: "/");
+                r = sd_bus_message_append(m, "o", path);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "(" POLICY_SIGNATURE ")");
         for (size_t i = 0; r >= 0 && i < e->n_policies; i++)

@@ -12,6 +12,8 @@
 #include "daemon/manager.h"
 #include "dbus/bus.h"
 
+#define BUS_PATH_SIZE (sizeof(BLKFILTER_OBJECT_ATTACHMENT "/") - 1 + ATTACHMENT_ID_SIZE)
+
 typedef struct Call Call;
 
 struct Bus {
@@ -49,7 +51,7 @@ int bus_add_log_control(Bus *b);
 
 int bus_add_attachments(Bus *b);
 const Attachment *bus_get_attachment(Bus *b, const char *path);
-int bus_attachment_path(const Attachment *a, char **ret);
+void bus_attachment_path(const Attachment *a, char ret[static BUS_PATH_SIZE]);
 int bus_append_device(sd_bus_message *m, const char *name);
 void bus_tell_attachment_added(Bus *b, const Attachment *a);
 void bus_tell_attachment_changed(Bus *b, const Attachment *a);

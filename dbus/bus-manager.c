@@ -17,7 +17,8 @@
 static const BusOption list_options[] = { {} };
 
 static int method_get_attachment(sd_bus_message *m, void *userdata, sd_bus_error *error) {
-        _cleanup_(freep) char *message = NULL, *path = NULL;
+        _cleanup_(freep) char *message = NULL;
+        char path[BUS_PATH_SIZE];
         const Attachment *a;
         const char *device;
         Bus *b = userdata;
@@ -37,32 +38,34 @@ static int method_get_attachment(sd_bus_message *m, void *userdata, sd_bus_error
         if (!a)
                 return bus_error_set_request(error, REQUEST_E_NO_ATTACHMENT, NULL);
 
-        r = bus_attachment_path(a, &path);
-        return r < 0 ? r : sd_bus_reply_method_return(m, "o", path);
+        bus_attachment_path(a, path);
+        return sd_bus_reply_method_return(m, "o", path);
 }
 
+/* One value at a time, without signatures to be parsed for each: there may be thousands. */
 static int append_attachment(sd_bus_message *reply, const Attachment *a) {
-        _cleanup_(freep) char *path = NULL, *identity = NULL;
+        _cleanup_(freep) char *identity = NULL;
+        char path[BUS_PATH_SIZE];
         int r;
 
-        r = bus_attachment_path(a, &path);
-        if (r >= 0)
-                r = match_to_string(a->match, &identity);
+        bus_attachment_path(a, path);
+        r = match_to_string(a->match, &identity);
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'r', "ossssst");
         if (r >= 0)
-                r = sd_bus_message_append(reply, "os", path, a->filter);
+                r = sd_bus_message_append_basic(reply, 'o', path);
+        if (r >= 0)
+                r = sd_bus_message_append_basic(reply, 's', a->filter);
         if (r >= 0)
                 r = bus_append_text(reply, identity);
         if (r >= 0)
                 r = bus_append_device(reply, a->device);
         if (r >= 0)
-                r = sd_bus_message_append(reply, "s", attachment_state_to_string(a->state));
+                r = sd_bus_message_append_basic(reply, 's', attachment_state_to_string(a->state));
         if (r >= 0)
                 r = bus_append_text(reply, a->reason);
         if (r >= 0)
-                r = sd_bus_message_append(reply, "t", a->intact_since_usec);
-
+                r = sd_bus_message_append_basic(reply, 't', &a->intact_since_usec);
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
@@ -294,11 +297,11 @@ void bus_tell_manager(Bus *b) {
  */
 void bus_tell_loss(Bus *b, const Attachment *a) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        _cleanup_(freep) char *path = NULL;
+        char path[BUS_PATH_SIZE];
         const Gap *g = attachment_get_lost_gap(a);
 
-        if (bus_attachment_path(a, &path) < 0 ||
-            sd_bus_message_new_signal(b->bus, &m, BLKFILTER_OBJECT_ROOT, BLKFILTER_INTERFACE_MANAGER,
+        bus_attachment_path(a, path);
+        if (sd_bus_message_new_signal(b->bus, &m, BLKFILTER_OBJECT_ROOT, BLKFILTER_INTERFACE_MANAGER,
                                       "FilterLost") < 0 ||
             sd_bus_message_append(m, "o", path) < 0 ||
             bus_append_device(m, a->lost_device) < 0 ||
@@ -316,11 +319,11 @@ void bus_tell_loss(Bus *b, const Attachment *a) {
  */
 void bus_tell_return(Bus *b, const Attachment *a) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        _cleanup_(freep) char *path = NULL;
+        char path[BUS_PATH_SIZE];
         const Gap *g = attachment_get_back_gap(a);
 
-        if (bus_attachment_path(a, &path) < 0 ||
-            sd_bus_message_new_signal(b->bus, &m, BLKFILTER_OBJECT_ROOT, BLKFILTER_INTERFACE_MANAGER,
+        bus_attachment_path(a, path);
+        if (sd_bus_message_new_signal(b->bus, &m, BLKFILTER_OBJECT_ROOT, BLKFILTER_INTERFACE_MANAGER,
                                       "FilterRestored") < 0 ||
             sd_bus_message_append(m, "o", path) < 0 ||
             bus_append_device(m, a->on_device ? a->device : a->lost_device) < 0 ||
