@@ -17,9 +17,11 @@
 #define CHECK_USEC_MAX UINT64_C(86400000000)
 
 static void complain(const char *path, unsigned line, const char *message) {
-        char text[512];
+        char text[1024], where[16] = "";
 
-        (void) snprintf(text, sizeof(text), "%s The setting is as it was before.", message);
+        if (line > 0)
+                (void) snprintf(where, sizeof(where), ":%u", line);
+        (void) snprintf(text, sizeof(text), "%s%s: %s The setting is as it was before.", path, where, message);
         log_policy(LOG_WARNING, path, line, text);
 }
 

@@ -14,13 +14,20 @@
 #define SECOND UINT64_C(1000000)
 
 static char path[] = "/tmp/test-daemon-config-XXXXXX";
+static char *logged;
 
 static Config load(const char *text) {
         Config c = { .check_usec = 7 * SECOND };
-        FILE *f = fopen(path, "we");
+        FILE *f = fopen(path, "we"), *old = stderr;
+        size_t size;
 
         assert(f && fputs(text, f) >= 0 && fclose(f) == 0);
+        free(logged);
+        stderr = open_memstream(&logged, &size);
+        assert(stderr);
         (void) config_load(path, &c);
+        assert(fclose(stderr) == 0);
+        stderr = old;
         return c;
 }
 
@@ -30,6 +37,18 @@ static void expect(const char *text, uint64_t check_usec, bool raw_commands) {
         if (c.check_usec != check_usec || c.raw_commands != raw_commands) {
                 (void) fprintf(stderr, "%s: CheckSec is %llu, RawCommands %d\n", text, (unsigned long long) c.check_usec,
                                c.raw_commands);
+                abort();
+        }
+}
+
+/* What is wrong is told once, with the file and the line. */
+static void expect_told(const char *text, unsigned line) {
+        char where[64];
+
+        (void) load(text);
+        (void) snprintf(where, sizeof(where), line > 0 ? "%s:%u: " : "%s: ", path, line);
+        if (strncmp(logged, where, strlen(where)) != 0 || strchr(logged, '\n') != logged + strlen(logged) - 1) {
+                (void) fprintf(stderr, "%s: expected a line that begins with \"%s\", got: %s\n", text, where, logged);
                 abort();
         }
 }
@@ -59,7 +78,15 @@ int main(void) {
         expect("[Daemon]\nRawCommand=yes\n", 7 * SECOND, false);
         expect("RawCommands=yes\n", 7 * SECOND, false);
 
+        (void) load("[Daemon]\nCheckSec=3s\nRawCommands=no\n");
+        assert(strcmp(logged, "") == 0);
+        expect_told("[Daemon]\n\nChekSec=3s\n", 3);
+        expect_told("[Daemon]\nRawCommands=maybe\n", 2);
+        expect_told("# settings\n[Daemon]\nCheckSec=1us\nRawCommands=yes\n", 3);
+        expect_told("RawCommands=yes\n", 1);
+
         assert(unlink(path) == 0);
         assert(config_load(path, &(Config) { 0 }) == 0);
+        free(logged);
         return EXIT_SUCCESS;
 }
