@@ -134,7 +134,7 @@ def put_tool(name, text):
 
 
 def name_of_case(page, number, command):
-    words = re.findall(r'[A-Za-z]+', re.sub(r'\$M|org\S*|\ba?\{sv\}', '', command))
+    words = re.findall(r'[A-Za-z]+', re.sub(r'\$M|\borg\S*|\ba?\{sv\}', '', command))
     return f'daemon/examples/{page.stem.lower()}/{number}-' + '-'.join(words[:4]).lower()
 
 
@@ -222,7 +222,7 @@ with bf.scsi_debug() as scsi, bfp.only():
                     bf.check(str(path) not in bf.journal(since=since), 'the daemon has nothing to say of it')
                     path.write_text(example.text.replace('CheckSec', 'ChekSec'), encoding='utf-8')
                     ctl('reload')
-                    bf.wait_for(lambda: str(path) in bf.journal(since=since), what='the daemon to say that this is wrong')
+                    bf.wait_for(lambda: f'{path}:3: ' in bf.journal(since=since), 20, what='the daemon to say that this is wrong')
                 finally:
                     path.unlink()
                     ctl('reload')
