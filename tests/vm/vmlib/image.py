@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The disk that the machine boots from: the root file system, the kernel's modules, the daemon as `meson
-install` puts it, and the tests."""
+install` puts it, and the tests with the programs that they start."""
 
 import os
 import shutil
@@ -72,6 +72,14 @@ def install_daemon(build, root):
         raise ImageError(f'meson install failed:\n{run.stdout}')
 
 
+def _copy_clients(build, target):
+    """Puts the programs of tests/clients, which are not installed, into the folder `target`."""
+    target.mkdir()
+    for file in (build / 'tests/clients').iterdir():
+        if file.is_file() and os.access(file, os.X_OK):
+            shutil.copy2(file, target)
+
+
 def _copy(source, target):
     """Copies the tree, permissions and links and all, into the folder `target`, over what is there."""
     subprocess.run(['cp', '-a', '--reflink=auto', f'{source}/.', str(target)], check=True)
@@ -113,6 +121,8 @@ def make_image(work, rootfs, kernel, build=None):
         shutil.copytree(VM_DIR / folder, tests / folder, ignore=shutil.ignore_patterns('__pycache__'))
     for file in [*VM_DIR.glob('demo*.py'), TOP / 'README.md']:
         shutil.copy2(file, tests)
+    if build is not None:
+        _copy_clients(build, tests / 'clients')
     units = tree / 'etc/systemd/system'
     (units / 'blkfilter-test-agent.service').write_text(AGENT_UNIT)
     wants = units / 'multi-user.target.wants'
