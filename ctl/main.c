@@ -13,6 +13,8 @@
 #include "config.h"
 #include "ctl/agent.h"
 #include "ctl/output.h"
+#include "ctl/pager.h"
+#include "ctl/terminal.h"
 
 static const struct {
         const char *name, *arguments;
@@ -25,7 +27,7 @@ static const struct {
         { "explain", "DEVICE", 1, 1, verb_explain, "what each policy makes of a device, key by key" },
         { "attach", "DEVICE FILTER", 2, 2, verb_attach, "put a filter on a device" },
         { "detach", "DEVICE [FILTER]", 1, 2, verb_detach, "take it off, until it is attached or the next boot" },
-        { "forget", "DEVICE", 1, 1, verb_forget, "take back what was asked for by hand: a detach, an attach" },
+        { "forget", "DEVICE", 1, 1, verb_forget, "take back what was asked for by hand" },
         { "intact", "DEVICE", 1, 1, verb_intact, "whether every write was seen since --since=" },
         { "wait", "DEVICE", 1, 1, verb_wait, "until its filter is on" },
         { "monitor", "", 0, 0, verb_monitor, "what happens, as it happens" },
@@ -48,13 +50,18 @@ static const struct {
  */
 int complain(int status, const char *format, ...) {
         va_list ap;
+        char *text;
+        int n;
 
         (void) fflush(stdout);
-        (void) fprintf(stderr, "blkfilterctl: ");
         va_start(ap, format);
-        (void) vfprintf(stderr, format, ap);
+        n = vasprintf(&text, format, ap);
         va_end(ap);
-        (void) fprintf(stderr, "\n");
+        if (n < 0)
+                return status;
+
+        (void) text_print(stderr, sizeof("blkfilterctl: ") - 1, "blkfilterctl: %s", text);
+        free(text);
         return status;
 }
 
@@ -77,7 +84,7 @@ static void help(void) {
                       "      --no-pager             without a pager\n"
                       "  -q, --quiet                without a word; the exit status says it\n"
                       "      --no-ask-password      no question for a password\n"
-                      "      --since=TIME           of intact: \"2026-11-27 13:00\", \"@1795784400\", \"2h ago\"\n"
+                      "      --since=TIME           of intact: \"2026-11-27 13:00\", \"2h ago\"\n"
                       "      --timeout=SPAN         of wait: \"30s\"\n"
                       "      --persistent           of attach: after the next boot too\n"
                       "      --choose               of attach: this one of several that are the same\n"
@@ -182,9 +189,9 @@ static int run_verb(Ctl *c, const char *verb, int argc, char *argv[]) {
                 if (strcmp(verbs[i].name, verb) != 0)
                         continue;
                 if (argc < verbs[i].min || (verbs[i].max >= 0 && argc > verbs[i].max))
-                        return complain(STATUS_USAGE, "%s takes %s, as in \"blkfilterctl %s %s\"", verb,
+                        return complain(STATUS_USAGE, "%s takes %s, as in \"blkfilterctl %s%s%s\"", verb,
                                         verbs[i].max == 0 ? "no arguments" : argc < verbs[i].min ? "more arguments" :
-                                        "fewer arguments", verb, verbs[i].arguments);
+                                        "fewer arguments", verb, verbs[i].arguments[0] ? " " : "", verbs[i].arguments);
                 return verbs[i].run(c, argc, argv);
         }
 

@@ -2,18 +2,17 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "ctl/output.h"
+#include "ctl/terminal.h"
 
-static pid_t pager_pid;
+#define FINDING_INDENT 4 /* columns, of the further lines of what is wrong in a policy file */
+
 static int colours = -1; /* not decided yet */
 
 /* As no-color.org and systemd's tools have it; decided before a pager takes the terminal's place. */
@@ -63,53 +62,6 @@ Colour colour_of_state(const char *state) {
                         return COLOUR_BAD;
 
         return COLOUR_WARN;
-}
-
-/**
- * pager_open() - what is printed from now on goes through a pager, if standard output is a terminal
- * @c: without_pager
- *
- * $SYSTEMD_PAGER, $PAGER, or less, with $SYSTEMD_LESS or options that leave short texts alone and keep colours.
- */
-void pager_open(const Ctl *c) {
-        const char *pager = getenv("SYSTEMD_PAGER") ?: getenv("PAGER") ?: "less";
-        const char *less = getenv("SYSTEMD_LESS") ?: "FRSXMK";
-        int fds[2];
-
-        (void) colours_wanted();
-        if (c->without_pager || pager_pid > 0 || !isatty(STDOUT_FILENO) || !*pager || strcmp(pager, "cat") == 0)
-                return;
-        if (pipe(fds) < 0)
-                return;
-
-        (void) fflush(stdout);
-        pager_pid = fork();
-        if (pager_pid == 0) {
-                (void) prctl(PR_SET_PDEATHSIG, SIGTERM);
-                (void) dup2(fds[0], STDIN_FILENO);
-                (void) close(fds[0]);
-                (void) close(fds[1]);
-                (void) setenv("LESS", less, true);
-                (void) setenv("LESSSECURE", "1", false);
-                (void) execlp("sh", "sh", "-c", pager, NULL);
-                _exit(127);
-        }
-
-        (void) close(fds[0]);
-        if (pager_pid > 0)
-                (void) dup2(fds[1], STDOUT_FILENO);
-        (void) close(fds[1]);
-}
-
-/** pager_close() - all has been printed: wait until it has been read */
-void pager_close(void) {
-        (void) fflush(stdout);
-        if (pager_pid <= 0)
-                return;
-
-        (void) close(STDOUT_FILENO);
-        (void) waitpid(pager_pid, NULL, 0);
-        pager_pid = 0;
 }
 
 uint64_t time_now_usec(void) {
@@ -335,15 +287,17 @@ json_object *json_of_shown(const Shown *s) {
 /**
  * print_finding() - a line of what is wrong in a policy file, as a compiler has it
  * @f: where to
+ * @indent: columns before it; further lines of it begin a little behind
  * @file: its path
  * @line: from 1; 0: no one line
  * @message: a sentence
  */
-void print_finding(FILE *f, const char *file, uint32_t line, const char *message) {
+void print_finding(FILE *f, size_t indent, const char *file, uint32_t line, const char *message) {
         if (line > 0)
-                (void) fprintf(f, "%s:%" PRIu32 ": %s\n", file, line, message);
+                (void) text_print(f, indent + FINDING_INDENT, "%*s%s:%" PRIu32 ": %s", (int) indent, "", file, line,
+                                  message);
         else
-                (void) fprintf(f, "%s: %s\n", file, message);
+                (void) text_print(f, indent + FINDING_INDENT, "%*s%s: %s", (int) indent, "", file, message);
 }
 
 /**

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* How things look: colour, pager, times, JSON. */
+/* How things look: colour, times, JSON. */
 
 #include <json-c/json.h>
 #include <stddef.h>
@@ -18,16 +18,13 @@ const char *colour_on(Colour colour);
 const char *colour_off(void);
 Colour colour_of_state(const char *state);
 
-void pager_open(const Ctl *c);
-void pager_close(void);
-
 void time_to_string(uint64_t usec, char ret[static TIME_SIZE]);
 void span_to_string(uint64_t usec, char ret[static TIME_SIZE]);
 bool time_parse(const char *text, uint64_t now_usec, uint64_t *ret);
 bool span_parse(const char *text, uint64_t *ret);
 uint64_t time_now_usec(void);
 
-void print_finding(FILE *f, const char *file, uint32_t line, const char *message);
+void print_finding(FILE *f, size_t indent, const char *file, uint32_t line, const char *message);
 
 json_object *json_of_shown(const Shown *s);
 json_object *json_of_finding(const char *file, uint32_t line, const char *message);

@@ -9,6 +9,7 @@
 
 #include "blkfilter-names.h"
 #include "ctl/output.h"
+#include "ctl/terminal.h"
 
 static int append_option(sd_bus_message *m, const char *name, bool value) {
         return value ? sd_bus_message_append(m, "{sv}", name, "b", 1) : 0;
@@ -48,8 +49,8 @@ int verb_attach(Ctl *c, int argc, char *argv[]) {
                 (void) json_object_object_add(o, "attachments", array);
                 (void) json_print(c, o);
         } else if (status == STATUS_OK && !c->quiet)
-                (void) printf("%s is on %s, by %s%s.\n", s.filter, s.device, s.identity,
-                              s.policy[0] ? "" : ", until the next boot (--persistent: for good)");
+                (void) say("%s is on %s, by %s%s.", s.filter, s.device, s.identity,
+                           s.policy[0] ? "" : ", until the next boot (--persistent: for good)");
 
         shown_deinit(&s);
         sd_bus_message_unref(call);
@@ -76,8 +77,8 @@ int verb_detach(Ctl *c, int argc, char *argv[]) {
                 status = r < 0 ? client_fault(r) : client_send(c, call, NULL);
         }
         if (status == STATUS_OK && !c->quiet)
-                (void) printf("%s is off %s, and stays off until it is attached by hand or the machine boots.\n",
-                              argc > 1 ? argv[1] : s.filter, argv[0]);
+                (void) say("%s is off %s, and stays off until it is attached by hand or the machine boots.",
+                           argc > 1 ? argv[1] : s.filter, argv[0]);
 
         shown_deinit(&s);
         free(path);
@@ -131,7 +132,7 @@ int verb_forget(Ctl *c, int argc, char *argv[]) {
                 status = r < 0 ? client_fault(r) : client_send(c, call, NULL);
         }
         if (status == STATUS_OK && !c->quiet)
-                (void) printf("What was asked for by hand is forgotten for %s.\n", argv[0]);
+                (void) say("What was asked for by hand is forgotten for %s.", argv[0]);
 
         free(path);
         sd_bus_message_unref(call);
@@ -157,7 +158,7 @@ int verb_reload(Ctl *c, int argc, char *argv[]) {
                 status = r < 0 ? client_fault(r) : errors.n_items > 0 ? STATUS_NO : STATUS_OK;
         }
         for (size_t i = 0; i < errors.n_items; i++)
-                print_finding(stderr, errors.items[i].file, errors.items[i].line, errors.items[i].message);
+                print_finding(stderr, 0, errors.items[i].file, errors.items[i].line, errors.items[i].message);
 
         shown_errors_deinit(&errors);
         sd_bus_message_unref(call);

@@ -9,6 +9,8 @@
 
 #include "blkfilter-names.h"
 #include "ctl/output.h"
+#include "ctl/pager.h"
+#include "ctl/terminal.h"
 
 /* One policy that was told; prints it, or adds it to the array. */
 static int read_policy(sd_bus_message *m, json_object *policies) {
@@ -20,7 +22,8 @@ static int read_policy(sd_bus_message *m, json_object *policies) {
         if (r >= 0 && !policies) {
                 Colour colour = strcmp(verdict, "match") == 0 ? COLOUR_GOOD : COLOUR_DIM;
 
-                (void) printf("\n%s%s%s: %s, %s\n", colour_on(colour), verdict, colour_off(), path, filter);
+                (void) printf("\n");
+                (void) text_print(stdout, 2, "%s%s%s: %s, %s", colour_on(colour), verdict, colour_off(), path, filter);
         } else if (r >= 0) {
                 (void) json_object_object_add(o, "policy", json_object_new_string(path));
                 (void) json_object_object_add(o, "filter", json_object_new_string(filter));
@@ -31,7 +34,7 @@ static int read_policy(sd_bus_message *m, json_object *policies) {
         if (r >= 0)
                 r = sd_bus_message_enter_container(m, 'a', "(sussssb)");
         while (r > 0) {
-                const char *file, *key, *wanted, *found, *words;
+                const char *file, *key, *wanted, *found, *words, *quote;
                 uint32_t line;
                 int matches;
 
@@ -53,11 +56,12 @@ static int read_policy(sd_bus_message *m, json_object *policies) {
                         continue;
                 }
 
-                (void) printf("  %s%s%s %s%s%s", colour_on(matches ? COLOUR_GOOD : COLOUR_BAD), matches ? "yes" : "no ",
-                              colour_off(), key, wanted[0] ? "=" : "", wanted);
-                if (!matches)
-                        (void) printf(": %s%s%s", words, found[0] ? ", it has " : "", found);
-                (void) printf("\n");
+                /* as a policy has it */
+                quote = !matches && strchr(found, ' ') ? "\"" : "";
+                (void) text_print(stdout, 6, "  %s%s%s %s%s%s%s%s%s%s%s%s", colour_on(matches ? COLOUR_GOOD : COLOUR_BAD),
+                                  matches ? "yes" : "no ", colour_off(), key, wanted[0] ? "=" : "", wanted,
+                                  matches ? "" : ": ", matches ? "" : words, !matches && found[0] ? ", it has " : "",
+                                  quote, matches ? "" : found, quote);
                 /* where it is said, unless that is the policy's file of which the name stands above */
                 if (line > 0)
                         (void) printf("      %s%s:%" PRIu32 "%s\n", colour_on(COLOUR_DIM), file, line, colour_off());
@@ -88,7 +92,7 @@ static int read_explanation(sd_bus_message *m, json_object *o) {
                 if (o)
                         (void) json_object_object_add(facts, key, json_object_new_string(value));
                 else
-                        (void) printf("  %s=%s\n", key, value);
+                        (void) text_print(stdout, 6, "  %s=%s", key, value);
         if (r >= 0)
                 r = sd_bus_message_exit_container(m);
 
@@ -98,8 +102,10 @@ static int read_explanation(sd_bus_message *m, json_object *o) {
                 (void) json_object_object_add(o, "summary", json_object_new_string(summary));
                 (void) json_object_object_add(o, "attachment", json_object_new_string(attachment));
                 (void) json_object_object_add(o, "policies", policies);
-        } else if (r >= 0)
-                (void) printf("\n%s\n", summary);
+        } else if (r >= 0) {
+                (void) printf("\n");
+                (void) say("%s", summary);
+        }
 
         if (r >= 0)
                 r = sd_bus_message_enter_container(m, 'a', "(sssa(sussssb))");

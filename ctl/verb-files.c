@@ -11,6 +11,8 @@
 
 #include "blkfilter-paths.h"
 #include "ctl/output.h"
+#include "ctl/pager.h"
+#include "ctl/terminal.h"
 #include "daemon/policy-folder.h"
 #include "daemon/policy-load.h"
 #include "daemon/text.h"
@@ -21,7 +23,9 @@ static int print_findings(Ctl *c, json_object *findings, size_t n_errors, size_t
         json_object *o;
 
         if (c->output == OUTPUT_TEXT) {
-                if (n_errors == 0 && !c->quiet)
+                if (n_errors == 0 && n_policies == 0 && !c->quiet)
+                        (void) say("There are no policies.");
+                else if (n_errors == 0 && !c->quiet)
                         (void) printf("%zu polic%s right.\n", n_policies, n_policies == 1 ? "y is" : "ies are");
                 return n_errors > 0 ? STATUS_NO : STATUS_OK;
         }
@@ -36,7 +40,7 @@ static int print_findings(Ctl *c, json_object *findings, size_t n_errors, size_t
 
 static void add_finding(Ctl *c, json_object *findings, const char *path, unsigned line, const char *message) {
         if (c->output == OUTPUT_TEXT)
-                print_finding(stdout, path, line, message);
+                print_finding(stdout, 0, path, line, message);
         else
                 (void) json_object_array_add(findings, json_of_finding(path, line, message));
 }

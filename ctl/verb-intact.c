@@ -9,10 +9,11 @@
 
 #include "blkfilter-names.h"
 #include "ctl/output.h"
+#include "ctl/terminal.h"
 
 /* Says when a filter was off, for who asks why it is not intact. */
 static void say_gap(const Shown *s, uint64_t since_usec) {
-        char begin[TIME_SIZE], end[TIME_SIZE];
+        char begin[TIME_SIZE], span[TIME_SIZE];
 
         for (size_t i = s->n_gaps; i-- > 0; ) {
                 const ShownGap *g = &s->gaps[i];
@@ -21,8 +22,9 @@ static void say_gap(const Shown *s, uint64_t since_usec) {
                         continue;
 
                 time_to_string(g->begin_usec, begin);
-                time_to_string(g->end_usec, end);
-                (void) printf("The last gap: from %s to %s (%s).\n", begin, g->end_usec ? end : "now", g->reason);
+                span_to_string(g->end_usec > g->begin_usec ? g->end_usec - g->begin_usec : 0, span);
+                (void) say("The last gap: from %s%s%s (%s).", begin, g->end_usec ? " for " : " until now",
+                           g->end_usec ? span : "", g->reason);
                 return;
         }
 }
@@ -63,13 +65,13 @@ int verb_intact(Ctl *c, int argc, char *argv[]) {
                         (void) json_object_object_add(o, "attachment", json_of_shown(&s));
                         (void) json_print(c, o);
                 } else if (!c->quiet && intact)
-                        (void) printf("Intact: %s on %s has seen every write since %s.\n", s.filter, s.device, since);
+                        (void) say("Intact: %s on %s has seen every write since %s.", s.filter, s.device, since);
                 else if (!c->quiet && s.intact_since_usec) {
-                        (void) printf("Not intact since %s: %s on %s has seen every write only since %s.\n", asked,
-                                      s.filter, s.device, since);
+                        (void) say("Not intact since %s: %s on %s has seen every write only since %s.", asked, s.filter,
+                                   s.device, since);
                         say_gap(&s, since_usec);
                 } else if (!c->quiet) {
-                        (void) printf("Not intact: %s is not on the device (%s): %s.\n", s.filter, s.state, s.reason);
+                        (void) say("Not intact: %s is not on the device (%s): %s.", s.filter, s.state, s.reason);
                         say_gap(&s, since_usec);
                 }
                 status = intact ? STATUS_OK : STATUS_NO;
@@ -122,7 +124,7 @@ static int is_attached(Ctl *c, const char *device, char **ret_reason) {
         }
 
         if (status == STATUS_OK && !c->quiet && s.device)
-                (void) printf("%s is on %s.\n", s.filter, s.device);
+                (void) say("%s is on %s.", s.filter, s.device);
         shown_deinit(&s);
         sd_bus_error_free(&error);
         sd_bus_message_unref(call);

@@ -10,6 +10,7 @@
 
 #include "blkfilter-names.h"
 #include "ctl/output.h"
+#include "ctl/terminal.h"
 
 /* An attachment as it was told last: only what is new of it is printed. */
 typedef struct Seen {
@@ -47,8 +48,9 @@ static void print_event(const Ctl *c, const char *what, Colour colour, const cha
         } else {
                 (void) localtime_r(&t, &tm);
                 (void) strftime(at, sizeof(at), "%H:%M:%S", &tm);
-                (void) printf("%s.%03u %s%-9s%s %-12s %-8s %s\n", at, (unsigned) (now / 1000 % 1000), colour_on(colour),
-                              what, colour_off(), device[0] ? device : "-", filter, detail);
+                (void) text_print(stdout, sizeof("13:42:49.123 ") - 1, "%s.%03u %s%-9s%s %-12s %-8s %s", at,
+                                  (unsigned) (now / 1000 % 1000), colour_on(colour), what, colour_off(),
+                                  device[0] ? device : "-", filter, detail);
         }
         (void) fflush(stdout);
 }

@@ -11,41 +11,80 @@
 #include <unistd.h>
 
 #include "ctl/output.h"
+#include "ctl/pager.h"
+#include "ctl/terminal.h"
 
 #define FIELD_INDENT 12 /* columns, of what print_field() prints behind a name */
 #define ERRORS_SHOWN 5
 
+enum { COLUMN_DEVICE, COLUMN_FILTER, COLUMN_STATE, COLUMN_SINCE, COLUMN_IDENTITY, N_COLUMNS };
+
+static const char *const column_names[N_COLUMNS] = { "DEVICE", "FILTER", "STATE", "INTACT SINCE", "IDENTITY" };
+
+/* What is in the columns before the identity. */
+static void get_cells(const Shown *s, char since[static TIME_SIZE], const char *ret[static COLUMN_IDENTITY]) {
+        time_to_string(s->intact_since_usec, since);
+        ret[COLUMN_DEVICE] = s->device[0] ? s->device : "-";
+        ret[COLUMN_FILTER] = s->filter;
+        ret[COLUMN_STATE] = s->state;
+        /* the weekday is of no use in a column; status has it */
+        ret[COLUMN_SINCE] = s->intact_since_usec ? since + 4 : since;
+}
+
+/* How much room a terminal leaves for the identity, which is cut to it: whole it is in status, and in a pipe. */
+static size_t room_for_identity(const Ctl *c, const Shown *items, size_t n) {
+        size_t widths[COLUMN_IDENTITY] = { 0 }, sum = 0;
+        size_t columns = terminal_columns(stdout), heading = strlen(column_names[COLUMN_IDENTITY]);
+
+        if (columns == 0)
+                return SIZE_MAX;
+
+        for (size_t k = 0; k < COLUMN_IDENTITY && !c->without_legend; k++)
+                widths[k] = strlen(column_names[k]);
+        for (size_t i = 0; i < n; i++) {
+                const char *cells[COLUMN_IDENTITY];
+                char since[TIME_SIZE];
+
+                get_cells(&items[i], since, cells);
+                for (size_t k = 0; k < COLUMN_IDENTITY; k++) {
+                        size_t width = text_columns(cells[k], strlen(cells[k]));
+
+                        if (width > widths[k])
+                                widths[k] = width;
+                }
+        }
+        for (size_t k = 0; k < COLUMN_IDENTITY; k++)
+                sum += widths[k] + 1;
+
+        return columns > sum + heading ? columns - sum : heading;
+}
+
 static int print_table(Ctl *c, const Shown *items, size_t n) {
-        static const struct {
-                const char *name;
-                double width;
-                int flags;
-        } columns[] = {
-                { "DEVICE", 0.1, 0 }, { "FILTER", 0.1, 0 }, { "STATE", 0.1, 0 }, { "INTACT SINCE", 0.1, 0 },
-                { "IDENTITY", 0.5, SCOLS_FL_TRUNC },
-        };
         struct libscols_table *table = scols_new_table();
+        size_t room = room_for_identity(c, items, n);
         bool ok = table != NULL;
 
-        for (size_t i = 0; ok && i < sizeof(columns) / sizeof(columns[0]); i++)
-                ok = scols_table_new_column(table, columns[i].name, columns[i].width, columns[i].flags) != NULL;
-        if (ok)
+        for (size_t i = 0; ok && i < N_COLUMNS; i++)
+                ok = scols_table_new_column(table, column_names[i], 0, 0) != NULL;
+        if (ok) {
                 (void) scols_table_enable_noheadings(table, c->without_legend);
+                /* a pager may stand between it and the terminal: it is not to look for itself */
+                (void) scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
+        }
 
         for (size_t i = 0; ok && i < n; i++) {
                 struct libscols_line *line = scols_table_new_line(table, NULL);
-                char since[TIME_SIZE];
+                char *identity = text_cut(items[i].identity, room), since[TIME_SIZE];
+                const char *cells[COLUMN_IDENTITY];
 
-                time_to_string(items[i].intact_since_usec, since);
-                /* the weekday is of no use in a column; status has it */
-                ok = line && scols_line_set_data(line, 0, items[i].device[0] ? items[i].device : "-") == 0 &&
-                        scols_line_set_data(line, 1, items[i].filter) == 0 &&
-                        scols_line_set_data(line, 2, items[i].state) == 0 &&
-                        scols_line_set_data(line, 3, items[i].intact_since_usec ? since + 4 : since) == 0 &&
-                        scols_line_set_data(line, 4, items[i].identity) == 0;
+                get_cells(&items[i], since, cells);
+                ok = line && identity && scols_line_set_data(line, COLUMN_IDENTITY, identity) == 0;
+                for (size_t k = 0; ok && k < COLUMN_IDENTITY; k++)
+                        ok = scols_line_set_data(line, k, cells[k]) == 0;
                 if (ok && colour_on(COLOUR_GOOD)[0])
-                        ok = scols_cell_set_color(scols_line_get_cell(line, 2),
+                        ok = scols_cell_set_color(scols_line_get_cell(line, COLUMN_STATE),
                                                   colour_on(colour_of_state(items[i].state))) == 0;
+                free(identity);
         }
 
         if (ok && colour_on(COLOUR_GOOD)[0])
@@ -83,12 +122,14 @@ int verb_list(Ctl *c, int argc, char *argv[]) {
         pager_open(c);
         if (n > 0)
                 status = print_table(c, items, n);
+        if (n > 0 && !c->without_legend)
+                (void) printf("\n");
         for (size_t i = 0; i < n; i++)
                 n_on += strcmp(items[i].state, "attached") == 0;
         if (status == STATUS_OK && !c->without_legend)
-                (void) printf("%s%zu attachment%s, %zu attached.%s\n", n > 0 ? "\n" : "", n, n == 1 ? "" : "s", n_on,
-                              n > 0 ? "" : " Policies in /etc/blkfilter.d say what gets a filter;"
-                                           " see blkfilterctl attach, too.");
+                (void) say("%zu attachment%s, %zu attached.%s", n, n == 1 ? "" : "s", n_on,
+                           n > 0 ? "" :
+                                   " Policies in /etc/blkfilter.d say what gets a filter; see blkfilterctl attach, too.");
         shown_free_all(items, n);
         return status;
 }
@@ -97,12 +138,17 @@ int verb_list(Ctl *c, int argc, char *argv[]) {
 static void print_field(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void print_field(const char *name, const char *format, ...) {
         va_list ap;
+        char *value;
+        int n;
 
-        (void) printf("%10s%s ", name, name[0] ? ":" : " ");
         va_start(ap, format);
-        (void) vprintf(format, ap);
+        n = vasprintf(&value, format, ap);
         va_end(ap);
-        (void) printf("\n");
+        if (n < 0)
+                return;
+
+        (void) text_print(stdout, 12, "%10s%s %s", name, name[0] ? ":" : " ", value);
+        free(value);
 }
 
 static void print_gap(const char *name, const ShownGap *g) {
@@ -177,8 +223,7 @@ static json_object *json_of_daemon(const ShownDaemon *d) {
 static void print_errors(const ShownErrors *e) {
         print_field("Policies", "%s%zu wrong%s:", colour_on(COLOUR_BAD), e->n_items, colour_off());
         for (size_t i = 0; i < e->n_items && i < ERRORS_SHOWN; i++) {
-                (void) printf("%*s", FIELD_INDENT, "");
-                print_finding(stdout, e->items[i].file, e->items[i].line, e->items[i].message);
+                print_finding(stdout, FIELD_INDENT, e->items[i].file, e->items[i].line, e->items[i].message);
         }
         if (e->n_items > ERRORS_SHOWN)
                 print_field("", "and %zu more; --json=pretty has all of them", e->n_items - ERRORS_SHOWN);
@@ -279,14 +324,13 @@ int verb_probe(Ctl *c, int argc, char *argv[]) {
                 (void) json_object_object_add(o, "KernelInterface", json_object_new_string(d.interface));
                 (void) json_print(c, o);
         } else if (strcmp(d.interface, "none") == 0)
-                (void) printf("none: this kernel has no block device filters; boot one that has, or load the module "
-                              "that brings them\n");
+                (void) say("none: this kernel has no block device filters; boot one that has, or load the module that"
+                           " brings them");
         else if (strcmp(d.interface, "unknown") == 0)
-                (void) printf("unknown: there is no block device yet by which the kernel could be asked; ask again "
-                              "when there is one\n");
+                (void) say("unknown: there is no block device yet by which the kernel could be asked; ask again when"
+                           " there is one");
         else
-                (void) printf("%s: block device filters can be attached; each needs its module (modprobe)\n",
-                              d.interface);
+                (void) say("%s: block device filters can be attached; each needs its module (modprobe)", d.interface);
 
         shown_daemon_deinit(&d);
         return status;
