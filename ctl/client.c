@@ -9,6 +9,7 @@
 #include "blkfilter-names.h"
 #include "ctl/agent.h"
 #include "ctl/client.h"
+#include "ctl/terminal.h"
 
 /* An administrator may have to type a password, and a device may be slow: the daemon itself sets the limits. */
 #define CALL_USEC UINT64_C(600000000)
@@ -26,6 +27,22 @@ int client_fault(int r) {
         return complain(STATUS_FAILED,
                         "the daemon's answer is not understood (%s); is blkfilterctl of the same version?",
                         strerror(-r));
+}
+
+/* The bus itself is not to be had: what is in the way, and what shows it. */
+static int complain_no_bus(const Ctl *c, int r) {
+        if (c->host)
+                return complain(STATUS_NO_DAEMON,
+                                "the bus of %s cannot be reached (%s); it takes ssh, and systemd-stdio-bridge there: try"
+                                " \"ssh %s systemd-stdio-bridge\"",
+                                c->host, strerror(-r), c->host);
+        if (c->machine)
+                return complain(STATUS_NO_DAEMON,
+                                "the bus of machine %s cannot be reached (%s); machinectl shows the machines that run,"
+                                " and only root may enter one",
+                                c->machine, strerror(-r));
+
+        return complain(STATUS_NO_DAEMON, "the system bus cannot be reached: %s; is dbus.service running?", strerror(-r));
 }
 
 /**
@@ -46,11 +63,7 @@ int client_open(Ctl *c) {
                 r = sd_bus_open_system_machine(&c->bus, c->machine);
         else
                 r = sd_bus_open_system(&c->bus);
-        if (r < 0)
-                return complain(STATUS_NO_DAEMON, "the system bus cannot be reached: %s; is dbus.service running%s?",
-                                strerror(-r), c->host || c->machine ? " there" : "");
-
-        return STATUS_OK;
+        return r < 0 ? complain_no_bus(c, r) : STATUS_OK;
 }
 
 /**
@@ -106,6 +119,14 @@ static bool may_need_password(sd_bus_message *call) {
         return false;
 }
 
+/* The daemon's sentence, and whom to be for it, unless that is how it ends. */
+static int complain_access(const sd_bus_error *error) {
+        const char *message = error->message ?: "access denied", *last = strrchr(message, ' ');
+
+        return complain(STATUS_FAILED, last && strcmp(last, " root") == 0 ? "%s (sudo)" : "%s; root may do this (sudo)",
+                        message);
+}
+
 /**
  * client_send() - make a call and wait for the answer
  * @c: as of client_new_call()
@@ -130,14 +151,17 @@ int client_send(Ctl *c, sd_bus_message *call, sd_bus_message **ret) {
         if (r < 0) {
                 if (c->without_start && is_no_daemon(error.name))
                         status = STATUS_NO_DAEMON; /* it has been said that it ended */
+                else if ((c->host || c->machine) && (r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE))
+                        status = complain_no_bus(c, r);
                 else if (is_no_daemon(error.name) || r == -ECONNRESET || r == -ENOTCONN)
                         status = complain(STATUS_NO_DAEMON,
                                           "blkfilterd does not answer (%s); systemctl status blkfilterd says why",
                                           error.message ?: strerror(-r));
-                else if (sd_bus_error_has_name(&error, SD_BUS_ERROR_ACCESS_DENIED) ||
-                         sd_bus_error_has_name(&error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
-                        status = complain(STATUS_FAILED, "%s; root may do this (sudo)",
-                                          error.message ?: "access denied");
+                else if (sd_bus_error_has_name(&error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
+                        status = complain(STATUS_FAILED, "this needs an administrator's password, and with"
+                                          " --no-ask-password nobody is asked for it; root may do this (sudo)");
+                else if (sd_bus_error_has_name(&error, SD_BUS_ERROR_ACCESS_DENIED))
+                        status = complain_access(&error);
                 else
                         status = complain(STATUS_FAILED, "%s", error.message ?: strerror(-r));
         }

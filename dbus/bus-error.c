@@ -46,7 +46,7 @@ static const struct {
         },
         [REQUEST_E_NO_ATTACHMENT] = {
                 BLKFILTER_ERROR_PREFIX "NoAttachment",
-                "no attachment knows the device; ListAttachments gives those there are",
+                "no attachment knows the device; ListAttachments, or blkfilterctl list, has those there are",
         },
         [REQUEST_E_NO_COMMAND] = {
                 BLKFILTER_ERROR_PREFIX "NoCommand",
