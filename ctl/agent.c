@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <systemd/sd-login.h>
 #include <unistd.h>
 
 #include "ctl/agent.h"
@@ -37,8 +38,9 @@ void agent_open(const Ctl *c) {
                 (void) close(fds[0]);
                 (void) snprintf(notify, sizeof(notify), "%d", fds[1]);
                 (void) snprintf(process, sizeof(process), "%d", (int) getppid());
-                (void) execl("/usr/bin/pkttyagent", "pkttyagent", "--notify-fd", notify, "--fallback", "--process",
-                             process, NULL);
+                /* a dialogue of the session's comes first; polkit knows no fallback for who has no session */
+                (void) execl("/usr/bin/pkttyagent", "pkttyagent", "--notify-fd", notify, "--process", process,
+                             sd_pid_get_session(0, NULL) >= 0 ? "--fallback" : NULL, NULL);
                 _exit(127);
         }
 
