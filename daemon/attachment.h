@@ -81,6 +81,8 @@ typedef struct Attachment {
         MatchKey pin;        /* is_instance: the key by which that device is meant, besides the policy's */
         bool wanted;         /* while policies are put in force: one of them wants it */
         bool absent;         /* nothing present has its identity, for all that is known */
+        bool pending;        /* something will be done for it, or be known of it, by itself and soon; of no value while
+                              * a job is under way */
         bool past_due;       /* made before the records of the last boot could be read: what they say of it is taken
                               * over when they can */
 

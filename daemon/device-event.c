@@ -111,6 +111,8 @@ static int disk_take_facts(DeviceSet *s, Disk *d, const DeviceEvent *e) {
         d->settled = e->settled;
         if (e->settled)
                 d->known = true;
+        if (e->early)
+                d->doubted = false;
 
         memcpy(d->ignored, e->ignored, sizeof(d->ignored));
         device_set_touch(s, d);
@@ -121,12 +123,21 @@ static int disk_take_facts(DeviceSet *s, Disk *d, const DeviceEvent *e) {
  * Whether a finding is worth nothing: udev was busy, so its database may speak of a device that was there
  * before. What is known already stays; what is new waits for udev, or for another look.
  */
-static bool is_doubtful(DeviceSet *s, const DeviceEvent *e, bool processed) {
+static bool is_doubtful(DeviceSet *s, const DeviceEvent *e, bool processed, bool *doubted) {
         if (e->source != EVENT_ENUMERATION || !e->in_doubt || s->believing)
                 return false;
 
-        s->in_doubt |= !processed;
+        *doubted = !processed;
+        s->in_doubt |= *doubted;
         return true;
+}
+
+/*
+ * Whether an event of udev speaks of the past: the kernel has told more since. One that udev waits with does only if
+ * the device has another one's name.
+ */
+static bool is_late(const DeviceEvent *e, uint64_t kernel_seq, uint64_t born_seq) {
+        return e->source == EVENT_UDEV && e->seqnum && e->seqnum < (e->early ? born_seq : kernel_seq);
 }
 
 static int apply_disk(DeviceSet *s, const DeviceEvent *e) {
@@ -136,8 +147,7 @@ static int apply_disk(DeviceSet *s, const DeviceEvent *e) {
         if (event_is_of_the_past(e, d))
                 return 0;
 
-        /* udev speaks of the past: the kernel has told more since */
-        if (e->source == EVENT_UDEV && e->seqnum && e->seqnum < (d ? d->kernel_seq : s->kernel_seq + 1))
+        if (is_late(e, d ? d->kernel_seq : s->kernel_seq + 1, d ? d->born_seq : s->kernel_seq + 1))
                 return 0;
 
         another = d && event_is_of_another(e, d->major, d->minor, d->diskseq, d->object);
@@ -160,6 +170,7 @@ static int apply_disk(DeviceSet *s, const DeviceEvent *e) {
                 d = device_set_add_disk(s, e);
                 if (!d)
                         return -ENOMEM;
+                d->born_seq = e->seqnum;
         }
 
         if (!d->diskseq)
@@ -178,7 +189,7 @@ static int apply_disk(DeviceSet *s, const DeviceEvent *e) {
                 return 0;
         }
 
-        return is_doubtful(s, e, d->processed) ? 0 : disk_take_facts(s, d, e);
+        return is_doubtful(s, e, d->processed, &d->doubted) ? 0 : disk_take_facts(s, d, e);
 }
 
 static int partition_take_facts(DeviceSet *s, Partition *p, const DeviceEvent *e) {
@@ -200,6 +211,8 @@ static int partition_take_facts(DeviceSet *s, Partition *p, const DeviceEvent *e
 
         p->processed = e->processed;
         p->settled = e->settled;
+        if (e->early)
+                p->doubted = false;
         memcpy(p->ignored, e->ignored, sizeof(p->ignored));
         device_set_touch(s, p->disk);
 
@@ -235,7 +248,7 @@ static int apply_partition(DeviceSet *s, const DeviceEvent *e) {
         if (event_is_of_the_past(e, d))
                 return 0;
 
-        if (e->source == EVENT_UDEV && e->seqnum && e->seqnum < (p ? p->kernel_seq : s->kernel_seq + 1))
+        if (is_late(e, p ? p->kernel_seq : s->kernel_seq + 1, p ? p->born_seq : s->kernel_seq + 1))
                 return 0;
 
         another = p && event_is_of_another(e, p->major, p->minor, 0, p->object);
@@ -261,6 +274,7 @@ static int apply_partition(DeviceSet *s, const DeviceEvent *e) {
                 p = disk_add_partition(s, d, e);
                 if (!p)
                         return -ENOMEM;
+                p->born_seq = e->seqnum;
         }
 
         p->seen = true;
@@ -276,7 +290,7 @@ static int apply_partition(DeviceSet *s, const DeviceEvent *e) {
                 return 0;
         }
 
-        return is_doubtful(s, e, p->processed) ? 0 : partition_take_facts(s, p, e);
+        return is_doubtful(s, e, p->processed, &p->doubted) ? 0 : partition_take_facts(s, p, e);
 }
 
 /**
@@ -314,6 +328,33 @@ void device_set_written(DeviceSet *s, Disk *d, uint64_t n_writes) {
         device_set_touch(s, d);
 }
 
+static bool disk_is_doubted(const Disk *d) {
+        for (size_t i = 0; i < d->n_partitions; i++)
+                if (d->partitions[i]->doubted)
+                        return true;
+
+        return d->doubted;
+}
+
+/**
+ * device_set_check_doubt() - whether what the last look found may still be of predecessors
+ * @s: the set; in_doubt is brought up to date
+ *
+ * While udev waits for what is made of its events it is never idle. Doubt ends before, when it has told of each device
+ * that was doubted, or that is gone.
+ *
+ * Return: in_doubt.
+ */
+bool device_set_check_doubt(DeviceSet *s) {
+        bool found = false;
+
+        for (size_t i = 0; s->in_doubt && !found && i < s->n_disks; i++)
+                found = disk_is_doubted(s->disks[i]);
+
+        s->in_doubt &= found;
+        return s->in_doubt;
+}
+
 /**
  * device_set_look_begin() - before all devices are told again, one by one
  * @s: the set
@@ -325,10 +366,10 @@ void device_set_look_begin(DeviceSet *s, bool believe) {
         s->believing = believe;
 
         for (size_t i = 0; i < s->n_disks; i++) {
-                s->disks[i]->seen = false;
+                s->disks[i]->seen = s->disks[i]->doubted = false;
 
                 for (size_t j = 0; j < s->disks[i]->n_partitions; j++)
-                        s->disks[i]->partitions[j]->seen = false;
+                        s->disks[i]->partitions[j]->seen = s->disks[i]->partitions[j]->doubted = false;
         }
 }
 

@@ -15,6 +15,10 @@
  *      udev:                                          remove sda1 (100)   add sda1 (102)
  *                                                     ^ the new sda1 stays
  *
+ * An *early* event of udev is one that it is about to tell, and does not until something has been made of it: newer
+ * events of the kernel do not make it old, as udev comes to them only then. It counts unless the device is another
+ * one by now.
+ *
  * That a device is there, or not, the kernel's events and looks decide; udev only adds what it knows of
  * it. What is known of a table are *claims*: good enough to decide who may want a device and whether
  * two devices have one identity. Nothing is attached on their word: the worker proves.
@@ -54,6 +58,7 @@ typedef struct DeviceEvent {
         uint64_t object;           /* see Partition; 0 if not known */
         bool in_doubt;             /* enumeration, while udev was busy: what it says may be of a
                                     * predecessor */
+        bool early;                /* of udev, which has not told it yet: it waits for what is made of it */
         bool processed;            /* udev is done with it */
         bool settled;              /* and calls it ready */
         char ignored[64];          /* why nobody may touch it, in a few words; "" if one may */
@@ -77,6 +82,8 @@ typedef struct Partition {
                                     * this boot has (kernfs); 0 if not known */
         uint64_t kernel_seq;       /* newest kernel event about it; 0 if found by looking */
         uint64_t udev_seq;         /* and newest of udev; it may be read before the kernel's of that number */
+        uint64_t born_seq;         /* the kernel event that it came with; 0 if found by looking */
+        bool doubted;              /* found by looking while udev was busy, and nothing is known of it since */
         bool processed;            /* udev is done with the newest event */
         bool settled;              /* and called it ready */
         char ignored[64];
@@ -110,7 +117,8 @@ struct Disk {
         uint64_t diskseq;          /* 0 if the driver has none */
         uint64_t object;           /* as a partition's */
         uint64_t kernel_seq;       /* newest kernel event about the disk itself */
-        uint64_t udev_seq;         /* as a partition's */
+        uint64_t udev_seq, born_seq; /* as a partition's */
+        bool doubted;              /* as a partition's */
         uint64_t awaited_usec;     /* monotonic: since when udev has not said all of it; 0: it has */
         bool known;                /* udev called it ready at least once since it came */
         bool processed;            /* udev is done with the newest event */
@@ -180,7 +188,8 @@ typedef struct DeviceSet {
         bool incomplete; /* what is known does not fit what was met: look again */
         bool names_count; /* kernel names are in the index of claims too */
         bool believing;  /* the look that is going on takes all that udev says */
-        bool in_doubt;   /* what the last look found may be of predecessors: look again when udev is idle */
+        bool in_doubt;   /* what the last look found may be of predecessors: look again when udev is idle, if it has
+                          * not told of each of them before; as of device_set_check_doubt() */
 } DeviceSet;
 
 /* device.c: what is there, and what is known of it */
@@ -214,6 +223,7 @@ void disk_settle_by_udev(Disk *d);
 /* device-event.c: how it comes to be known */
 int device_set_apply(DeviceSet *s, const DeviceEvent *e);
 void device_set_written(DeviceSet *s, Disk *d, uint64_t n_writes);
+bool device_set_check_doubt(DeviceSet *s);
 void device_set_look_begin(DeviceSet *s, bool believe);
 void device_set_look_end(DeviceSet *s);
 

@@ -282,6 +282,9 @@ void manager_run(Manager *m) {
         check_all(m, &now);
         requests_begin_jobs(m);
 
+        if (!m->look && !device_set_check_doubt(&m->world.devices))
+                m->doubt_since_usec = 0;
+
         if (plan_run(&m->world, &now, &plan) < 0) {
                 log_line(LOG_ERR, "there is no memory to decide what to do; tried again in a second");
                 world_touch_all(&m->world);

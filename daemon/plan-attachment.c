@@ -157,14 +157,27 @@ static void attachment_stands(Attachment *a, AttachmentState state, char *reason
         attachment_set_state(a, state, reason);
 }
 
+/* So often in a row, and it is not to be expected any more that the next attempt goes well. */
+#define HOPE_MAX 3
+
+/* Whether an attempt that failed is made again by itself, and may go well then: as its module is loaded. */
+static bool may_yet_be_attached(const Attachment *a) {
+        if (a->state == ATTACHMENT_FAILED)
+                return a->retry_at_usec != UINT64_MAX && a->n_failures <= HOPE_MAX;
+
+        return a->state == ATTACHMENT_WAITING;
+}
+
 static int plan_attach(Run *run, Attachment *a, const Holder *h) {
         Device d = holder_device(h);
         JobRequest request;
         Facts f;
         int r;
 
-        if (a->device_uid == device_uid(d) && is_delayed(run, a))
+        if (a->device_uid == device_uid(d) && is_delayed(run, a)) {
+                a->pending = may_yet_be_attached(a);
                 return 0;
+        }
 
         if (h->disk->job) { /* its end is an event that runs the plan again */
                 if (a->state == ATTACHMENT_ATTACHED)
@@ -373,6 +386,7 @@ static int plan_absent(Run *run, Attachment *a, Holders *holders) {
         }
 
         if (w->interface == KERNEL_INTERFACE_UNKNOWN && !a->held && !a->orphaned) {
+                a->pending = true;
                 attachment_stands(a, ATTACHMENT_WAITING,
                                   reason_plain("the kernel has not been asked yet which filters it takes"));
                 return 0;
@@ -388,6 +402,7 @@ static int plan_absent(Run *run, Attachment *a, Holders *holders) {
                 a->left_usec = 0;
 
         h = find_target(run, a, holders, left, &unsure);
+        a->pending = h || (unsure && a->state != ATTACHMENT_STUCK);
         if (left.disk && !(h && holder_is_device(h, left))) {
                 uint64_t until_usec;
 
@@ -442,6 +457,7 @@ int plan_attachment(Run *run, Attachment *a) {
 
         world_find_holders(w, a->match, a->chosen_uid, &holders);
         a->absent = holders.n_items == 0;
+        a->pending = false;
 
         if (a->on_device) {
                 attachment_set_state(a, a->orphaned ? ATTACHMENT_ORPHANED : ATTACHMENT_ATTACHED, a->orphaned ?
@@ -453,6 +469,7 @@ int plan_attachment(Run *run, Attachment *a) {
 
         noted = device_set_get_by_object(&w->devices, a->noted_object);
         if (noted.disk && w->interface != KERNEL_INTERFACE_NONE) {
+                a->pending = !noted.disk->stuck;
                 attachment_stands(a, noted.disk->stuck ? ATTACHMENT_STUCK : ATTACHMENT_WAITING, reason_noted(a, noted));
                 return w->devices.looked && (a->recorded_since_usec || !is_being_read(noted)) ?
                         plan_check(run, a, noted) : 0;

@@ -119,6 +119,10 @@ int world_make_instances(World *w, Disk *d);
 bool attachment_is_superfluous(const Attachment *a);
 void world_remove_attachment(World *w, Attachment *a);
 
+/* pending.c */
+bool world_is_pending(const World *w, Device d, const Attachment **ret_attachment);
+bool world_has_pending(const World *w);
+
 /* world-job.c */
 Attachment *world_find_by_job(const World *w, const JobRequest *request);
 void world_job_done(World *w, const JobRequest *request, const JobReply *reply, const Now *now);

@@ -164,6 +164,7 @@ typedef struct Sim {
         size_t n_kernel;
         RawEvent udevd_queue[QUEUE];  /* at udevd */
         size_t n_udevd;
+        bool udevd_waits;             /* the first of them was told early, and waits for the daemon */
         Message udev_queue[QUEUE];    /* in the daemon's other socket */
         size_t n_udev;
         bool lost;                    /* a socket was full: the next read says so */

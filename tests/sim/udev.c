@@ -44,7 +44,45 @@ void udev_emit(unsigned slot, unsigned partno, EventAction action, bool syntheti
         push(sim.udevd_queue, &sim.n_udevd, &e);
 }
 
-/* udevd works off one event; false if it has none or has to wait for a lock. */
+static void fill(const RawEvent *raw, EventSource source, DeviceEvent *ret);
+static void fill_facts(const Message *m, DeviceEvent *e);
+
+/* blkfilter-wait: the daemon is told before udevd tells anybody. What is in the daemon's sockets it reads first. */
+static void tell_early(const RawEvent *raw) {
+        const Slot *s = &sim.slots[raw->slot];
+        DeviceEvent e;
+
+        while (udev_deliver_kernel() || udev_deliver_udev())
+                ;
+
+        if (!s->parts[raw->partno].exists || s->diskseq != raw->diskseq)
+                return;
+
+        fill(raw, EVENT_UDEV, &e);
+        fill_facts(&sim.db[raw->slot][raw->partno], &e);
+        e.action = EVENT_CHANGE;
+        e.early = true;
+        sim_trace("daemon: early %llu %s %s", (unsigned long long) e.seqnum, e.name, e.has_entry ? e.entry.uuid : "-");
+        manager_device(sim.manager, &e);
+        manager_told(sim.manager);
+}
+
+/* udevd tells everybody of the event that it is at, and is done with it. */
+static void finish(void) {
+        const RawEvent *e = &sim.udevd_queue[0];
+
+        if (sim.manager) {
+                if (sim.n_udev < QUEUE)
+                        sim.udev_queue[sim.n_udev++] = sim.db[e->slot][e->partno];
+                else
+                        sim.lost = true;
+        }
+
+        sim.udevd_waits = false;
+        pop(sim.udevd_queue, &sim.n_udevd);
+}
+
+/* udevd works off one event, or half of it; false if it has none or has to wait for a lock. */
 bool udev_process(void) {
         const RawEvent *e = &sim.udevd_queue[0];
         Message m = { 0 };
@@ -54,6 +92,15 @@ bool udev_process(void) {
                 return false;
 
         s = &sim.slots[e->slot];
+        if (sim.udevd_waits) {
+                /* events of the kernel may have made the daemon forget what it was told */
+                if (sim.manager && !sim.calm && sim_chance(20))
+                        tell_early(e);
+                else
+                        finish();
+                return true;
+        }
+
         if ((s->locked || s->rereading) && sim.n_udevd < QUEUE)
                 return false;
 
@@ -73,14 +120,11 @@ bool udev_process(void) {
         }
 
         sim.db[e->slot][e->partno] = m;
-        if (sim.manager) {
-                if (sim.n_udev < QUEUE)
-                        sim.udev_queue[sim.n_udev++] = m;
-                else
-                        sim.lost = true;
-        }
-
-        pop(sim.udevd_queue, &sim.n_udevd);
+        if (m.exists && sim.manager && sim.n_udevd < QUEUE && sim_chance(50)) {
+                sim.udevd_waits = true;
+                tell_early(e);
+        } else
+                finish();
         return true;
 }
 
