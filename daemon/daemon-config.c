@@ -15,6 +15,8 @@
 
 #define CHECK_USEC_MIN UINT64_C(1000000)
 #define CHECK_USEC_MAX UINT64_C(86400000000)
+#define WAIT_USEC_MIN  UINT64_C(1000)
+#define WAIT_USEC_MAX  UINT64_C(60000000)
 
 static void complain(const char *path, unsigned line, const char *message) {
         char text[1024], where[16] = "";
@@ -48,9 +50,19 @@ static void apply(const char *path, const PolicyItem *item, Config *config) {
                 return;
         }
 
+        if (is_daemon && ascii_casecmp_equal(item->key, "WaitSec")) {
+                if (str_equal(item->value, "0"))
+                        config->wait_usec = 0;
+                else if (!policy_parse_usec(item->value, WAIT_USEC_MIN, WAIT_USEC_MAX, &config->wait_usec))
+                        complain(path, item->line,
+                                 "WaitSec= is not valid: expected 0 for not at all, or a time up to 60s, a whole number"
+                                 " of seconds or with one of the units ms, s directly behind it.");
+                return;
+        }
+
         if (!is_daemon || !ascii_casecmp_equal(item->key, "CheckSec")) {
-                complain(path, item->line, "There is nothing of that name: the file has [Daemon] with CheckSec= and"
-                                           " RawCommands=.");
+                complain(path, item->line, "There is nothing of that name: the file has [Daemon] with CheckSec=,"
+                                           " WaitSec= and RawCommands=.");
                 return;
         }
 

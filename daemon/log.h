@@ -47,3 +47,4 @@ const char *log_id_of_loss(const char *reason);
 #define LOG_ID_FOREIGN     "c1a35b0e6f2f4e0f9e55a36b9d2f7a09" /* somebody else took the filter off */
 #define LOG_ID_UNSUPPORTED "c1a35b0e6f2f4e0f9e55a36b9d2f7a0a" /* the kernel has no filters */
 #define LOG_ID_IMAGE       "c1a35b0e6f2f4e0f9e55a36b9d2f7a0b" /* the initramfs has other policies */
+#define LOG_ID_NOT_WAITED  "c1a35b0e6f2f4e0f9e55a36b9d2f7a0c" /* a device was let go before its filter was on */

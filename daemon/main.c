@@ -15,6 +15,7 @@
 #include "daemon/log.h"
 #include "daemon/outside.h"
 #include "daemon/settled.h"
+#include "daemon/wait-message.h"
 #include "dbus/bus.h"
 
 #include "config.h"
@@ -79,6 +80,7 @@ static int run(bool in_initramfs) {
                 .image_folder = "/run/blkfilterd/initramfs-policies",
                 .state_folder = "/run/blkfilterd/attachments",
                 .last_boot_folder = LOCALSTATEDIR "/lib/blkfilterd/attachments",
+                .wait_socket = WAIT_SOCKET,
                 .worker = LIBEXECDIR "/blkfilter-worker",
                 .in_initramfs = in_initramfs,
         };

@@ -336,12 +336,13 @@ static void set_check(Manager *m, uint64_t usec) {
  * Return: 0, or -ENOMEM: everything is as before.
  */
 int manager_reload(Manager *m) {
-        Config config = { .check_usec = CONFIG_CHECK_USEC_DEFAULT };
+        Config config = { .check_usec = CONFIG_CHECK_USEC_DEFAULT, .wait_usec = CONFIG_WAIT_USEC_DEFAULT };
         PolicySet *policies = NULL;
         int r;
 
         m->ops.load_config(&config, m->ops.outside);
         set_check(m, config.check_usec);
+        m->wait_usec = config.wait_usec;
         m->raw_commands = config.raw_commands;
 
         r = m->ops.load_policies(m->policies, &policies, m->ops.outside);

@@ -34,6 +34,18 @@ void manager_lost(Manager *m);
 void manager_told(Manager *m);
 void manager_job_done(Manager *m, const JobRequest *request, const JobReply *reply, int memfd);
 
+/* For those that hold a device back: wait.c. */
+typedef enum DeviceWait {
+        DEVICE_DECIDED, /* what belongs on it is on it, or will not be, for all that is known */
+        DEVICE_PENDING,
+        DEVICE_UNTOLD,  /* what is on the device is not known */
+} DeviceWait;
+
+uint64_t manager_get_wait_usec(const Manager *m);
+DeviceWait manager_check_device(const Manager *m, const char *name, uint64_t seqnum, const Attachment **ret);
+bool manager_check_all(const Manager *m);
+void manager_tell_not_waited(const Manager *m, const char *name, const Attachment *a);
+
 /* Why a request was not done. Each has a D-Bus error name in dbus/bus-error.c. */
 typedef enum RequestError {
         REQUEST_OK,

@@ -19,6 +19,7 @@
 #include "daemon/privilege.h"
 #include "daemon/state.h"
 #include "daemon/uevent.h"
+#include "daemon/wait-socket.h"
 #include "daemon/worker-pool.h"
 
 /* A job on a healthy disk takes milliseconds. After this its disk counts as stuck. */
@@ -33,6 +34,7 @@ struct Outside {
         sd_event_source *run_source;   /* deferred: runs the manager */
         sd_event_source *wake_source;  /* at a time */
         UEvent *uevent;
+        WaitSocket *wait_socket;       /* NULL: nobody waits */
         WorkerPool *pool;
         StateDir state;
         Bus *bus;                      /* borrowed; NULL until outside_set_bus() */
@@ -242,6 +244,12 @@ static void on_done(void *userdata) {
         manager_told(o->manager);
 }
 
+static void on_early(const char *devpath, uint64_t seqnum, uint64_t diskseq, void *userdata) {
+        Outside *o = userdata;
+
+        uevent_tell(o->uevent, devpath, seqnum, diskseq);
+}
+
 static void on_job_done(const JobRequest *request, const JobReply *reply, int memfd, void *userdata) {
         Outside *o = userdata;
 
@@ -293,6 +301,7 @@ Outside *outside_free(Outside *o) {
         if (!o)
                 return NULL;
 
+        wait_socket_free(o->wait_socket);
         uevent_free(o->uevent);
         worker_pool_free(o->pool);
         state_close(&o->state);
@@ -361,6 +370,12 @@ int outside_start(Outside *o, Manager *m) {
                 .n_warm = WORKERS_WARM,
                 .n_max = WORKERS_MAX,
         };
+        const WaitSocketConfig wait = {
+                .path = o->config.wait_socket,
+                .manager = m,
+                .tell = on_early,
+                .userdata = o,
+        };
         int r;
 
         o->manager = m;
@@ -391,6 +406,11 @@ int outside_start(Outside *o, Manager *m) {
                          strerror(-r));
                 return r;
         }
+
+        r = wait_socket_new(o->event, &wait, &o->wait_socket);
+        if (r < 0)
+                log_line(LOG_ERR, "%s cannot be made: %s; devices may be mounted before their filters are on",
+                         o->config.wait_socket, strerror(-r));
 
         return 0;
 }

@@ -20,6 +20,7 @@ typedef struct OutsideConfig {
         const char *image_folder;          /* what was in that in the initramfs; need not exist */
         const char *state_folder;          /* for records; its parent exists */
         const char *last_boot_folder;      /* with the records of the last boot; need not exist */
+        const char *wait_socket;           /* where udev's events wait; its parent exists */
         const char *worker;                /* full path of blkfilter-worker */
         bool in_initramfs;                 /* another daemon follows, when the root file system is mounted */
 } OutsideConfig;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <libudev.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,10 @@ struct UEvent {
 
 static void unref_device(struct udev_device **d) {
         udev_device_unref(*d);
+}
+
+static void free_string(char **s) {
+        free(*s);
 }
 
 static void handle(UEvent *u, struct udev_device *d, EventSource source) {
@@ -181,6 +186,36 @@ UEvent *uevent_free(UEvent *u) {
  */
 bool uevent_is_busy(UEvent *u) {
         return udev_queue_get_queue_is_empty(u->queue) == 0;
+}
+
+/**
+ * uevent_tell() - tell what udev's database says of a device, as the event that udev is about to tell
+ * @u: from uevent_new()
+ * @devpath: of the device, without "/sys"
+ * @seqnum: of the event; udev has its database written, and waits
+ * @diskseq: of the disk, as the event has it; 0 not known
+ *
+ * Nothing is told of a device that is not there, or not that one any more.
+ */
+void uevent_tell(UEvent *u, const char *devpath, uint64_t seqnum, uint64_t diskseq) {
+        __attribute__((cleanup(unref_device))) struct udev_device *d = NULL;
+        __attribute__((cleanup(free_string))) char *path = NULL;
+        UEventFacts f;
+
+        if (asprintf(&path, "/sys%s", devpath) < 0) {
+                path = NULL;
+                return;
+        }
+
+        d = udev_device_new_from_syspath(u->udev, path);
+        if (!d || !uevent_facts_read(d, EVENT_UDEV, &f) || (diskseq && f.event.diskseq && f.event.diskseq != diskseq))
+                return;
+
+        f.event.early = true;
+        f.event.action = EVENT_CHANGE;
+        f.event.seqnum = seqnum;
+        u->handler.device(&f.event, u->handler.userdata);
+        u->handler.done(u->handler.userdata);
 }
 
 /**

@@ -23,4 +23,5 @@ typedef struct UEventHandler {
 int uevent_new(sd_event *event, const UEventHandler *handler, UEvent **ret);
 UEvent *uevent_free(UEvent *u);
 int uevent_look(UEvent *u);
+void uevent_tell(UEvent *u, const char *devpath, uint64_t seqnum, uint64_t diskseq);
 bool uevent_is_busy(UEvent *u);

@@ -17,7 +17,7 @@ static char path[] = "/tmp/test-daemon-config-XXXXXX";
 static char *logged;
 
 static Config load(const char *text) {
-        Config c = { .check_usec = 7 * SECOND };
+        Config c = { .check_usec = 7 * SECOND, .wait_usec = 9 * SECOND };
         FILE *f = fopen(path, "we"), *old = stderr;
         size_t size;
 
@@ -53,6 +53,16 @@ static void expect_told(const char *text, unsigned line) {
         }
 }
 
+static void expect_wait(const char *line, uint64_t wait_usec) {
+        char text[64];
+
+        (void) snprintf(text, sizeof(text), "[Daemon]\n%s\n", line);
+        if (load(text).wait_usec != wait_usec) {
+                (void) fprintf(stderr, "%s: WaitSec is %llu\n", text, (unsigned long long) load(text).wait_usec);
+                abort();
+        }
+}
+
 int main(void) {
         int fd = mkstemp(path);
 
@@ -84,6 +94,17 @@ int main(void) {
         expect_told("[Daemon]\nRawCommands=maybe\n", 2);
         expect_told("# settings\n[Daemon]\nCheckSec=1us\nRawCommands=yes\n", 3);
         expect_told("RawCommands=yes\n", 1);
+
+        /* how long devices are held back */
+        expect_wait("WaitSec=0", 0);
+        expect_wait("waitsec=5", 5 * SECOND);
+        expect_wait("WaitSec=1500ms", 1500000);
+        expect_wait("WaitSec=60s", 60 * SECOND);
+        expect_wait("WaitSec=61s", 9 * SECOND);
+        expect_wait("WaitSec=1us", 9 * SECOND);
+        expect_wait("WaitSec=-1", 9 * SECOND);
+        expect_wait("WaitSec=", 9 * SECOND);
+        expect_wait("CheckSec=1min", 9 * SECOND);
 
         assert(unlink(path) == 0);
         assert(config_load(path, &(Config) { 0 }) == 0);

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Run by udev for each event of a block device, before it tells anybody of the event: asks the daemon whether the
+ * device may be let go, and ends when it may, or when that takes too long. It decides nothing and opens no device: who
+ * may have a filter, and on what, only the daemon knows.
+ *
+ * It fails open: whatever is wrong, udev goes on, and the journal says so.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/wait-message.h"
+
+#include "config.h"
+
+/* The daemon's own limit, before it has told it. */
+#define LIMIT_USEC UINT64_C(2000000)
+
+/* It is given so much longer than it says to answer: then it hangs. */
+#define GRACE_USEC UINT64_C(1000000)
+
+/* Between two attempts to reach a daemon that is started again. */
+#define AGAIN_USEC 20000
+
+#define MESSAGE_ID "c1a35b0e6f2f4e0f9e55a36b9d2f7a0c" /* LOG_ID_NOT_WAITED */
+
+#define CONSEQUENCE "; a filter that belongs on it may not be on. See \"systemctl status blkfilterd\""
+
+/* How an attempt to be answered ended. */
+typedef enum Attempt {
+        ATTEMPT_DONE,
+        ATTEMPT_TIMED_OUT, /* the daemon says so, and has logged it */
+        ATTEMPT_NO_DAEMON, /* there is no socket: it was stopped */
+        ATTEMPT_BROKEN,    /* it went, or was not reached: another one may come */
+        ATTEMPT_SILENT,    /* the limit is over */
+} Attempt;
+
+static uint64_t now_usec(void) {
+        struct timespec t;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
+}
+
+static bool send_to(const char *path, const char *text, size_t size) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        bool sent;
+
+        if (fd < 0)
+                return false;
+
+        (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+        sent = sendto(fd, text, size, MSG_NOSIGNAL, (struct sockaddr *) &address, sizeof(address)) >= 0;
+        close(fd);
+        return sent;
+}
+
+/* To the journal, in its own form; if that is not there, to the kernel's log. */
+static void log_warning(const char *device, const char *message) {
+        char text[4096];
+        int n, fd;
+
+        n = snprintf(text, sizeof(text), "PRIORITY=4\nSYSLOG_IDENTIFIER=blkfilter-wait\nMESSAGE_ID=" MESSAGE_ID "\n"
+                     "BLKFILTER_DEVICE=%s\nMESSAGE=%s\n", device, message);
+        if (n < (int) sizeof(text) && send_to("/run/systemd/journal/socket", text, (size_t) n))
+                return;
+
+        fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return;
+        n = snprintf(text, sizeof(text), "<4>blkfilter-wait: %.900s\n", message);
+        (void) !write(fd, text, (size_t) n);
+        close(fd);
+}
+
+/* A connection to the daemon; or a negative errno. Does not wait. */
+static int reach(void) {
+        const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = WAIT_SOCKET };
+        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r;
+
+        if (fd < 0)
+                return -errno;
+
+        if (connect(fd, (const struct sockaddr *) &address, sizeof(address)) < 0) {
+                r = -errno;
+                close(fd);
+                return r;
+        }
+
+        return fd;
+}
+
+/* Reads what the daemon says until it is an answer. *deadline_usec is moved once it is known how long that may take. */
+static Attempt listen_for_answer(int fd, uint64_t began_usec, uint64_t *deadline_usec) {
+        for (;;) {
+                uint64_t now = now_usec();
+                struct pollfd p = { .fd = fd, .events = POLLIN };
+                WaitAnswer a;
+                ssize_t n;
+
+                if (now >= *deadline_usec)
+                        return ATTEMPT_SILENT;
+
+                if (poll(&p, 1, (int) ((*deadline_usec - now) / 1000) + 1) < 0 && errno != EINTR)
+                        return ATTEMPT_BROKEN;
+
+                n = recv(fd, &a, sizeof(a), MSG_DONTWAIT);
+                if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                        continue;
+                if (n != (ssize_t) sizeof(a) || a.protocol != WAIT_PROTOCOL)
+                        return ATTEMPT_BROKEN;
+
+                switch (a.outcome) {
+                case WAIT_DONE:
+                        return ATTEMPT_DONE;
+                case WAIT_TIMED_OUT:
+                        return ATTEMPT_TIMED_OUT;
+                default:
+                        *deadline_usec = began_usec + a.limit_usec + GRACE_USEC;
+                }
+        }
+}
+
+static Attempt attempt(const WaitQuestion *q, uint64_t began_usec, uint64_t *deadline_usec) {
+        int fd = reach();
+        Attempt r;
+
+        if (fd < 0)
+                return fd == -ENOENT ? ATTEMPT_NO_DAEMON : ATTEMPT_BROKEN;
+
+        if (send(fd, q, sizeof(*q), MSG_NOSIGNAL) < 0)
+                r = ATTEMPT_BROKEN;
+        else
+                r = listen_for_answer(fd, began_usec, deadline_usec);
+        close(fd);
+        return r;
+}
+
+/* Asks until there is an answer, or no time left. */
+static Attempt ask(const WaitQuestion *q) {
+        uint64_t began_usec = now_usec(), deadline_usec = began_usec + (q->limit_usec ?: LIMIT_USEC) + GRACE_USEC;
+        const struct timespec pause = { .tv_nsec = AGAIN_USEC * 1000 };
+        Attempt r, first = attempt(q, began_usec, &deadline_usec);
+
+        for (r = first; r == ATTEMPT_BROKEN || (r == ATTEMPT_NO_DAEMON && first != ATTEMPT_NO_DAEMON);
+             r = attempt(q, began_usec, &deadline_usec)) {
+                if (now_usec() >= deadline_usec)
+                        return r;
+                (void) nanosleep(&pause, NULL);
+        }
+
+        return r;
+}
+
+static uint64_t variable_u64(const char *name) {
+        const char *s = getenv(name);
+
+        return s ? strtoull(s, NULL, 10) : 0;
+}
+
+static int wait_for_device(WaitQuestion *q) {
+        const char *path = getenv("DEVPATH");
+        char message[WAIT_PATH_SIZE + 512];
+        const char *name;
+
+        q->kind = WAIT_DEVICE;
+        q->seqnum = variable_u64("SEQNUM");
+        q->diskseq = variable_u64("DISKSEQ");
+        if (!path || !q->seqnum || strlen(path) >= sizeof(q->devpath)) {
+                (void) fprintf(stderr, "blkfilter-wait is for udev: it takes DEVPATH and SEQNUM from its environment;"
+                                       " see --help\n");
+                return EXIT_FAILURE;
+        }
+
+        (void) strcpy(q->devpath, path);
+        name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+
+        switch (ask(q)) {
+        case ATTEMPT_SILENT:
+                (void) snprintf(message, sizeof(message),
+                                "/dev/%s is let go, as blkfilterd does not answer" CONSEQUENCE, name);
+                log_warning(name, message);
+                break;
+        case ATTEMPT_BROKEN:
+                (void) snprintf(message, sizeof(message),
+                                "/dev/%s is let go, as blkfilterd has ended, and not come back" CONSEQUENCE, name);
+                log_warning(name, message);
+                break;
+        default:
+                break;
+        }
+
+        return EXIT_SUCCESS;
+}
+
+static int wait_for_all(WaitQuestion *q) {
+        q->kind = WAIT_ALL;
+
+        switch (ask(q)) {
+        case ATTEMPT_DONE:
+                return EXIT_SUCCESS;
+        case ATTEMPT_TIMED_OUT:
+                (void) fprintf(stderr, "not all filters are on that may be soon; see \"blkfilterctl list\"\n");
+                return EXIT_FAILURE;
+        case ATTEMPT_SILENT:
+                (void) fprintf(stderr, "blkfilterd does not answer; see \"systemctl status blkfilterd\"\n");
+                return EXIT_FAILURE;
+        default:
+                (void) fprintf(stderr, "blkfilterd does not run; start it: systemctl start blkfilterd\n");
+                return EXIT_FAILURE;
+        }
+}
+
+static void help(void) {
+        (void) printf("blkfilter-wait [OPTION]\n"
+                      "\n"
+                      "Holds an event of udev back until blkfilterd has put on the device what belongs on it, or for\n"
+                      "as long as WaitSec= of /etc/blkfilterd.conf says. Started by udev (61-blkfilter.rules).\n"
+                      "\n"
+                      "  -h, --help          this text\n"
+                      "      --settled       wait until that is so for all devices that are there; exit status 1 if\n"
+                      "                      it is not in time\n"
+                      "      --timeout=SEC   for so many seconds, up to 600, instead of WaitSec=\n"
+                      "      --version       the version\n");
+}
+
+int main(int argc, char *argv[]) {
+        static const struct option options[] = {
+                { "help", no_argument, NULL, 'h' },
+                { "settled", no_argument, NULL, 's' },
+                { "timeout", required_argument, NULL, 't' },
+                { "version", no_argument, NULL, 'v' },
+                {},
+        };
+        static WaitQuestion q = { .protocol = WAIT_PROTOCOL };
+        bool settled = false;
+        char *end;
+        int c;
+
+        while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+                switch (c) {
+                case 'h':
+                        help();
+                        return EXIT_SUCCESS;
+                case 's':
+                        settled = true;
+                        break;
+                case 't':
+                        q.limit_usec = strtoull(optarg, &end, 10) * 1000000;
+                        if (*end || optarg[0] == '-' || q.limit_usec == 0 || q.limit_usec > 600000000) {
+                                (void) fprintf(stderr, "--timeout=%s is no number of seconds from 1 to 600\n", optarg);
+                                return EXIT_FAILURE;
+                        }
+                        break;
+                case 'v':
+                        (void) printf("blkfilter-wait %s\n", VERSION);
+                        return EXIT_SUCCESS;
+                default:
+                        return EXIT_FAILURE;
+                }
+
+        if (optind < argc) {
+                (void) fprintf(stderr, "blkfilter-wait takes no arguments; see --help\n");
+                return EXIT_FAILURE;
+        }
+
+        return settled ? wait_for_all(&q) : wait_for_device(&q);
+}
