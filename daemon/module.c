@@ -40,6 +40,34 @@ bool module_unit_name(const char *name, char ret[static MODULE_UNIT_SIZE]) {
         return true;
 }
 
+/**
+ * module_connect() - a connection to systemd itself, which is there before the bus
+ * @event: the loop
+ * @ret: owned by the caller
+ *
+ * Does not wait: what is sent goes out when the connection is made.
+ *
+ * Return: 0, or a negative errno: this is not systemd's machine, or it is not ours to speak to.
+ */
+int module_connect(sd_event *event, sd_bus **ret) {
+        __attribute__((cleanup(sd_bus_unrefp))) sd_bus *bus = NULL;
+        int r;
+
+        r = sd_bus_new(&bus);
+        if (r >= 0)
+                r = sd_bus_set_address(bus, "unix:path=/run/systemd/private");
+        if (r >= 0)
+                r = sd_bus_start(bus);
+        if (r >= 0)
+                r = sd_bus_attach_event(bus, event, SD_EVENT_PRIORITY_NORMAL);
+        if (r < 0)
+                return r;
+
+        *ret = bus;
+        bus = NULL;
+        return 0;
+}
+
 static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         const sd_bus_error *e = sd_bus_message_get_error(m);
         const char *name = userdata;

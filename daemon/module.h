@@ -14,4 +14,5 @@
 #define MODULE_UNIT_SIZE (POLICY_MODULE_SIZE + sizeof("modprobe@.service"))
 
 bool module_unit_name(const char *name, char ret[static MODULE_UNIT_SIZE]);
+int module_connect(sd_event *event, sd_bus **ret);
 int module_load(sd_bus *bus, const char *name);

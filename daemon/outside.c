@@ -38,6 +38,7 @@ struct Outside {
         WorkerPool *pool;
         StateDir state;
         Bus *bus;                      /* borrowed; NULL until outside_set_bus() */
+        sd_bus *systemd;               /* a connection to it while there is no bus; NULL if it was not needed */
 };
 
 static uint64_t clock_usec(clockid_t clock) {
@@ -190,10 +191,22 @@ static int op_save_policy(const Policy *p, char **ret_path, void *outside) {
         return policy_save(o->config.policy_folders[0], p, ret_path);
 }
 
+/* Where systemd can be asked: on the bus, or, before that is there, at itself. NULL: nowhere. */
+static sd_bus *get_systemd(Outside *o) {
+        sd_bus *bus = o->bus ? bus_get_connection(o->bus) : NULL;
+
+        if (o->systemd && (bus || sd_bus_is_open(o->systemd) <= 0))
+                o->systemd = sd_bus_close_unref(o->systemd);
+        if (!bus && !o->systemd)
+                (void) module_connect(o->event, &o->systemd);
+
+        return bus ?: o->systemd;
+}
+
 static int op_load_module(const char *name, void *outside) {
         Outside *o = outside;
 
-        return module_load(o->bus ? bus_get_connection(o->bus) : NULL, name);
+        return module_load(get_systemd(o), name);
 }
 
 static uint64_t op_boot_diskseq(uint64_t highest, void *outside) {
@@ -302,6 +315,7 @@ Outside *outside_free(Outside *o) {
                 return NULL;
 
         wait_socket_free(o->wait_socket);
+        sd_bus_close_unref(o->systemd);
         uevent_free(o->uevent);
         worker_pool_free(o->pool);
         state_close(&o->state);
