@@ -4,6 +4,7 @@
 #include <string.h>
 #include <systemd/sd-id128.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "daemon/boot.h"
 #include "daemon/text.h"
@@ -43,4 +44,20 @@ uint64_t boot_get_time_usec(void) {
         now_usec = (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
         since_usec = (uint64_t) since.tv_sec * 1000000 + (uint64_t) since.tv_nsec / 1000;
         return now_usec > since_usec ? now_usec - since_usec : 0;
+}
+
+/* Systems without a bus are up at some time too. */
+#define BOOT_SEC 120
+
+/**
+ * boot_is_over() - whether disks that come from now on have not come with the boot
+ *
+ * The drivers of some are loaded when udev comes to their controllers, behind the daemon's start. What belongs to the
+ * boot is there when the file systems of fstab are, and the bus is not there before.
+ */
+bool boot_is_over(void) {
+        struct timespec since;
+
+        (void) clock_gettime(CLOCK_BOOTTIME, &since);
+        return access("/run/dbus/system_bus_socket", F_OK) >= 0 || since.tv_sec >= BOOT_SEC;
 }

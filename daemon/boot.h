@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Which run of the kernel this is, and since when. */
+/* Which run of the kernel this is, since when, and whether the system is up. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,3 +10,4 @@
 
 bool boot_get_id(char ret[static BOOT_ID_SIZE]);
 uint64_t boot_get_time_usec(void);
+bool boot_is_over(void);

@@ -124,8 +124,12 @@ static int run(bool in_initramfs) {
                         outside_set_bus(outside, bus);
         }
 
-        if (r >= 0)
+        /* It listens, and lets udev's events wait. What is there already is seen to behind this:
+         * blkfilterd-settled.service is for who waits for that. */
+        if (r >= 0) {
+                (void) sd_notify(0, "READY=1\nSTATUS=looking at the devices that are there");
                 r = sd_event_loop(event);
+        }
 
         if (outside)
                 outside_set_bus(outside, NULL);

@@ -59,6 +59,9 @@ typedef struct ManagerOps {
         /* A module is to be loaded; if that goes well, manager_module() follows. 0, or a negative errno */
         int (*load_module)(const char *name, void *outside);
 
+        /* Whether disks that come from now on have not come with the boot */
+        bool (*boot_is_over)(void *outside);
+
         /* The highest diskseq of the disks that came with the boot: @highest is it, unless an earlier daemon
          * has noted another. @highest 0: not known yet; what was noted, or 0 */
         uint64_t (*boot_diskseq)(uint64_t highest, void *outside);
@@ -67,6 +70,6 @@ typedef struct ManagerOps {
          * negative errno: it is gone, or the kernel does not count */
         int (*count_writes)(uint32_t major, uint32_t minor, uint64_t *ret, void *outside);
 
-        /* The daemon in a line. ready: for the first time, all that is there has been seen to */
+        /* The daemon in a line. ready: for the first time, all that was there at its start has been seen to */
         void (*status)(bool ready, const char *line, void *outside);
 } ManagerOps;

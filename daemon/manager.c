@@ -140,22 +140,27 @@ void manager_told(Manager *m) {
 /* That udev is idle is told by no event. */
 #define DOUBT_AGAIN_USEC UINT64_C(50000)
 
+/* Nor that the boot is over. */
+#define BOOT_AGAIN_USEC UINT64_C(1000000)
+
 /*
- * Which disks were there at boot: all that had come when a daemon first found udev idle. A disk whose driver
+ * Which disks were there at boot: all that had come when a daemon first found udev idle after it. A disk whose driver
  * is slow comes after the daemon's first look, and is one of the boot all the same.
  */
 static void note_boot_diskseq(Manager *m) {
         uint64_t highest = 0;
+        bool over;
 
         if (m->boot_is_noted || !m->world.devices.looked)
                 return;
 
-        for (size_t i = 0; !m->world.udev_is_busy && i < m->world.devices.n_disks; i++)
+        over = !m->world.udev_is_busy && m->ops.boot_is_over(m->ops.outside);
+        for (size_t i = 0; over && i < m->world.devices.n_disks; i++)
                 if (m->world.devices.disks[i]->diskseq > highest)
                         highest = m->world.devices.disks[i]->diskseq;
 
         m->world.boot_diskseq = m->ops.boot_diskseq(highest, m->ops.outside);
-        m->boot_is_noted = m->world.boot_diskseq || !m->world.udev_is_busy;
+        m->boot_is_noted = m->world.boot_diskseq || over;
 }
 
 static void look(Manager *m, const Now *now) {
@@ -298,8 +303,10 @@ void manager_run(Manager *m) {
 
         if (m->look) /* it failed */
                 wake_at(&plan.wake_at_usec, m->look_again_at_usec);
-        if (m->doubt_since_usec || !m->boot_is_noted)
+        if (m->doubt_since_usec || (!m->boot_is_noted && m->world.udev_is_busy))
                 wake_at(&plan.wake_at_usec, now.monotonic_usec + DOUBT_AGAIN_USEC);
+        else if (!m->boot_is_noted)
+                wake_at(&plan.wake_at_usec, now.monotonic_usec + BOOT_AGAIN_USEC);
         if (m->check_usec && is_anything_wanted(m))
                 wake_at(&plan.wake_at_usec, m->check_at_usec);
 

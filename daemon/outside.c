@@ -209,12 +209,15 @@ static int op_load_module(const char *name, void *outside) {
         return module_load(get_systemd(o), name);
 }
 
-static uint64_t op_boot_diskseq(uint64_t highest, void *outside) {
+static bool op_boot_is_over(void *outside) {
         Outside *o = outside;
 
         /* disks whose drivers are not in the initramfs come after it, and with the boot all the same */
-        if (o->config.in_initramfs)
-                return 0;
+        return !o->config.in_initramfs && boot_is_over();
+}
+
+static uint64_t op_boot_diskseq(uint64_t highest, void *outside) {
+        Outside *o = outside;
 
         return state_boot_diskseq(&o->state, highest);
 }
@@ -228,7 +231,9 @@ static int op_count_writes(uint32_t major, uint32_t minor, uint64_t *ret, void *
 static void op_status(bool ready, const char *line, void *outside) {
         (void) outside;
 
-        (void) sd_notifyf(0, "%sSTATUS=%s", ready ? "READY=1\n" : "", line);
+        /* READY=1 came before: nobody who waits for the daemon is to wait for disks */
+        (void) ready;
+        (void) sd_notifyf(0, "STATUS=%s", line);
 }
 
 static void on_device(const DeviceEvent *e, void *userdata) {
@@ -348,6 +353,7 @@ void outside_get_ops(Outside *o, ManagerOps *ret) {
                 .remove_record = op_remove_record,
                 .save_policy = op_save_policy,
                 .load_module = op_load_module,
+                .boot_is_over = op_boot_is_over,
                 .boot_diskseq = op_boot_diskseq,
                 .count_writes = op_count_writes,
                 .status = op_status,

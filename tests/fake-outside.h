@@ -28,7 +28,7 @@ typedef struct Answer {
 typedef struct Fake {
         Manager *manager;
         Now now;
-        bool scheduled, busy, ready;
+        bool scheduled, busy, ready, booting;
         uint64_t wake_at_usec;
         int submit_error;
         JobRequest jobs[JOBS];
@@ -184,6 +184,10 @@ __attribute__((unused)) static int op_load_module(const char *name, void *outsid
         return 0;
 }
 
+__attribute__((unused)) static bool op_boot_is_over(void *outside) {
+        return !((Fake *) outside)->booting;
+}
+
 __attribute__((unused)) static uint64_t op_boot_diskseq(uint64_t highest, void *outside) {
         Fake *f = outside;
 
@@ -269,6 +273,7 @@ __attribute__((unused)) static void fake_begin_manager(Fake *f) {
                 .remove_record = op_remove_record,
                 .save_policy = op_save_policy,
                 .load_module = op_load_module,
+                .boot_is_over = op_boot_is_over,
                 .boot_diskseq = op_boot_diskseq,
                 .count_writes = op_count_writes,
                 .status = op_status,

@@ -231,9 +231,16 @@ def unit_property(name):
     return bf.sh(f'systemctl show --value --property={name} {bf.UNIT}').strip()
 
 
+def settled(limit=20):
+    """Waits until the daemon has seen to all that is there: it is "started" before that. What cannot be had in that
+    time, as a disk that does not answer, is not waited for."""
+    bf.sh(f'/usr/libexec/blkfilter-wait --settled --timeout={limit}', ok=(0, 1))
+
+
 def start():
     global _n_restarts
     bf.sh(f'systemctl start {bf.UNIT}')
+    settled()
     # systemd counts anew after each start by hand
     _n_restarts = int(unit_property('NRestarts'))
 
@@ -245,6 +252,7 @@ def stop():
 def restart():
     global _n_restarts
     bf.sh(f'systemctl restart {bf.UNIT}')
+    settled()
     _n_restarts = int(unit_property('NRestarts'))
 
 
@@ -257,6 +265,7 @@ def kill():
     _n_restarts += 1
     bf.wait_for(lambda: bf.main_pid() not in (0, old) and unit_property('ActiveState') == 'active',
                 what='another daemon')
+    settled()
 
 
 @contextmanager
