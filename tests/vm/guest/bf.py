@@ -66,6 +66,11 @@ def case(name):
         print(f'ok {name}', flush=True)
 
 
+def has_failed():
+    """Whether a case has failed so far."""
+    return bool(_failed)
+
+
 def done():
     """The last line of a test file: the exit status says whether all cases passed."""
     sys.exit(1 if _failed else 0)

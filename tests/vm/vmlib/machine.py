@@ -59,17 +59,18 @@ def accelerators(kernel):
     return ['-accel', 'kvm'] if known[1] == 'yes' else tcg
 
 
-def _arguments(kernel, image, spare, append):
-    """QEMU's arguments that every machine has. Nothing that it writes to a disk is kept."""
+def _arguments(kernel, image, spare, append, keep=False):
+    """QEMU's arguments that every machine has. Nothing that it writes to a disk is kept, unless `keep`."""
+    snapshot = 'off' if keep else 'on'
     arguments = [*accelerators(kernel), '-cpu', 'max', '-smp', '2', '-m', '2G',
                  '-kernel', str(kernel / 'bzImage'),
                  '-append', 'root=/dev/vda rootfstype=ext4 rw console=ttyS0 loglevel=5 printk.time=1 '
                             'panic=-1 oops=panic systemd.show_status=no fsck.mode=skip ' + append,
                  '-device', 'virtio-rng-pci', '-device', 'virtio-serial-pci',
-                 '-drive', f'file={image},format=raw,if=none,id=root,snapshot=on',
+                 '-drive', f'file={image},format=raw,if=none,id=root,snapshot={snapshot}',
                  '-device', 'virtio-blk-pci,drive=root,serial=root']
     for i, file in enumerate(spare):
-        arguments += ['-drive', f'file={file},format=raw,if=none,id=spare{i},snapshot=on',
+        arguments += ['-drive', f'file={file},format=raw,if=none,id=spare{i},snapshot={snapshot}',
                       '-device', f'virtio-blk-pci,drive=spare{i},serial=spare{i}']
     return arguments
 
@@ -81,6 +82,15 @@ def spare_disks(work):
         with open(file, 'wb') as stream:
             stream.truncate(SPARE_DISK_BYTES)
     return files
+
+
+def copy_disks(work, image, spare):
+    """Copies of the disks for machines that follow each other, in a folder of their own. Returns both."""
+    work.mkdir()
+    copies = [work / file.name for file in (image, *spare)]
+    for source, target in zip((image, *spare), copies):
+        subprocess.run(['cp', '--sparse=always', '--reflink=auto', str(source), str(target)], check=True)
+    return copies[0], copies[1:]
 
 
 def shell(kernel, image, spare):
@@ -95,14 +105,16 @@ def shell(kernel, image, spare):
 class Machine:
     """A running machine. To be used in a with statement: its end is the end of QEMU, whatever happened."""
 
-    def __init__(self, kernel, image, spare, console):
-        """console: a file for all that the machine writes to its serial console."""
+    def __init__(self, kernel, image, spare, console, keep=False):
+        """console: a file for all that the machine writes to its serial console. keep: what it writes to its disks
+        stays on them."""
         self.console = console
         console.write_bytes(b'')
         self.socket, guest_end = socket.socketpair()
         command = _qemu('-chardev', f'file,id=console,path={console}', '-serial', 'chardev:console',
                         '-chardev', f'socket,id=agent,fd={guest_end.fileno()}',
-                        *_arguments(kernel, image, spare, 'vm.agent systemd.mask=serial-getty@ttyS0.service'),
+                        *_arguments(kernel, image, spare, 'vm.agent systemd.mask=serial-getty@ttyS0.service',
+                                    keep),
                         '-device', 'virtserialport,chardev=agent,name=blkfilter-tests')
         self.errors = console.with_suffix('.qemu')
         with open(self.errors, 'wb') as errors:

@@ -29,11 +29,15 @@ class TestFile:
     """A test file and its header: lines `# vm: WORD…` near its top, with the words
 
     own-machine   boots a machine of its own, not one that other files have used
+    reboots       the same; if it ends with the status 75 the machine is shut down, booted again from the same disks,
+                  which keep what was written to them, and it is run once more. VM_BOOT in its environment counts the
+                  boots from 0; its limit is that of one boot
     limit=SECONDS when it is ended as a failure
     suite=NAME    belongs to that suite instead of "vm", which is part of every run
     """
     path: Path
     own_machine: bool = False
+    reboots: bool = False
     limit: int = DEFAULT_LIMIT_SEC
     suite: str = 'vm'
 
@@ -57,15 +61,16 @@ def load(path):
                 continue
             for word in line[len('# vm:'):].split():
                 key, _, value = word.partition('=')
-                if word == 'own-machine':
+                if word in ('own-machine', 'reboots'):
                     test.own_machine = True
+                    test.reboots = word == 'reboots'
                 elif key == 'limit' and value.isdecimal():
                     test.limit = int(value)
                 elif key == 'suite' and value:
                     test.suite = value
                 else:
                     raise UsageError(f'{path}:{number}: "{word}" is not known in a header; there are own-machine, '
-                                     'limit=SECONDS and suite=NAME.')
+                                     'reboots, limit=SECONDS and suite=NAME.')
     return test
 
 
