@@ -139,13 +139,15 @@ static void check_image(const OutsideConfig *c) {
                 return;
 
         if (has_policies)
-                (void) snprintf(message, sizeof(message), "policy %s is not the one that the initramfs of this boot had: that"
-                                " is older. Make it again (update-initramfs -u, or dracut --force), if that was not done"
-                                " since, or the root file system may be mounted without it", name);
+                (void) snprintf(message, sizeof(message),
+                                "policy %s is not the one that the initramfs of this boot had: that is older. Make it"
+                                " again (update-initramfs -u, or dracut --force), if that was not done since, or the"
+                                " root file system may be mounted without it", name);
         else
-                (void) snprintf(message, sizeof(message), "no policy was in force in the initramfs of this boot: it is older"
-                                " than policy %s, or that was switched off. The root file system was mounted before any"
-                                " filter was on; make it again (update-initramfs -u, or dracut --force)", name);
+                (void) snprintf(message, sizeof(message),
+                                "no policy was in force in the initramfs of this boot: it is older than policy %s, or"
+                                " that was switched off. The root file system was mounted before any filter was on;"
+                                " make it again (update-initramfs -u, or dracut --force)", name);
 
         log_event(LOG_WARNING, LOG_ID_IMAGE, message);
         free(name);

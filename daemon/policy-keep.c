@@ -335,7 +335,8 @@ static int read_kept(const PolicyFolder *f, const char *name, const char *except
 }
 
 /* Whether both folders keep the same under a name. */
-static int compare_one(const PolicyFolder *a, const PolicyFolder *b, const char *name, const char *except, bool *ret_same) {
+static int compare_one(const PolicyFolder *a, const PolicyFolder *b, const char *name, const char *except,
+                       bool *ret_same) {
         char *one, *other = NULL;
         size_t size, other_size;
         int r;
@@ -356,7 +357,8 @@ static int compare_one(const PolicyFolder *a, const PolicyFolder *b, const char 
  * @folder: full path, of policy_keep_save()
  * @earlier: full path of a folder that was one of policy_keep_save(); if it is not there, nothing was kept
  * @except: policies whose files' paths begin so do not count
- * @ret: the name of a policy that is another one, or in only one of them; NULL if there is none. Owned by the caller, free()
+ * @ret: the name of a policy that is another one, or in only one of them; NULL if there is none. Owned by the
+ *       caller, free()
  *
  * Return: 0, or -ENOMEM.
  */

@@ -40,7 +40,8 @@ static int on_post(sd_event_source *s, void *userdata) {
         o->asked = false;
         fd = open(o->file, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
         if (fd < 0 || write(fd, "1\n", 2) < 0)
-                log_line(LOG_WARNING, "%s cannot be written: %s; who waits for it waits in vain", o->file, strerror(errno));
+                log_line(LOG_WARNING, "%s cannot be written: %s; who waits for it waits in vain", o->file,
+                         strerror(errno));
         if (fd >= 0)
                 close(fd);
 
@@ -51,8 +52,8 @@ static int on_post(sd_event_source *s, void *userdata) {
  * settled_new() - answer SIGUSR1
  * @event: the loop; the signal is blocked already
  * @m: the manager; borrowed, started before the loop runs
- * @file: full path of the answer: "1" is written to it as soon as manager_is_settled(), be that at once. Who asks empties
- *        it before. Copied
+ * @file: full path of the answer: "1" is written to it as soon as manager_is_settled(), be that at once. Who asks
+ *        empties it before. Copied
  * @ret: owned by the caller
  *
  * An event of a device that was told before the signal was sent is taken in, and decided about, before the answer.
