@@ -5,9 +5,15 @@ install` puts it, and the tests with the programs that they start."""
 import os
 import shutil
 import subprocess
+import sys
+import uuid
 from pathlib import Path
 
 VM_DIR = Path(__file__).resolve().parent.parent
+
+sys.path.insert(0, str(VM_DIR / 'guest'))
+import gpt      # pylint: disable=wrong-import-position
+
 TOP = VM_DIR.parent.parent
 
 # Where the tests are in the machine.
@@ -100,6 +106,9 @@ def make_image(work, rootfs, kernel, build=None):
     modules.mkdir(parents=True, exist_ok=True)
     if (kernel / 'lib/modules').is_dir():
         _copy(kernel / 'lib/modules', modules)
+    # for what makes an initramfs
+    (tree / 'boot').mkdir(exist_ok=True)
+    shutil.copy2(kernel / 'config', tree / 'boot' / f'config-{(kernel / "release").read_text().strip()}')
 
     if build is not None:
         # to a folder of its own first: "install" follows the links in a tree (/lib) to the host's folders
@@ -140,6 +149,38 @@ def make_image(work, rootfs, kernel, build=None):
         raise ImageError(f'mke2fs failed; is the disk of {work} full?\n{run.stdout}')
     shutil.rmtree(tree)
     return image
+
+
+PARTITION_UUID = '0fc63daf-8483-4772-8e79-0000000000aa'
+_PARTITION_START_MIB = 1
+
+
+def partitioned(image):
+    """Makes a disk beside the disk image whose first partition, with PARTITION_UUID, holds what that has. Returns its
+    file."""
+    disk = image.with_name('partitioned.img')
+    size = image.stat().st_size
+    n_sectors = (size + (2 * _PARTITION_START_MIB << 20)) // gpt.SECTOR
+    table = {1: gpt.Entry((_PARTITION_START_MIB << 20) // gpt.SECTOR, size // gpt.SECTOR, PARTITION_UUID, 'root')}
+    with open(disk, 'w+b') as stream:
+        stream.truncate(n_sectors * gpt.SECTOR)
+        gpt.write_fd(stream.fileno(), n_sectors, uuid.uuid4(), table)
+    subprocess.run(['dd', f'if={image}', f'of={disk}', 'bs=1M', f'seek={_PARTITION_START_MIB}', 'conv=sparse,notrunc',
+                    'status=none'], check=True)
+    return disk
+
+
+def read_file(work, disk, name):
+    """Reads a file out of the file system of a disk made by partitioned(), in no machine at that time. Returns the file
+    that it was copied to."""
+    copy = work / Path(name).name
+    copy.unlink(missing_ok=True)
+    run = subprocess.run(['debugfs', '-R', f'dump {name} {copy}', f'{disk}?offset={_PARTITION_START_MIB << 20}'],
+                         env=dict(os.environ, PATH=os.environ.get('PATH', '') + ':/usr/sbin:/sbin'),
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if not copy.exists() or copy.stat().st_size == 0:
+        raise ImageError(f'there is no {name} on the machine\'s disk:\n{run.stdout}')
+    return copy
 
 
 def build_daemon():

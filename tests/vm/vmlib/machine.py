@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 CACHE = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'blkfilterd'
@@ -59,16 +60,27 @@ def accelerators(kernel):
     return ['-accel', 'kvm'] if known[1] == 'yes' else tcg
 
 
-def _arguments(kernel, image, spare, append, keep=False):
-    """QEMU's arguments that every machine has. Nothing that it writes to a disk is kept, unless `keep`."""
-    snapshot = 'off' if keep else 'on'
+@dataclass
+class Boot:
+    """How a machine is booted, where it is not as all of them are."""
+    root: str = '/dev/vda'      # for the kernel
+    keep: bool = False          # what is written to its disks is there at the next boot
+    initramfs: Path | None = None
+    append: str = ''            # words for the kernel's command line
+
+
+def _arguments(kernel, image, spare, append, boot):
+    """QEMU's arguments that every machine has. Nothing that it writes to a disk is kept, if `boot` does not say so."""
+    snapshot = 'off' if boot.keep else 'on'
     arguments = [*accelerators(kernel), '-cpu', 'max', '-smp', '2', '-m', '2G',
                  '-kernel', str(kernel / 'bzImage'),
-                 '-append', 'root=/dev/vda rootfstype=ext4 rw console=ttyS0 loglevel=5 printk.time=1 '
-                            'panic=-1 oops=panic systemd.show_status=no fsck.mode=skip ' + append,
+                 '-append', f'root={boot.root} rootfstype=ext4 rw console=ttyS0 loglevel=5 printk.time=1 '
+                            f'panic=-1 oops=panic systemd.show_status=no fsck.mode=skip {append} {boot.append}',
                  '-device', 'virtio-rng-pci', '-device', 'virtio-serial-pci',
                  '-drive', f'file={image},format=raw,if=none,id=root,snapshot={snapshot}',
                  '-device', 'virtio-blk-pci,drive=root,serial=root']
+    if boot.initramfs:
+        arguments += ['-initrd', str(boot.initramfs)]
     for i, file in enumerate(spare):
         arguments += ['-drive', f'file={file},format=raw,if=none,id=spare{i},snapshot={snapshot}',
                       '-device', f'virtio-blk-pci,drive=spare{i},serial=spare{i}']
@@ -98,23 +110,22 @@ def shell(kernel, image, spare):
     size = shutil.get_terminal_size()
     append = f'vm.rows={size.lines} vm.cols={size.columns} vm.term={os.environ.get("TERM", "vt220")}'
     command = _qemu('-chardev', 'stdio,id=console,mux=on,signal=off', '-serial', 'chardev:console',
-                    '-mon', 'chardev=console', *_arguments(kernel, image, spare, append))
+                    '-mon', 'chardev=console', *_arguments(kernel, image, spare, append, Boot()))
     return subprocess.run(command, check=False).returncode
 
 
 class Machine:
     """A running machine. To be used in a with statement: its end is the end of QEMU, whatever happened."""
 
-    def __init__(self, kernel, image, spare, console, keep=False):
-        """console: a file for all that the machine writes to its serial console. keep: what it writes to its disks
-        stays on them."""
+    def __init__(self, kernel, image, spare, console, boot=Boot()):
+        """console: a file for all that the machine writes to its serial console."""
         self.console = console
         console.write_bytes(b'')
         self.socket, guest_end = socket.socketpair()
         command = _qemu('-chardev', f'file,id=console,path={console}', '-serial', 'chardev:console',
                         '-chardev', f'socket,id=agent,fd={guest_end.fileno()}',
                         *_arguments(kernel, image, spare, 'vm.agent systemd.mask=serial-getty@ttyS0.service',
-                                    keep),
+                                    boot),
                         '-device', 'virtserialport,chardev=agent,name=blkfilter-tests')
         self.errors = console.with_suffix('.qemu')
         with open(self.errors, 'wb') as errors:

@@ -17,6 +17,8 @@ KERNEL_COMPLAINT = re.compile(
     r'Kernel panic|.*possible circular locking|.*possible recursive locking|.*suspicious RCU usage|'
     r'.*inconsistent lock state|unregister_netdevice: waiting|list_(?:add|del) corruption)\b.*', re.MULTILINE)
 
+NEXT_BOOT_LINE = re.compile(r'^next-boot: (?:initramfs=(\S+) ?)?(.*)$')
+
 RESULT_LINE = re.compile(r'^(ok|not ok) ([^\s:]+)(?:: ?(.*))?$')
 
 
@@ -31,7 +33,10 @@ class TestFile:
     own-machine   boots a machine of its own, not one that other files have used
     reboots       the same; if it ends with the status 75 the machine is shut down, booted again from the same disks,
                   which keep what was written to them, and it is run once more. VM_BOOT in its environment counts the
-                  boots from 0; its limit is that of one boot
+                  boots from 0; its limit is that of one boot. A line "next-boot: initramfs=FILE WORD…" in its output
+                  says how the next ones are made, both as need be: an initramfs, by the path of its file in the machine,
+                  and more words for the kernel's command line
+    root-partition  with reboots: the root file system is the first partition of the machine's disk
     limit=SECONDS when it is ended as a failure
     suite=NAME    belongs to that suite instead of "vm", which is part of every run
     """
@@ -40,6 +45,7 @@ class TestFile:
     reboots: bool = False
     limit: int = DEFAULT_LIMIT_SEC
     suite: str = 'vm'
+    root_partition: bool = False
 
     @property
     def name(self):
@@ -63,14 +69,16 @@ def load(path):
                 key, _, value = word.partition('=')
                 if word in ('own-machine', 'reboots'):
                     test.own_machine = True
-                    test.reboots = word == 'reboots'
+                    test.reboots = test.reboots or word == 'reboots'
+                elif word == 'root-partition':
+                    test.root_partition = True
                 elif key == 'limit' and value.isdecimal():
                     test.limit = int(value)
                 elif key == 'suite' and value:
                     test.suite = value
                 else:
                     raise UsageError(f'{path}:{number}: "{word}" is not known in a header; there are own-machine, '
-                                     'reboots, limit=SECONDS and suite=NAME.')
+                                     'reboots, root-partition, limit=SECONDS and suite=NAME.')
     return test
 
 
