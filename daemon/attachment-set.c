@@ -225,13 +225,13 @@ int attachment_set_home(Attachment *a, const char *disk) {
                 return 0;
 
         if (a->home[0])
-                index_remove(&a->set->by_home, index_hash(KIND_OF_HOMES, a->home), a, 0);
+                index_remove(&a->set->by_home, index_key(KIND_OF_HOMES, a->home), a, 0);
 
         a->home[0] = 0;
         if (!disk[0])
                 return 0;
 
-        if (index_add(&a->set->by_home, index_hash(KIND_OF_HOMES, disk), a, 0) < 0)
+        if (index_add(&a->set->by_home, index_key(KIND_OF_HOMES, disk), a, 0) < 0)
                 return -ENOMEM;
 
         (void) str_copy(a->home, sizeof(a->home), disk);
@@ -246,7 +246,7 @@ int attachment_set_home(Attachment *a, const char *disk) {
  * Return: the first item of an index; others may be among them. NULL if there is none.
  */
 const IndexItem *attachment_set_first_at(const AttachmentSet *s, const char *disk) {
-        return index_first(&s->by_home, index_hash(KIND_OF_HOMES, disk));
+        return index_first(&s->by_home, index_key(KIND_OF_HOMES, disk));
 }
 
 static void take_off_list(Attachment **list, size_t *n, const Attachment *a) {

@@ -17,7 +17,7 @@
  * @value: normalized
  */
 uint64_t claim_hash(MatchKey key, const char *value) {
-        return index_hash(key, value);
+        return index_key(key, value);
 }
 
 /* Takes what a disk has in the index out of it. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/index.h"
 
@@ -43,6 +44,29 @@ uint64_t index_hash(unsigned kind, const char *value) {
                 hash = (hash ^ (unsigned char) *p) * UINT64_C(0x100000001b3);
 
         return mix(hash);
+}
+
+/**
+ * index_key() - the hash of a string, for an index
+ * @kind: as of index_hash()
+ * @value: NUL-terminated
+ *
+ * Eight bytes at a time, and so a good deal quicker than index_hash() for an event that asks for a handful of UUIDs. Not to
+ * be kept: it is another one on a machine of the other byte order.
+ */
+uint64_t index_key(unsigned kind, const char *value) {
+        uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ kind, word;
+        size_t n = strlen(value);
+
+        for (; n >= sizeof(word); n -= sizeof(word), value += sizeof(word)) {
+                memcpy(&word, value, sizeof(word));
+                hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+                hash ^= hash >> 32;
+        }
+
+        word = 0;
+        memcpy(&word, value, n);
+        return mix(hash ^ word);
 }
 
 /**

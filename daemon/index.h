@@ -27,6 +27,7 @@ typedef struct Index {
 
 void index_deinit(Index *x);
 uint64_t index_hash(unsigned kind, const char *value);
+uint64_t index_key(unsigned kind, const char *value);
 uint64_t index_hash_u64(unsigned kind, uint64_t value);
 int index_add(Index *x, uint64_t hash, void *owner, unsigned detail);
 void index_remove(Index *x, uint64_t hash, const void *owner, unsigned detail);

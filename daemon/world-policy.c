@@ -124,12 +124,12 @@ int world_find_shadowed(PolicySet *policies) {
                         if (r < 0)
                                 break;
 
-                        item = index_first(&seen, index_hash(0, id));
+                        item = index_first(&seen, index_key(0, id));
                         if (item)
                                 first = item->owner;
                         else {
                                 shadowed = false;
-                                r = index_add(&seen, index_hash(0, id), p, 0);
+                                r = index_add(&seen, index_key(0, id), p, 0);
                                 if (r < 0)
                                         break;
                         }

@@ -19,6 +19,28 @@ static void test_hash(void) {
         CHECK(index_hash_u64(0, 1) != index_hash_u64(0, 2) && index_hash_u64(0, 1) != index_hash_u64(1, 1));
 }
 
+/* Every byte of a value counts, wherever it is, and however long the value. */
+static void test_key(void) {
+        char value[41] = "", other[41];
+
+        CHECK(index_key(0, "") != index_key(1, "") && index_key(0, "a") != index_key(1, "a"));
+
+        for (size_t n = 0; n < sizeof(value) - 1; n++) {
+                uint64_t key = index_key(3, value);
+
+                value[n] = 'a';
+                CHECK(index_key(3, value) != key && index_key(3, value) == index_key(3, value));
+
+                for (size_t i = 0; i <= n; i++) {
+                        memcpy(other, value, sizeof(other));
+                        other[i] = 'b';
+                        CHECK(index_key(3, other) != index_key(3, value));
+                }
+        }
+
+        CHECK(index_key(0, "0123456789abcdef") != index_key(0, "89abcdef01234567"));
+}
+
 static void test_empty(void) {
         Index x = { 0 };
 
@@ -103,6 +125,7 @@ static void test_many(void) {
 
 int main(void) {
         test_hash();
+        test_key();
         test_empty();
         test_exactly();
         test_many();
