@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 #
-# What ./check and ./try share. To be sourced in the top folder of the checkout.
+# What ./check, ./try and ./bench share. To be sourced in the top folder of the checkout.
 
 # Two at once would build in the same folders.
 one_at_a_time() {
         mkdir -p build/log
         exec 8>build/lock
-        flock -n 8 || die "./check or ./try is running in this checkout already; wait for it, or end it."
+        flock -n 8 || die "./check, ./try or ./bench is running in this checkout already; wait for it, or end it."
 }
 
 # "A sentence with the next step."

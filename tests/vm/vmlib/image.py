@@ -78,10 +78,10 @@ def install_daemon(build, root):
         raise ImageError(f'meson install failed:\n{run.stdout}')
 
 
-def _copy_clients(build, target):
-    """Puts the programs of tests/clients, which are not installed, into the folder `target`."""
+def _copy_programs(folder, target):
+    """Puts the programs of a folder of tests/, which are not installed, into the folder `target`."""
     target.mkdir()
-    for file in (build / 'tests/clients').iterdir():
+    for file in folder.iterdir():
         if file.is_file() and os.access(file, os.X_OK):
             shutil.copy2(file, target)
 
@@ -131,7 +131,8 @@ def make_image(work, rootfs, kernel, build=None):
     for file in [*VM_DIR.glob('demo*.py'), TOP / 'README.md']:
         shutil.copy2(file, tests)
     if build is not None:
-        _copy_clients(build, tests / 'clients')
+        for name in ('clients', 'bench'):
+            _copy_programs(build / 'tests' / name, tests / name)
     units = tree / 'etc/systemd/system'
     (units / 'blkfilter-test-agent.service').write_text(AGENT_UNIT)
     wants = units / 'multi-user.target.wants'
