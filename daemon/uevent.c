@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "daemon/text.h"
 #include "daemon/uevent-facts.h"
@@ -12,6 +13,9 @@
 
 /* A re-read of many disks is thousands of events within a moment; the default is 208 KiB. */
 #define RECEIVE_BUFFER_BYTES (128 * 1024 * 1024)
+
+/* The kernel doubles it, and an event takes up more than a kilobyte: no more are in it. */
+#define RECEIVE_BUFFER_EVENTS (RECEIVE_BUFFER_BYTES / 512)
 
 /* What 61-blkfilter.rules puts on the devices that are watched. */
 #define TAG "blkfilter"
@@ -52,11 +56,22 @@ static void handle(UEvent *u, struct udev_device *d, EventSource source) {
         u->handler.device(&f.event, u->handler.userdata);
 }
 
+/*
+ * What still waits in a buffer that was full is older than the look at everything that is due now: it is thrown away, and
+ * not taken in one by one first. As much as a buffer holds: more may come for ever.
+ */
+static void discard(int fd) {
+        char byte;
+
+        for (unsigned i = 0; i < RECEIVE_BUFFER_EVENTS; i++)
+                if (recv(fd, &byte, sizeof(byte), MSG_DONTWAIT | MSG_TRUNC) < 0 && errno != EINTR && errno != ENOBUFS)
+                        break;
+}
+
 static int on_monitor(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
         UEvent *u = userdata;
         struct udev_monitor *monitor = s == u->kernel_source ? u->kernel : u->settled;
 
-        (void) fd;
         (void) revents;
 
         for (;;) {
@@ -75,9 +90,9 @@ static int on_monitor(sd_event_source *s, int fd, uint32_t revents, void *userda
                 /* No more, or a message that did not hold what libudev expects. Anything that is
                  * not "no more" may have been an event of ours. */
                 if (errno != EAGAIN) {
-                        u->handler.lost(u->handler.userdata);
                         if (errno == ENOBUFS)
-                                continue;
+                                discard(fd);
+                        u->handler.lost(u->handler.userdata);
                 }
 
                 break;
