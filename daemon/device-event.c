@@ -304,10 +304,32 @@ static int apply_partition(DeviceSet *s, const DeviceEvent *e) {
  * Return: 0, or -ENOMEM: look at everything again.
  */
 int device_set_apply(DeviceSet *s, const DeviceEvent *e) {
-        if (e->source == EVENT_KERNEL && e->seqnum > s->kernel_seq)
+        const char *name = e->partno == 0 ? e->name : e->disk;
+        uint64_t uid, n_events;
+        Disk *d;
+        int r;
+
+        if (e->source != EVENT_KERNEL)
+                return e->partno == 0 ? apply_disk(s, e) : apply_partition(s, e);
+
+        if (e->seqnum > s->kernel_seq)
                 s->kernel_seq = e->seqnum;
 
-        return e->partno == 0 ? apply_disk(s, e) : apply_partition(s, e);
+        d = device_set_get_disk(s, name);
+        uid = d ? d->uid : 0;
+        n_events = d ? d->n_events : 0;
+
+        r = e->partno == 0 ? apply_disk(s, e) : apply_partition(s, e);
+
+        /* the very disk: another one may have taken its place */
+        d = device_set_get_disk(s, name);
+        if (d && d->uid == uid) {
+                d->n_told += d->n_events - n_events;
+                if (e->seqnum > d->told_seq)
+                        d->told_seq = e->seqnum;
+        }
+
+        return r;
 }
 
 /**

@@ -77,13 +77,41 @@ static bool is_in_place(const Disk *d, unsigned partno, const Entry *entries, si
 }
 
 /**
+ * disk_begin_job() - a worker is given something to do on a disk
+ * @d: the disk; no job is under way on it
+ * @job: its id
+ */
+void disk_begin_job(Disk *d, uint64_t job) {
+        d->job = job;
+        d->job_began_at = d->n_events;
+        d->job_told_at = d->n_told;
+}
+
+/**
+ * disk_job_as_of() - up to which event the table is known that the job under way has read
+ * @d: the disk
+ * @seqnum: the kernel's newest event before the worker read it; 0: not known
+ *
+ * A job that is begun in the middle of a re-read waits in its open until the kernel is done. What was told meanwhile,
+ * and that a worker read the table after all of it had happened, comes out afterwards: by the kernel's own count.
+ *
+ * Return: for disk_set_table().
+ */
+uint64_t disk_job_as_of(const Disk *d, uint64_t seqnum) {
+        bool only_told = d->n_events - d->job_began_at == d->n_told - d->job_told_at;
+
+        return only_told && d->told_seq <= seqnum ? d->n_events : d->job_began_at;
+}
+
+/**
  * disk_set_table() - take over a table that a worker has read
  * @s: the set
  * @d: the disk
  * @pt_uuid: the table's own id, "" if none
  * @entries: @n_entries entries, sorted by partno; borrowed
  * @n_entries: may be 0
- * @as_of: d->n_events when the worker began; if more has happened since, the disk stays dirty
+ * @as_of: d->n_events when the worker began, or as disk_job_as_of() says; if more has happened since, the disk stays
+ *         dirty
  *
  * Return: 0, or -ENOMEM: the old table stays.
  */

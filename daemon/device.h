@@ -139,11 +139,14 @@ struct Disk {
         bool overtaken;            /* the entries were read by a job that events came after: they may
                                     * be older than what udev has told since */
         uint64_t n_events;         /* counts what makes it dirty: a scan that began before is old */
+        uint64_t n_told;           /* those of them that were events of the kernel */
+        uint64_t told_seq;         /* newest event of the kernel about it or a partition of it */
         uint64_t n_writes;         /* as device_set_written() was told last; 0: none yet */
         bool reread_due;           /* its table is to be read though nothing was told: see there */
 
         uint64_t job;              /* id of the job under way on it; 0 none: one at a time */
         uint64_t job_began_at;     /* n_events when it began */
+        uint64_t job_told_at;      /* n_told then */
         bool stuck;                /* a job on it did not answer in time */
         uint64_t scan_retry_at_usec; /* monotonic; 0: no delay */
         uint64_t n_scan_failures;  /* in a row */
@@ -215,6 +218,8 @@ void device_set_forget(DeviceSet *s, Disk *d);
 /* device-table.c: what is known of the table of a disk */
 const Entry *disk_get_entry(const Disk *d, unsigned partno);
 const Entry *device_entry(Device d);
+void disk_begin_job(Disk *d, uint64_t job);
+uint64_t disk_job_as_of(const Disk *d, uint64_t seqnum);
 int disk_set_table(DeviceSet *s, Disk *d, const char *pt_uuid, const Entry *entries, size_t n_entries, uint64_t as_of);
 bool disk_udev_caught_up(const Disk *d);
 bool disk_is_unclear(const Disk *d);

@@ -191,6 +191,29 @@ int device_read_sysfs_u64(const JobDevice *device, const char *attribute, uint64
 }
 
 /**
+ * kernel_read_seqnum() - the number of the newest event that the kernel has told, of any device
+ *
+ * Return: as SEQNUM of events; 0 if it cannot be read.
+ */
+uint64_t kernel_read_seqnum(void) {
+        char buf[32];
+        ssize_t n;
+        int fd;
+
+        fd = open("/sys/kernel/uevent_seqnum", O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return 0;
+
+        n = read(fd, buf, sizeof(buf) - 1);
+        close(fd);
+        if (n <= 0)
+                return 0;
+
+        buf[n] = 0;
+        return strtoull(buf, NULL, 10);
+}
+
+/**
  * device_is_same_object() - whether a device is the kernel's object that was meant
  * @device: the device; if it is open it stays what it is
  *

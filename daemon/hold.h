@@ -27,4 +27,5 @@ bool device_is_same_object(const JobDevice *device);
 bool device_is_in_sysfs(const JobDevice *device, const JobDevice *disk);
 int device_read_sysfs(const JobDevice *device, const char *attribute, char *ret, size_t size);
 int device_read_sysfs_u64(const JobDevice *device, const char *attribute, uint64_t *ret);
+uint64_t kernel_read_seqnum(void);
 int device_read_filter(const JobDevice *device, char ret[static FILTER_NAME_SIZE]);

@@ -15,7 +15,7 @@
 
 #include "daemon/expect.h"
 
-#define JOB_PROTOCOL 3U
+#define JOB_PROTOCOL 4U
 #define JOB_NODE_SIZE 64      /* "sda1", kernel name; the kernel's own limit is 32 */
 #define JOB_MESSAGE_SIZE 256
 #define GENERATION_SIZE 40    /* 16 bytes in hexadecimal digits, NUL */
@@ -104,6 +104,7 @@ typedef struct JobReply {
         char pt_uuid[PART_UUID_SIZE];   /* the table's own id, "" if none or not read */
         uint32_t sent;       /* JOB_CTL: the command reached the kernel; error is its own */
         uint32_t has_table;  /* entries are valid (they may be none) */
+        uint64_t as_of;      /* of the table: the kernel's newest event (SEQNUM) before it was read; 0: not known */
         uint32_t n_entries;
         Entry entries[JOB_ENTRIES_MAX]; /* sorted by partno; only n_entries are sent */
 } JobReply;

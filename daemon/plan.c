@@ -26,8 +26,7 @@ int run_add(Run *run, const JobRequest *request, Disk *d) {
 
         requests[run->plan->n_requests++] = *request;
         run->plan->requests = requests;
-        d->job = request->id;
-        d->job_began_at = d->n_events;
+        disk_begin_job(d, request->id);
         return 0;
 }
 

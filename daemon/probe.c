@@ -41,8 +41,8 @@ void probe_begin(Manager *m, const Now *now, uint64_t *wake_at_usec) {
                 return;
 
         world_fill_request(&m->world, (Device) { d, NULL }, JOB_PROBE, &request);
-        m->probe_job = d->job = request.id;
-        d->job_began_at = d->n_events;
+        m->probe_job = request.id;
+        disk_begin_job(d, request.id);
         m->probe_disk = d->uid;
         manager_submit(m, &request, -EBADF);
 }

@@ -74,13 +74,15 @@ static JobOutcome mismatch_key(JobReply *reply, MatchKey key, const char *expect
 /**
  * prove_read_table() - read the table of the disk that is held
  * @h: a hold whose disk is open
- * @reply: table and its pt_uuid are written on success, error and message on failure
+ * @reply: table, its pt_uuid and as_of are written on success, error and message on failure
  *
  * Return: JOB_OK, or JOB_UNREADABLE.
  */
 JobOutcome prove_read_table(const Hold *h, JobReply *reply) {
+        uint64_t as_of = kernel_read_seqnum(); /* before: what is told later may be of a later table */
         int r = identify_table(h->disk_fd, reply);
 
+        reply->as_of = as_of;
         if (r < 0) {
                 reply->error = -r;
                 return JOB_UNREADABLE;

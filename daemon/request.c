@@ -287,10 +287,10 @@ void requests_begin_jobs(Manager *m) {
                 job.seal = r->as_memfd;
                 (void) str_copy(job.filter, sizeof(job.filter), r->filter);
 
-                r->job = d.disk->job = job.id;
+                r->job = job.id;
+                disk_begin_job(d.disk, job.id);
                 if (r->kind == JOB_DETACH)
                         detach_begin(m, r, d);
-                d.disk->job_began_at = d.disk->n_events;
                 memfd = r->memfd;
                 r->memfd = -EBADF;
                 manager_submit(m, &job, memfd);

@@ -416,7 +416,7 @@ void world_job_done(World *w, const JobRequest *request, const JobReply *reply, 
                 /* Out of memory leaves the old table and a dirty disk: it is read again. */
                 if (reply->has_table &&
                     disk_set_table(&w->devices, d, reply->pt_uuid, reply->entries, reply->n_entries,
-                                   d->job_began_at) < 0) {
+                                   disk_job_as_of(d, reply->as_of)) < 0) {
                         d->scan_retry_at_usec = now->monotonic_usec + SCAN_RETRY_USEC;
                         world_wake(w, d->scan_retry_at_usec);
                 }

@@ -95,6 +95,10 @@ int device_read_sysfs(const JobDevice *device, const char *attribute, char *ret,
         return str_copy(ret, size, value) ? 0 : -EINVAL;
 }
 
+uint64_t kernel_read_seqnum(void) {
+        return real.n_opened > 0 ? 4711 : 0; /* not before the disk is open: an open waits */
+}
+
 int device_read_sysfs_u64(const JobDevice *device, const char *attribute, uint64_t *ret) {
         CHECK(str_equal(device->name, "disk1"));
         *ret = str_equal(attribute, "start") ? real.start : real.size;

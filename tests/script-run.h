@@ -119,6 +119,7 @@ __attribute__((unused)) static void reply_table(Script *s, const JobRequest *req
         const char *pt_uuid = d->devices[0].values[MATCH_PT_UUID];
 
         reply->has_table = true;
+        reply->as_of = s->as_of;
         reply->n_entries = (uint32_t) d->n_entries;
         (void) str_copy(reply->pt_uuid, sizeof(reply->pt_uuid), pt_uuid ? pt_uuid : "");
         memcpy(reply->entries, d->entries, sizeof(d->entries));

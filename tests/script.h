@@ -42,6 +42,7 @@ typedef struct Script {
         PolicySet *policies;
         Now now;
         uint64_t seqnum, last_diskseq, last_object, last_generation;
+        uint64_t as_of;                 /* that workers tell with a table; 0: they do not know */
         bool tells_generation;          /* the filters that are attached from now on tell one */
         ScriptDisk disks[SCRIPT_DISKS]; /* sda, sdb, ... */
         ScriptEvent udev[SCRIPT_QUEUE]; /* what udev has not told yet, oldest first */

@@ -83,6 +83,50 @@ static void test_reread_in_steps(void) {
         script_deinit(&s);
 }
 
+/*
+ * A scan that is begun at the first event waits until the kernel is done. That it read the table behind all of the events is
+ * known by their number; then nothing has to be read once more. What else has come to be known has no number.
+ */
+static void test_reread_in_one_scan(void) {
+        Script s;
+        Attachment *a = script_begin(&s);
+
+        script_kernel(&s, EVENT_REMOVE, "sda1");
+        script_expect(&s, JOB_SCAN, "sda");
+        script_kernel(&s, EVENT_CHANGE, "sda");
+        s.as_of = script_kernel(&s, EVENT_ADD, "sda1");
+        script_answer(&s);
+        CHECK(!device_set_get_disk(&s.world.devices, "sda")->dirty);
+        script_expect(&s, JOB_ATTACH, "sda1");
+        script_answer(&s);
+        CHECK(script_run(&s) == 0 && a->state == ATTACHMENT_ATTACHED && a->n_gaps == 1);
+
+        /* read before the last event */
+        script_kernel(&s, EVENT_REMOVE, "sda1");
+        script_expect(&s, JOB_SCAN, "sda");
+        s.as_of = script_kernel(&s, EVENT_CHANGE, "sda");
+        script_kernel(&s, EVENT_ADD, "sda1");
+        script_answer(&s);
+        CHECK(device_set_get_disk(&s.world.devices, "sda")->dirty);
+        script_expect(&s, JOB_SCAN, "sda");
+        s.as_of = s.seqnum;
+        script_answer(&s);
+        script_expect(&s, JOB_ATTACH, "sda1");
+        script_answer(&s);
+        CHECK(script_run(&s) == 0 && a->state == ATTACHMENT_ATTACHED && a->n_gaps == 2);
+
+        /* a look has found what no event told of, with a number that is high enough */
+        script_kernel(&s, EVENT_CHANGE, "sda");
+        script_kernel(&s, EVENT_REMOVE, "sda1");
+        script_expect(&s, JOB_SCAN, "sda");
+        script_silent_add(&s, "sda1");
+        script_look(&s);
+        s.as_of = s.seqnum;
+        script_answer(&s);
+        CHECK(device_set_get_disk(&s.world.devices, "sda")->dirty);
+        script_deinit(&s);
+}
+
 /* The same place, number and size, another UUID: nothing is attached, before and after udev. */
 static void test_other_uuid(void) {
         Script s;
@@ -444,6 +488,7 @@ static void test_stuck_attach_unplugged(void) {
 int main(void) {
         test_reread();
         test_reread_in_steps();
+        test_reread_in_one_scan();
         test_other_uuid();
         test_other_label();
         test_moved_number();

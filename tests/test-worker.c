@@ -12,6 +12,7 @@ static void test_scan(void) {
         make(two, NULL);
         CHECK(run(&r) == JOB_OK);
         CHECK(reply.has_table && reply.n_entries == 2);
+        CHECK(reply.as_of == 4711);
         CHECK_STR(reply.pt_uuid, UUID_TABLE);
         CHECK_STR(reply.entries[0].uuid, UUID_X);
         CHECK_STR(reply.entries[1].label, "other");

@@ -200,6 +200,7 @@ static void read_and_prove(Job *j) {
         }
 
         j->has_table = true;
+        j->as_of = sim_chance(90) ? sim.last_seqnum : 0;
         if (sim.slots[j->slot].medium) {
                 memcpy(j->table, sim.slots[j->slot].medium->table, sizeof(j->table));
                 memcpy(j->pt_uuid, sim.slots[j->slot].medium->pt_uuid, sizeof(j->pt_uuid));
@@ -390,6 +391,7 @@ static JobReply *make_reply(const Job *j, JobOutcome outcome) {
         if (j->generation)
                 (void) snprintf(r.generation, sizeof(r.generation), "%llu", (unsigned long long) j->generation);
         (void) str_copy(r.pt_uuid, sizeof(r.pt_uuid), j->pt_uuid);
+        r.as_of = mistaken(MISTAKE_COUNT_LATE) ? sim.last_seqnum : j->as_of;
         r.has_table = j->has_table && outcome != JOB_DIED && outcome != JOB_TIMED_OUT;
         for (unsigned n = 1; r.has_table && n <= PARTS; n++)
                 if (j->table[n].partno)

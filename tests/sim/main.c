@@ -20,6 +20,7 @@ Sim sim;
 static const char *const mistakes[_MISTAKE_MAX] = {
         [MISTAKE_NONE] = "none",
         [MISTAKE_SKIP_PROOF] = "skip-proof",
+        [MISTAKE_COUNT_LATE] = "count-late",
         [MISTAKE_SKIP_PLACE] = "skip-place",
         [MISTAKE_SKIP_DUPLICATE] = "skip-duplicate",
         [MISTAKE_TRUST_DEVNUM] = "trust-devnum",

@@ -93,6 +93,7 @@ typedef struct Job { /* one worker process at its work */
         uint64_t diskseq, object; /* of what it holds open */
         bool proof_is_true;     /* by the truth, not by the worker's word */
         bool has_table;
+        uint64_t as_of;        /* the newest event before it was read */
         Entry table[PARTS + 1];
         char pt_uuid[PART_UUID_SIZE];
         JobOutcome outcome;
@@ -121,6 +122,7 @@ typedef struct File { /* a policy's */
 typedef enum Mistake {
         MISTAKE_NONE,
         MISTAKE_SKIP_PROOF,
+        MISTAKE_COUNT_LATE,       /* up to which event a table is known is said when it was read long ago */
         MISTAKE_SKIP_PLACE,
         MISTAKE_SKIP_DUPLICATE,
         MISTAKE_TRUST_DEVNUM,
