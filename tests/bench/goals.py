@@ -36,7 +36,8 @@ def judge_window(entries):
 
 
 def judge_idle(entries):
-    own = {e['attachments']: e for e in find(entries, subject='blkfilterd')}
+    own = {e['attachments']: e for e in find(entries, subject='blkfilterd') if e['attachments'] or not e['partitions']}
+    bare = {e['partitions']: e for e in find(entries, subject='blkfilterd', attachments=0)}
     for n, e in own.items():
         yield (e['rss_kb'] <= RESIDENT_KB, f'idle, {n} attachments: resident {e["rss_kb"]} KiB (at most {RESIDENT_KB})')
         yield (e['wakeups_per_s'] <= WAKEUPS_PER_S,
@@ -44,9 +45,11 @@ def judge_idle(entries):
     if 0 in own:
         yield (own[0]['private_kb'] <= PRIVATE_KB,
                f'idle, 0 attachments: private {own[0]["private_kb"]} KiB (at most {PRIVATE_KB})')
-        if 1000 in own:
-            more = own[1000]['private_kb'] - own[0]['private_kb']
-            yield (more <= PRIVATE_MORE_KB, f'idle, 1000 attachments: private {more} KiB more (at most {PRIVATE_MORE_KB})')
+    for what, base in (('with nothing', own.get(0)), ('with the same partitions and no attachment', bare.get(1000))):
+        if base and 1000 in own:
+            more = own[1000]['private_kb'] - base['private_kb']
+            yield (more <= PRIVATE_MORE_KB,
+                   f'idle, 1000 attachments: private {more} KiB more than {what} (at most {PRIVATE_MORE_KB})')
 
 
 def judge_core(entries):

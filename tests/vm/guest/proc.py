@@ -14,7 +14,11 @@ Memory = namedtuple('Memory', 'processes rss_kb pss_kb private_kb')
 def pids(unit):
     group = bf.sh(f'systemctl show --value --property=ControlGroup {unit}').strip()
     bf.check(group, f'{unit} runs')
-    return sorted(int(line) for line in Path(f'/sys/fs/cgroup{group}/cgroup.procs').read_text().split())
+    # some services make groups of their own in theirs
+    files = Path(f'/sys/fs/cgroup{group}').rglob('cgroup.procs')
+    found = sorted(int(pid) for file in files for pid in file.read_text().split())
+    bf.check(found, f'{unit} has processes')
+    return found
 
 
 def _rollup(pid):
