@@ -85,6 +85,7 @@ void disk_begin_job(Disk *d, uint64_t job) {
         d->job = job;
         d->job_began_at = d->n_events;
         d->job_told_at = d->n_told;
+        d->job_n_writes = d->n_writes;
 }
 
 /**

@@ -147,6 +147,7 @@ struct Disk {
         uint64_t job;              /* id of the job under way on it; 0 none: one at a time */
         uint64_t job_began_at;     /* n_events when it began */
         uint64_t job_told_at;      /* n_told then */
+        uint64_t job_n_writes;     /* n_writes then */
         bool stuck;                /* a job on it did not answer in time */
         uint64_t scan_retry_at_usec; /* monotonic; 0: no delay */
         uint64_t n_scan_failures;  /* in a row */

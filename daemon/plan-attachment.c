@@ -179,6 +179,16 @@ static int plan_attach(Run *run, Attachment *a, const Holder *h) {
                 return 0;
         }
 
+        /*
+         * It was gone when its event was read; what is known by that name now is another one. A job that waits for
+         * long would act on that, and nobody could say on which the filter is.
+         */
+        if (!device_object(d)) {
+                attachment_stands(a, ATTACHMENT_WAITING, reason_plain("the device is about to go; it is attached when it"
+                                                                      " is back"));
+                return 0;
+        }
+
         if (h->disk->job) { /* its end is an event that runs the plan again */
                 if (a->state == ATTACHMENT_ATTACHED)
                         attachment_stands(a, ATTACHMENT_WAITING, reason_plain("its disk is busy with another job"));

@@ -13,7 +13,8 @@
 #define SCAN_RETRY_USEC UINT64_C(500000)
 
 static void scan_done(Disk *d, const JobReply *reply, const Now *now) {
-        d->reread_due = false;
+        /* writes that were counted since it began may have been of another table */
+        d->reread_due = d->reread_due && d->n_writes != d->job_n_writes;
 
         /* "done" without a table is no scan: it would be asked for again and again without a pause */
         if (reply->outcome == JOB_OK && reply->has_table)
@@ -210,12 +211,20 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
 
         if (reply->outcome == JOB_OK || reply->outcome == JOB_ALREADY) {
                 if (!d.disk) {
-                        /* It went right after, and the filter with it; but of a whole device only the medium did. */
+                        /*
+                         * It went right after, and the filter with it; but of a whole device only the medium did. Or it is
+                         * there, and what has been told is older: an event's device is looked at when the event is read,
+                         * and may be a later one of that name. A look tells.
+                         */
                         if (reply->outcome == JOB_OK)
                                 a->n_attached++;
+                        a->noted_object = 0;
                         if (!request->partno && device_set_get_by_object(&w->devices, request->disk.object).disk)
                                 a->left_object = request->disk.object;
-                        a->noted_object = 0;
+                        else {
+                                a->noted_object = request->partno ? request->partition.object : request->disk.object;
+                                w->devices.incomplete = true;
+                        }
                         a->device_uid = 0;
                         attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
                         attachment_set_state(a, ATTACHMENT_WAITING,
