@@ -210,6 +210,7 @@ with step('the daemon is ended by SIGKILL: nothing is detached, nothing attached
     show('systemctl kill --signal=KILL blkfilterd.service')
     bf.wait_for(lambda: bf.main_pid() not in (0, pid) and bfd.unit_property('ActiveState') == 'active',
                 what='another daemon')
+    bfd.settled()
     show('systemctl show --property=NRestarts,ActiveState,StatusText \\\n  blkfilterd.service')
     bf.equal((bfd.generation(part), reason().intact_since), (old, since), 'attach and IntactSince')
 
