@@ -30,6 +30,14 @@ def now_ms():
     return time.monotonic() * 1000
 
 
+def begin():
+    """Starts the daemon as after a boot: without the records of an earlier one. Returns when, in ms."""
+    bf.sh('rm -rf /run/blkfilterd/attachments')
+    began = now_ms()
+    bf.sh(f'systemctl start --no-block {bf.UNIT}')
+    return began
+
+
 def plug(scsi):
     for host in scsi.hosts():
         Path(f'/sys/class/scsi_host/host{host}/scan').write_text('- - -')
@@ -58,8 +66,7 @@ def udev_alone(scsi, n_disks, n_parts):
 
 def with_disks(scsi, n_disks, n_parts):
     unplug(scsi)
-    began = now_ms()
-    bf.sh(f'systemctl start --no-block {bf.UNIT}')
+    began = begin()
     plug(scsi)
     found = stamps.wait(n_disks * n_parts, began, LIMIT_SEC)
     wait_settled(n_disks, n_parts)
@@ -78,8 +85,7 @@ def later(scsi, n_all):
     for disk in scsi.disks():
         stamps.reread(disk)
     bf.settle(LIMIT_SEC)
-    began = now_ms()
-    bf.sh(f'systemctl start --no-block {bf.UNIT}')
+    began = begin()
     found = stamps.wait(n_all, began, LIMIT_SEC)
     bfd.quiet()
     bfd.stop()
