@@ -31,11 +31,16 @@ def now_ms():
 
 
 def begin():
-    """Starts the daemon as after a boot: without the records of an earlier one. Returns when, in ms."""
+    """Starts the daemon as after a boot: without the records of an earlier one. Returns when it has a process."""
     bf.sh('rm -rf /run/blkfilterd/attachments')
-    began = now_ms()
     bf.sh(f'systemctl start --no-block {bf.UNIT}')
-    return began
+    bf.wait_for(bf.main_pid, LIMIT_SEC, 'the daemon\'s process')
+
+
+def began_at():
+    """When its process began, in ms. systemd itself may need seconds for the devices of a re-read before it starts anything:
+    that is not the daemon's time."""
+    return int(bfd.unit_property('ExecMainStartTimestampMonotonic')) / 1000
 
 
 def plug(scsi):
@@ -66,7 +71,8 @@ def udev_alone(scsi, n_disks, n_parts):
 
 def with_disks(scsi, n_disks, n_parts):
     unplug(scsi)
-    began = begin()
+    begin()
+    began = now_ms()
     plug(scsi)
     found = stamps.wait(n_disks * n_parts, began, LIMIT_SEC)
     wait_settled(n_disks, n_parts)
@@ -85,7 +91,8 @@ def later(scsi, n_all):
     for disk in scsi.disks():
         stamps.reread(disk)
     bf.settle(LIMIT_SEC)
-    began = begin()
+    begin()
+    began = began_at()
     found = stamps.wait(n_all, began, LIMIT_SEC)
     bfd.quiet()
     bfd.stop()
