@@ -200,7 +200,8 @@ def without_initramfs():
         said = make_initramfs('/boot/with.img')
         print('# ' + said.replace('\n', '\n# '))
         names, ours = content('/boot/with.img', 'lsinitramfs')
-        bf.equal(missing(names, 'libexec/blkfilterd', 'libexec/blkfilter-worker', 'libexec/blkfilter-initramfs',
+        bf.equal(missing(names, 'libexec/blkfilterd', 'libexec/blkfilter-worker', 'libexec/blkfilter-wait',
+                         'libexec/blkfilter-initramfs',
                          'etc/blkfilter.d/20-root.conf', 'etc/blkfilter.d/20-root.conf.d/x.conf', 'bftrack.ko',
                          'udev/rules.d/61-blkfilter.rules', 'scripts/init-premount/blkfilterd',
                          'scripts/local-premount/blkfilterd', 'scripts/local-block/blkfilterd',
@@ -265,7 +266,8 @@ def fails_open():
         said = make_dracut('/boot/dracut.img')
         print('# ' + said.replace('\n', '\n# '))
         names, ours = content('/boot/dracut.img', 'lsinitramfs')
-        bf.equal(missing(names, 'libexec/blkfilterd', 'libexec/blkfilter-worker', 'libexec/blkfilter-initramfs',
+        bf.equal(missing(names, 'libexec/blkfilterd', 'libexec/blkfilter-worker', 'libexec/blkfilter-wait',
+                         'libexec/blkfilter-initramfs',
                          'etc/blkfilter.d/20-root.conf', 'etc/blkfilter.d/20-root.conf.d/x.conf', 'bftrack.ko',
                          'udev/rules.d/61-blkfilter.rules', 'etc/modules-load.d/blkfilterd.conf'), [],
                  f'what is missing among {ours}')
