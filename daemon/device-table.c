@@ -166,6 +166,18 @@ bool disk_udev_caught_up(const Disk *d) {
 }
 
 /**
+ * device_is_being_read() - whether it will be known better soon what is on a device
+ * @d: a device that is there
+ */
+bool device_is_being_read(Device d) {
+        if (d.disk->ignored[0])
+                return false;
+
+        return d.disk->doubted || (d.partition && d.partition->doubted) ||
+                (d.disk->dirty && d.disk->known && !d.disk->scan_error[0]);
+}
+
+/**
  * disk_is_unclear() - whether a disk may have any identity, for all that is known
  * @d: the disk
  *

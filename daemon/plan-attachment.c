@@ -451,11 +451,6 @@ static int plan_absent(Run *run, Attachment *a, Holders *holders) {
         return plan_attach(run, a, h);
 }
 
-/* Whether it will be known better soon what is on a device. */
-static bool is_being_read(Device d) {
-        return d.disk->dirty && d.disk->known && !d.disk->ignored[0] && !d.disk->scan_error[0];
-}
-
 /* Decides what is to be done for one attachment, and says how it stands. */
 int plan_attachment(Run *run, Attachment *a) {
         World *w = run->world;
@@ -481,7 +476,7 @@ int plan_attachment(Run *run, Attachment *a) {
         if (noted.disk && w->interface != KERNEL_INTERFACE_NONE) {
                 a->pending = !noted.disk->stuck;
                 attachment_stands(a, noted.disk->stuck ? ATTACHMENT_STUCK : ATTACHMENT_WAITING, reason_noted(a, noted));
-                return w->devices.looked && (a->recorded_since_usec || !is_being_read(noted)) ?
+                return w->devices.looked && (a->recorded_since_usec || !device_is_being_read(noted)) ?
                         plan_check(run, a, noted) : 0;
         }
 

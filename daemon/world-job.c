@@ -267,6 +267,10 @@ static void check_found(World *w, Attachment *a, const JobRequest *request, cons
         /* A job that ended without a word may have proved nothing: then the filter is somebody else's. */
         device_facts(d, &facts);
         if (!a->on_device && !a->recorded_since_usec && !match_facts(a->match, &facts)) {
+                /* what is on the device is not known yet: asked again when it is */
+                if (device_is_being_read(d))
+                        return;
+
                 a->noted_object = 0;
                 attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
                 return;

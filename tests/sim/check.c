@@ -178,7 +178,8 @@ void check_loss(const Attachment *a) {
                 return;
         }
 
-        if (p && is_still_on(a, p))
+        /* others may have put one on again by now: then it was off, and that is told */
+        if (p && is_still_on(a, p) && p->off_usec < g->begin_usec)
                 sim_violation("gaps: %s says that its filter is lost (%s), and it is on object %llu", a->id, g->reason,
                               (unsigned long long) p->object);
         if (p && p->off_usec && !p->filter[0] && (p->off_usec > g->latest_usec || (g->begin_usec < g->latest_usec &&
