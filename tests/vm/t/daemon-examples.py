@@ -22,7 +22,7 @@ from blkctl import ctl
 MANUALS = Path('/usr/share/man')
 README = Path(__file__).resolve().parent.parent / 'README.md'
 # What is for the host, on which the checkout or the build is.
-NOT_HERE = {'Two commands', 'Installing on a host'}
+NOT_HERE = {'Three commands', 'Installing on a host'}
 
 DEVICE = '/dev/sda1'
 UUID = '0fc63daf-8483-4772-8e79-3d69d8477de4'
