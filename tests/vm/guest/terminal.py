@@ -31,6 +31,18 @@ def width(line):
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in 'WF' else 1 for c in plain(line))
 
 
+def _is_silent(process):
+    """Whether the terminal of the process has no echo."""
+    names = bf.sh(f'ps -o tty= -C {process}', ok=(0, 1)).split()
+    if not names or names[0] == '?':
+        return False
+    fd = os.open(f'/dev/{names[0]}', os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    try:
+        return not termios.tcgetattr(fd)[3] & termios.ECHO
+    finally:
+        os.close(fd)
+
+
 class Terminal:
     """A command (words) with a terminal of its own around it, run as root or as another user. To be used in a with
     statement: its end is the end of the command."""
@@ -86,6 +98,12 @@ class Terminal:
 
     def type(self, text):
         os.write(self.fd, text.encode())
+
+    def type_secret(self, text, process):
+        """Types what is not shown: once the process that asks for it has switched its terminal's echo off. What came
+        before is thrown away then, and shown."""
+        bf.wait_for(lambda: _is_silent(process), what=f'{process} to ask without an echo')
+        self.type(text)
 
     def end(self, limit=60):
         """Waits for the end. Returns the exit status, or minus a signal's number."""

@@ -75,7 +75,7 @@ with bf.scsi_debug() as scsi, bfd.policies(), password_of_root():
             t.wait_for(r'Password: ?$')
             bf.equal(bf.filter_of(sda1), '', 'filter before the password')
             bf.check(re.search(rf'filter\s+bftrack\b.*{sda1}', t.shown(), re.S), 'the question says what it is about')
-            t.type(PASSWORD + '\n')
+            t.type_secret(PASSWORD + '\n', 'pkttyagent')
             bf.equal(t.end(), 0, 'exit status')
             bf.check(f'bftrack is on {sda1}' in t.shown(), 'it says that it is done')
             bf.check(PASSWORD not in t.output, 'the password is not shown')
@@ -84,7 +84,7 @@ with bf.scsi_debug() as scsi, bfd.policies(), password_of_root():
     with bf.case('daemon/password/wrong'), rule(RULE):
         with ctl('detach', sda1, user=USER) as t:
             t.wait_for(r'Password: ?$')
-            t.type(WRONG + '\n')
+            t.type_secret(WRONG + '\n', 'pkttyagent')
             bf.equal(t.end(), 3, 'exit status')
             last = ' '.join(t.shown().split('blkfilterctl: ')[-1].split())
             bf.check('org.blkfilter1.detach' in last and 'sudo' in last, f'it says what was refused, and who may: {last}')
@@ -139,7 +139,7 @@ with bf.scsi_debug() as scsi, bfd.policies(), password_of_root():
                 print('# ' + bf.sh(f'loginctl show-session -p Seat -p VTNr -p Active -p Remote {session}').replace('\n', ' '))
                 t.type(f'blkfilterctl attach {sda1} bftrack; echo status=$?\n')
                 t.wait_for(r'Password: ?$')
-                t.type(PASSWORD + '\n')
+                t.type_secret(PASSWORD + '\n', 'pkttyagent')
                 t.wait_for(r'\nstatus=0')
                 bf.equal(bf.filter_of(sda1), 'bftrack', 'filter')
             finally:

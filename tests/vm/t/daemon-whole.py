@@ -18,6 +18,7 @@ import kfilter
 
 FILE = '20-data.conf'
 RULE = Path('/run/udev/rules.d/62-blkfilter-test.rules')
+NO_PARTITIONS = RULE.with_name('68-del-part-nodes.rules')
 FS1, FS2 = bfd.uuid(101), bfd.uuid(102)
 
 
@@ -28,6 +29,9 @@ def udev_says(device, **values):
         bf.sh('udevadm control --reload')
         bf.sh(f'udevadm trigger --settle --action=change /sys/class/block/{bf.name_of(device)}*')
     RULE.parent.mkdir(parents=True, exist_ok=True)
+    # kpartx's, which takes the partitions of a multipath device's path away
+    if not NO_PARTITIONS.is_symlink():
+        NO_PARTITIONS.symlink_to('/dev/null')
     words = [f'KERNEL=="{bf.name_of(device)}*"', *(f'ENV{{{k}}}="{v}"' for k, v in values.items())]
     RULE.write_text(', '.join(words) + '\n')
     try:
