@@ -68,6 +68,21 @@ static bool was_there(const Attachment *a, const Disk *d) {
         return a->has_fingerprint && str_equal(a->fingerprint.disk, d->name) && a->fingerprint.diskseq == d->diskseq;
 }
 
+/* The first disk of which it is not known yet what it is, itself alone or with its partitions; NULL if there is none. */
+static const Disk *find_awaited(const Run *run, bool itself) {
+        const World *w = run->world;
+
+        for (size_t i = 0; i < w->devices.n_disks; i++) {
+                const Disk *d = w->devices.disks[i];
+
+                if (d->awaited_usec && !(itself && d->processed) &&
+                    (w->devices.in_doubt || run->now->monotonic_usec < d->awaited_usec + UNCLEAR_USEC))
+                        return d;
+        }
+
+        return NULL;
+}
+
 /*
  * A disk that may turn out to have the identity too; NULL if there is none, or nobody should wait for
  * it any longer. What comes back to where it was does not wait: a clone that comes takes nothing away. But after
@@ -80,15 +95,13 @@ static const Disk *find_unclear(Run *run, const Attachment *a, const Holder *h) 
         if (!w->devices.in_doubt && (!w->udev_is_busy || was_there(a, h->disk)))
                 return NULL;
 
-        for (size_t i = 0; i < w->devices.n_disks && !run->unclear_is_known; i++) {
-                const Disk *d = w->devices.disks[i];
+        /* a whole device that udev has told of is known, its partitions make no other of it; they are told of after it,
+         * and udev may be holding it back for this very filter */
+        if (!match_fits_kind(a->match, true))
+                return find_awaited(run, true);
 
-                if (d->awaited_usec &&
-                    (w->devices.in_doubt || run->now->monotonic_usec < d->awaited_usec + UNCLEAR_USEC)) {
-                        run->unclear = d;
-                        break;
-                }
-        }
+        if (!run->unclear_is_known)
+                run->unclear = find_awaited(run, false);
 
         run->unclear_is_known = true;
         return run->unclear;

@@ -66,6 +66,40 @@ static void test_comes(void) {
         script_deinit(&s);
 }
 
+/*
+ * Two disks come, and the filters belong on the whole of each: udev tells of their partitions only after it has let the
+ * disks go, so these are not waited for. Another disk that udev has not told of yet is.
+ */
+static void test_whole(void) {
+        uint64_t sda, sdb;
+        Attachment *a, *b;
+        Script s;
+
+        script_init(&s);
+        a = script_policy_of(&s, "20.conf", "bftrack", match_one(MATCH_DISK_SERIAL, "A"), NULL);
+        b = script_policy_of(&s, "30.conf", "bftrack", match_one(MATCH_DISK_SERIAL, "B"), NULL);
+        script_table_1(&s, "sda", 1, UUID_X, "data");
+        script_table_1(&s, "sdb", 1, UUID_Y, "log");
+        script_look(&s);
+        script_device(&s, "sda")->values[MATCH_DISK_SERIAL] = "A";
+        script_device(&s, "sdb")->values[MATCH_DISK_SERIAL] = "B";
+        sda = script_kernel(&s, EVENT_ADD, "sda");
+        sdb = script_kernel(&s, EVENT_ADD, "sdb");
+        (void) script_kernel(&s, EVENT_ADD, "sda1");
+        (void) script_kernel(&s, EVENT_ADD, "sdb1");
+        s.world.udev_is_busy = true;
+
+        early(&s, "sda", sda);
+        script_settle(&s);
+        CHECK(!a->on_device && !is_decided(&s, "sda"));
+
+        early(&s, "sdb", sdb);
+        script_pass(&s, 50000); /* a is looked at again */
+        script_settle(&s);
+        CHECK(a->on_device && b->on_device && is_decided(&s, "sda") && is_decided(&s, "sdb"));
+        script_deinit(&s);
+}
+
 /* What nobody wants is not held back, without a policy not even before it is known. */
 static void test_unwanted(void) {
         uint64_t disk, partition;
@@ -263,6 +297,7 @@ static void test_decided(void) {
 
 int main(void) {
         test_comes();
+        test_whole();
         test_unwanted();
         test_newer_event();
         test_unclear();
