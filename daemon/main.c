@@ -14,7 +14,6 @@
 #include "blkfilter-paths.h"
 #include "daemon/log.h"
 #include "daemon/outside.h"
-#include "daemon/settled.h"
 #include "daemon/wait-message.h"
 #include "dbus/bus.h"
 
@@ -59,7 +58,6 @@ static int add_signals(sd_event *event, Manager *m) {
         sigaddset(&mask, SIGTERM);
         sigaddset(&mask, SIGINT);
         sigaddset(&mask, SIGHUP);
-        sigaddset(&mask, SIGUSR1);
         if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
                 return -errno;
 
@@ -89,7 +87,6 @@ static int run(bool in_initramfs) {
         Outside *outside = NULL;
         ManagerOps ops;
         Manager *m = NULL;
-        Settled *settled = NULL;
         Bus *bus = NULL;
         int r;
 
@@ -104,8 +101,6 @@ static int run(bool in_initramfs) {
                 r = add_signals(event, m);
         if (r >= 0)
                 r = sd_event_set_watchdog(event, true);
-        if (r >= 0 && in_initramfs)
-                r = settled_new(event, m, "/run/blkfilterd/settled", &settled);
         if (r < 0)
                 log_line(LOG_ERR, "starting failed: %s", strerror(-r));
 
@@ -134,7 +129,6 @@ static int run(bool in_initramfs) {
         if (outside)
                 outside_set_bus(outside, NULL);
         bus_free(bus);
-        settled_free(settled);
         manager_free(m);
         outside_free(outside);
         sd_event_unref(event);

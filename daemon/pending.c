@@ -8,8 +8,8 @@
 #include "daemon/plan.h"
 #include "daemon/text.h"
 
-/* Whether it will be known better soon what is on a device. */
-static bool is_being_read(Device d) {
+/* Whether a worker is about to say what is on a device; that udev has still to tell is seen before. */
+static bool awaits_worker(Device d) {
         if (!d.disk->dirty || d.disk->scan_error[0] || d.disk->stuck)
                 return false;
 
@@ -46,7 +46,7 @@ bool world_is_pending(const World *w, Device d, const Attachment **ret_attachmen
         if (device_ignored(d)[0])
                 return false;
 
-        if (is_being_read(d))
+        if (awaits_worker(d))
                 return true;
 
         device_facts(d, &f);
