@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the files of the manager share: manager.c, past.c, probe.c, request*.c, tell.c, wait.c. Nobody else includes it. */
+/* What the files of the manager share: manager.c, past.c, probe.c, request*.c, tell.c, wait.c. Nobody else has it. */
 
 #include "daemon/manager.h"
 #include "daemon/plan.h"
@@ -33,7 +33,7 @@ struct Manager {
         uint64_t wait_usec;            /* for how long a device may be held back; 0: not at all */
         bool raw_commands;             /* commands that are not known may be sent to filters */
         uint64_t n_refused_told;       /* of World.n_refused */
-        bool ready;                    /* told so */
+        bool status_told;              /* once, which is when all that was there at the start has been seen to */
         bool counts_changed;
 };
 

@@ -70,6 +70,6 @@ typedef struct ManagerOps {
          * negative errno: it is gone, or the kernel does not count */
         int (*count_writes)(uint32_t major, uint32_t minor, uint64_t *ret, void *outside);
 
-        /* The daemon in a line. ready: for the first time, all that was there at its start has been seen to */
-        void (*status)(bool ready, const char *line, void *outside);
+        /* The daemon in a line; not before all that was there at its start has been seen to */
+        void (*status)(const char *line, void *outside);
 } ManagerOps;

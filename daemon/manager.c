@@ -315,8 +315,8 @@ void manager_run(Manager *m) {
         m->ops.wake(plan.wake_at_usec, m->ops.outside);
         plan_deinit(&plan);
 
-        if (m->counts_changed || (!m->ready && manager_is_settled(m))) {
-                if (m->ready || manager_is_settled(m))
+        if (m->counts_changed || (!m->status_told && manager_is_settled(m))) {
+                if (m->status_told || manager_is_settled(m))
                         tell_status(m);
                 if (m->counts_changed && m->listener.manager_changed)
                         m->listener.manager_changed(m->listener.userdata);

@@ -230,11 +230,9 @@ static int op_count_writes(uint32_t major, uint32_t minor, uint64_t *ret, void *
         return disk_count_writes(major, minor, ret);
 }
 
-static void op_status(bool ready, const char *line, void *outside) {
+static void op_status(const char *line, void *outside) {
         (void) outside;
 
-        /* READY=1 came before: nobody who waits for the daemon is to wait for disks */
-        (void) ready;
         (void) sd_notifyf(0, "STATUS=%s", line);
 }
 

@@ -68,7 +68,7 @@ static bool was_there(const Attachment *a, const Disk *d) {
         return a->has_fingerprint && str_equal(a->fingerprint.disk, d->name) && a->fingerprint.diskseq == d->diskseq;
 }
 
-/* The first disk of which it is not known yet what it is, itself alone or with its partitions; NULL if there is none. */
+/* The first disk of which it is not known yet what it is, alone or with its partitions; NULL if there is none. */
 static const Disk *find_awaited(const Run *run, bool itself) {
         const World *w = run->world;
 
@@ -95,8 +95,10 @@ static const Disk *find_unclear(Run *run, const Attachment *a, const Holder *h) 
         if (!w->devices.in_doubt && (!w->udev_is_busy || was_there(a, h->disk)))
                 return NULL;
 
-        /* a whole device that udev has told of is known, its partitions make no other of it; they are told of after it,
-         * and udev may be holding it back for this very filter */
+        /*
+         * A whole device is known when udev has told of it, whatever its partitions are. These are told of later, and
+         * udev may be holding the device back for this very filter.
+         */
         if (!match_fits_kind(a->match, true))
                 return find_awaited(run, true);
 
@@ -197,8 +199,8 @@ static int plan_attach(Run *run, Attachment *a, const Holder *h) {
          * long would act on that, and nobody could say on which the filter is.
          */
         if (!device_object(d)) {
-                attachment_stands(a, ATTACHMENT_WAITING, reason_plain("the device is about to go; it is attached when it"
-                                                                      " is back"));
+                attachment_stands(a, ATTACHMENT_WAITING, reason_plain("the device is about to go; it is attached when"
+                                                                      " it is back"));
                 return 0;
         }
 

@@ -149,7 +149,7 @@ void tell_job(const JobRequest *request, const JobReply *reply) {
 }
 
 /**
- * tell_status() - the daemon's state in a line, and at first that it is ready
+ * tell_status() - the daemon's state in a line
  * @m: the manager
  */
 void tell_status(Manager *m) {
@@ -161,8 +161,8 @@ void tell_status(Manager *m) {
         (void) snprintf(line, sizeof(line), "%zu attached of %zu, %zu in trouble, %zu errors in policies; interface %s",
                         n[ATTACHMENT_ATTACHED], m->world.attachments.n_items, n_bad, m->policies->n_errors,
                         kernel_interface_to_string(m->world.interface));
-        m->ops.status(!m->ready, line, m->ops.outside);
-        m->ready = true;
+        m->ops.status(line, m->ops.outside);
+        m->status_told = true;
 }
 
 /**

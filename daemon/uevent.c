@@ -57,8 +57,8 @@ static void handle(UEvent *u, struct udev_device *d, EventSource source) {
 }
 
 /*
- * What still waits in a buffer that was full is older than the look at everything that is due now: it is thrown away, and
- * not taken in one by one first. As much as a buffer holds: more may come for ever.
+ * What still waits in a buffer that was full is older than the look at everything that is due now: it is thrown away,
+ * and not taken in one by one first. As much as a buffer holds: more may come for ever.
  */
 static void discard(int fd) {
         char byte;

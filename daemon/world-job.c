@@ -212,9 +212,9 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
         if (reply->outcome == JOB_OK || reply->outcome == JOB_ALREADY) {
                 if (!d.disk) {
                         /*
-                         * It went right after, and the filter with it; but of a whole device only the medium did. Or it is
-                         * there, and what has been told is older: an event's device is looked at when the event is read,
-                         * and may be a later one of that name. A look tells.
+                         * It went right after, and the filter with it; but of a whole device only the medium did. Or it
+                         * is there, and what has been told is older: an event's device is looked at when the event is
+                         * read, and may be a later one of that name. A look tells.
                          */
                         if (reply->outcome == JOB_OK)
                                 a->n_attached++;

@@ -28,7 +28,7 @@ typedef struct Answer {
 typedef struct Fake {
         Manager *manager;
         Now now;
-        bool scheduled, busy, ready, booting;
+        bool scheduled, busy, has_status, booting;
         uint64_t wake_at_usec;
         int submit_error;
         JobRequest jobs[JOBS];
@@ -204,10 +204,10 @@ __attribute__((unused)) static int op_count_writes(uint32_t major, uint32_t mino
         return 0;
 }
 
-__attribute__((unused)) static void op_status(bool ready, const char *line, void *outside) {
+__attribute__((unused)) static void op_status(const char *line, void *outside) {
         (void) line;
 
-        ((Fake *) outside)->ready |= ready;
+        ((Fake *) outside)->has_status = true;
 }
 
 __attribute__((unused)) static void on_changed(const Attachment *a, uint32_t changed, void *userdata) {
@@ -281,7 +281,7 @@ __attribute__((unused)) static void fake_begin_manager(Fake *f) {
         const ManagerListener listener = { .attachment_changed = on_changed, .attachment_removed = on_removed, .userdata = f };
 
         f->n_jobs = 0;
-        f->ready = false;
+        f->has_status = false;
         CHECK(manager_new(&ops, &f->manager) == 0);
         manager_set_listener(f->manager, &listener);
         CHECK(manager_start(f->manager) == 0);
@@ -415,7 +415,7 @@ __attribute__((unused)) static void fake_begin(Fake *f) {
 __attribute__((unused)) static void fake_start(Fake *f) {
         fake_begin_manager(f);
         fake_settle(f);
-        CHECK(manager_get_interface(f->manager) == KERNEL_INTERFACE_BLKFILTER_1 && f->ready);
+        CHECK(manager_get_interface(f->manager) == KERNEL_INTERFACE_BLKFILTER_1 && f->has_status);
 }
 
 __attribute__((unused)) static Subject subject_of(Fake *f, const char *device) {

@@ -322,8 +322,7 @@ static int op_count_writes(uint32_t major, uint32_t minor, uint64_t *ret, void *
         return 0;
 }
 
-static void op_status(bool ready, const char *line, void *outside) {
-        (void) ready;
+static void op_status(const char *line, void *outside) {
         (void) line;
         (void) outside;
 }
