@@ -14,21 +14,13 @@
 #include <stdint.h>
 
 #include "daemon/expect.h"
+#include "daemon/kernel-interface.h"
 
 #define JOB_PROTOCOL 4U
 #define JOB_NODE_SIZE 64      /* "sda1", kernel name; the kernel's own limit is 32 */
 #define JOB_MESSAGE_SIZE 256
 #define GENERATION_SIZE 40    /* 16 bytes in hexadecimal digits, NUL */
 #define JOB_ENTRIES_MAX 256   /* entries of a table that are reported; a GPT has 128 as a rule */
-
-typedef enum KernelInterface {
-        KERNEL_INTERFACE_UNKNOWN, /* not asked yet */
-        KERNEL_INTERFACE_NONE,    /* the kernel has no filters */
-        KERNEL_INTERFACE_BLKFILTER_1,
-        _KERNEL_INTERFACE_MAX,
-} KernelInterface;
-
-const char *kernel_interface_to_string(KernelInterface i);
 
 typedef enum JobKind {
         JOB_SCAN,   /* read the table of a whole disk; opens no partition */

@@ -238,7 +238,7 @@ static int plan_attach(Run *run, Attachment *a, const Holder *h) {
 static int plan_check(Run *run, Attachment *a, Device d) {
         JobRequest request;
 
-        if (d.disk->job || d.disk->stuck || run->world->interface <= KERNEL_INTERFACE_NONE || is_delayed(run, a))
+        if (d.disk->job || d.disk->stuck || !kernel_interface_has_filters(run->world->interface) || is_delayed(run, a))
                 return 0;
 
         world_fill_request(run->world, d, JOB_CHECK, &request);
@@ -338,10 +338,8 @@ static const Holder *find_target(Run *run, Attachment *a, Holders *holders, Devi
                 return NULL;
         }
 
-        if (a->settings->options_size > 0 && w->interface == KERNEL_INTERFACE_BLKFILTER_1) {
-                attachment_stands(a, ATTACHMENT_UNSUPPORTED,
-                                  reason_plain("this kernel's interface, blkfilter-1, takes no options for a filter;"
-                                               " remove Options= from the policy"));
+        if (a->settings->options_size > 0 && !kernel_interface_takes_options(w->interface)) {
+                attachment_stands(a, ATTACHMENT_UNSUPPORTED, reason_no_options(w->interface));
                 return NULL;
         }
 
@@ -373,7 +371,7 @@ static const Holder *find_target(Run *run, Attachment *a, Holders *holders, Devi
 static int plan_take_off(Run *run, Attachment *a, Device left) {
         JobRequest request;
 
-        if (left.disk->job || left.disk->stuck || run->world->interface <= KERNEL_INTERFACE_NONE || is_delayed(run, a))
+        if (left.disk->job || left.disk->stuck || !kernel_interface_has_filters(run->world->interface) || is_delayed(run, a))
                 return 0;
 
         world_fill_request(run->world, left, JOB_DETACH, &request);

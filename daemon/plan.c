@@ -322,7 +322,7 @@ static int plan_disk(Run *run, Disk *d) {
                 return device_set_reclaim(&w->devices, d);
         }
 
-        if (d->job || d->stuck || w->interface <= KERNEL_INTERFACE_NONE)
+        if (d->job || d->stuck || !kernel_interface_has_filters(w->interface))
                 return 0;
 
         if (d->scan_retry_at_usec > run->now->monotonic_usec) {

@@ -265,6 +265,20 @@ char *reason_no_partition(const Holder *h) {
 }
 
 /**
+ * reason_no_options() - the policy has options, and no way to give them to the filter
+ * @i: the kernel's interface
+ */
+char *reason_no_options(KernelInterface i) {
+        Text t = TEXT_INIT;
+
+        text_add(&t, "this kernel's interface, ");
+        text_add(&t, kernel_interface_to_string(i));
+        text_add(&t, kernel_interface_is_bdevfilter(i) ? " in its earlier form" : "");
+        text_add(&t, ", takes no options for a filter; remove Options= from the policy");
+        return finish(&t);
+}
+
+/**
  * reason_first_policy() - an earlier one wants the same device
  * @first: the attachment that wins
  */

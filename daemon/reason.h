@@ -14,6 +14,7 @@ char *reason_ambiguous(const Attachment *a, const Holders *holders);
 char *reason_reading(const Disk *d);
 char *reason_unclear(const Disk *d);
 char *reason_no_partition(const Holder *h);
+char *reason_no_options(KernelInterface i);
 char *reason_first_policy(const Attachment *first);
 char *reason_held(const Attachment *held);
 char *reason_noted(const Attachment *a, Device d);

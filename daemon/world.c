@@ -5,22 +5,6 @@
 #include "daemon/plan.h"
 #include "daemon/text.h"
 
-static const char *const interface_names[_KERNEL_INTERFACE_MAX] = {
-        [KERNEL_INTERFACE_UNKNOWN] = "unknown",
-        [KERNEL_INTERFACE_NONE] = "none",
-        [KERNEL_INTERFACE_BLKFILTER_1] = "blkfilter-1",
-};
-
-/**
- * kernel_interface_to_string() - an interface as the bus, the journal and the manual name it
- * @i: a valid interface
- *
- * Return: a static string.
- */
-const char *kernel_interface_to_string(KernelInterface i) {
-        return interface_names[i];
-}
-
 /**
  * world_deinit() - release all that a world holds
  * @w: the world; empty and usable again afterwards

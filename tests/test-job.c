@@ -6,6 +6,8 @@
 
 #include <stddef.h>
 
+#include "daemon/text.h"
+
 #include "tests/test.h"
 
 static size_t size_of(uint32_t n_entries) {
@@ -124,6 +126,16 @@ static void test_interfaces(void) {
         CHECK_STR(kernel_interface_to_string(KERNEL_INTERFACE_UNKNOWN), "unknown");
         CHECK_STR(kernel_interface_to_string(KERNEL_INTERFACE_NONE), "none");
         CHECK_STR(kernel_interface_to_string(KERNEL_INTERFACE_BLKFILTER_1), "blkfilter-1");
+        CHECK_STR(kernel_interface_to_string(KERNEL_INTERFACE_BLKFILTER_2), "blkfilter-2");
+        CHECK_STR(kernel_interface_to_string(KERNEL_INTERFACE_BDEVFILTER_40), "bdevfilter");
+        CHECK_STR(kernel_interface_to_string(KERNEL_INTERFACE_BDEVFILTER_56), "bdevfilter");
+
+        for (KernelInterface i = 0; i < _KERNEL_INTERFACE_MAX; i++) {
+                CHECK(kernel_interface_has_filters(i) == (i != KERNEL_INTERFACE_UNKNOWN && i != KERNEL_INTERFACE_NONE));
+                CHECK(kernel_interface_takes_options(i) ==
+                      (i == KERNEL_INTERFACE_BLKFILTER_2 || i == KERNEL_INTERFACE_BDEVFILTER_56));
+                CHECK(kernel_interface_is_bdevfilter(i) == str_equal(kernel_interface_to_string(i), "bdevfilter"));
+        }
 }
 
 int main(void) {
