@@ -9,18 +9,6 @@
 #include "daemon/text.h"
 #include "dbus/bus-args.h"
 
-static bool utf8_is_valid(const char *s) {
-        for (s += ascii_length(s); *s; s += ascii_length(s)) {
-                size_t n = utf8_char_length(s);
-
-                if (n == 0)
-                        return false;
-                s += n;
-        }
-
-        return true;
-}
-
 /**
  * bus_append_text() - append a string that may come from a disk or a file
  * @m: the message
@@ -33,12 +21,15 @@ static bool utf8_is_valid(const char *s) {
  */
 int bus_append_text(sd_bus_message *m, const char *s) {
         _cleanup_(text_deinit) Text t = TEXT_INIT;
+        int r;
 
         if (!s)
                 s = "";
 
-        if (utf8_is_valid(s))
-                return sd_bus_message_append_basic(m, 's', s);
+        /* It looks itself, before it changes the message: looking first is a second time for what is right. */
+        r = sd_bus_message_append_basic(m, 's', s);
+        if (r != -EINVAL)
+                return r;
 
         while (*s) {
                 size_t n = utf8_char_length(s);

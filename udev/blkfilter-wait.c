@@ -224,6 +224,22 @@ static int wait_for_all(WaitQuestion *q) {
         }
 }
 
+/* The daemon has failed for good, and its socket is there still: without it nobody waits for an answer. */
+static int give_up(void) {
+        if (unlink(WAIT_SOCKET) < 0) {
+                if (errno == ENOENT)
+                        return EXIT_SUCCESS;
+                (void) fprintf(stderr, WAIT_SOCKET ": %s; remove it, or udev waits for blkfilterd at each event of a"
+                                                   " block device\n", strerror(errno));
+                return EXIT_FAILURE;
+        }
+
+        log_warning("", "blkfilterd has failed again and again, and is not started any more: from now on devices are let"
+                        " go without their filters, and none is put back. See \"systemctl status blkfilterd\"; then:"
+                        " systemctl reset-failed blkfilterd && systemctl start blkfilterd");
+        return EXIT_SUCCESS;
+}
+
 static void help(void) {
         (void) printf("blkfilter-wait [OPTION]\n"
                       "\n"
@@ -231,6 +247,8 @@ static void help(void) {
                       "as long as WaitSec= of /etc/blkfilterd.conf says. Started by udev (61-blkfilter.rules).\n"
                       "\n"
                       "  -h, --help          this text\n"
+                      "      --give-up       wait for blkfilterd no more until it is started again; for systemd, when it\n"
+                      "                      has failed for good\n"
                       "      --settled       wait until that is so for all devices that are there; exit status 1 if\n"
                       "                      it is not in time\n"
                       "      --timeout=SEC   for so many seconds, up to 600, instead of WaitSec=\n"
@@ -239,6 +257,7 @@ static void help(void) {
 
 int main(int argc, char *argv[]) {
         static const struct option options[] = {
+                { "give-up", no_argument, NULL, 'g' },
                 { "help", no_argument, NULL, 'h' },
                 { "settled", no_argument, NULL, 's' },
                 { "timeout", required_argument, NULL, 't' },
@@ -246,12 +265,15 @@ int main(int argc, char *argv[]) {
                 {},
         };
         static WaitQuestion q = { .protocol = WAIT_PROTOCOL };
-        bool settled = false;
+        bool settled = false, gives_up = false;
         char *end;
         int c;
 
         while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
                 switch (c) {
+                case 'g':
+                        gives_up = true;
+                        break;
                 case 'h':
                         help();
                         return EXIT_SUCCESS;
@@ -276,6 +298,9 @@ int main(int argc, char *argv[]) {
                 (void) fprintf(stderr, "blkfilter-wait takes no arguments; see --help\n");
                 return EXIT_FAILURE;
         }
+
+        if (gives_up)
+                return give_up();
 
         return settled ? wait_for_all(&q) : wait_for_device(&q);
 }

@@ -6,6 +6,7 @@ is liked by udev, D-Bus and polkit."""
 import os
 import re
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'guest'))
@@ -139,6 +140,31 @@ with bf.case('daemon/unit/starts-without-a-bus'):
     finally:
         bf.sh('systemctl start dbus.socket dbus.service')
     bf.wait_for(lambda: bf.busctl_get('Version'), what='the daemon on the bus that came later')
+
+with bf.case('daemon/unit/a-crash-loop-holds-nothing-back'):
+    # the socket of one that was killed is left behind, so that udev waits for the next
+    bf.equal(bf.sh('systemd-analyze verify blkfilterd-failed.service 2>&1').strip(), '', 'what systemd-analyze says')
+    since = time.time()
+    socket = Path('/run/blkfilterd/wait')
+    try:
+        def crash():
+            if bfd.unit_property('ActiveState') == 'failed':
+                return True
+            if pid := bf.main_pid():
+                bf.sh(f'kill -KILL {pid}', ok=(0, 1))
+            return False
+        bf.wait_for(crash, limit=120, what='systemd to start the daemon no more')
+        bf.wait_for(lambda: not socket.exists(), limit=30, what='the socket to go')
+        said = [line for line in bf.journal('blkfilterd-failed.service', since).splitlines()
+                if 'systemctl reset-failed blkfilterd' in line]
+        bf.equal(len(said), 1, f'sentences of the journal with the next step: {said}')
+        began = time.monotonic()
+        bf.sh('env DEVPATH=/devices/virtual/block/none SEQNUM=1 /usr/libexec/blkfilter-wait')
+        bf.check(time.monotonic() - began < 2, f'who asks is let go at once, not after {time.monotonic() - began:.1f} s')
+    finally:
+        bf.sh(f'systemctl reset-failed {bf.UNIT}')
+        bfd.start()
+    bf.check(socket.exists(), 'the socket is there again')
 
 with bf.case('daemon/unit/journal-has-no-error'):
     errors = [m['MESSAGE'] for m in bfd.messages(priority='err')]
