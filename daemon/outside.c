@@ -24,8 +24,10 @@
 
 /* A job on a healthy disk takes milliseconds. After this its disk counts as stuck. */
 #define JOB_TIMEOUT_USEC UINT64_C(20000000)
-#define WORKERS_WARM     2
-#define WORKERS_MAX      16
+#define WORKERS_WARM      2
+#define WORKERS_RESTING   1 /* each needs a megabyte and a half */
+#define WORKERS_REST_USEC UINT64_C(10000000)
+#define WORKERS_MAX       16
 
 struct Outside {
         OutsideConfig config;
@@ -388,6 +390,8 @@ int outside_start(Outside *o, Manager *m) {
                 .executable = o->config.worker,
                 .timeout_usec = JOB_TIMEOUT_USEC,
                 .n_warm = WORKERS_WARM,
+                .n_resting = WORKERS_RESTING,
+                .rest_usec = WORKERS_REST_USEC,
                 .n_max = WORKERS_MAX,
         };
         const WaitSocketConfig wait = {

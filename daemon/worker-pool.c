@@ -41,6 +41,7 @@ struct WorkerPool {
         Work **queue_tail;
         Work *failed;      /* could not be begun, and nobody has been told */
         sd_event_source *failed_source; /* deferred: tells */
+        sd_event_source *rest;          /* there has been no job for a while */
 };
 
 static Work *work_free(Work *w) {
@@ -251,15 +252,40 @@ static void pool_dispatch(WorkerPool *p) {
         }
 }
 
-/* Keeps some idle workers and lets the others go. */
-static void pool_trim(WorkerPool *p) {
+/* Keeps that many idle workers and lets the others go. Returns how many it keeps. */
+static unsigned pool_trim(WorkerPool *p, unsigned n) {
         unsigned n_idle = 0;
 
         for (Worker *w = p->workers, *next; w; w = next) {
                 next = w->next;
-                if (!w->work && ++n_idle > p->config.n_warm)
+                if (w->work)
+                        continue;
+                if (n_idle < n)
+                        n_idle++;
+                else
                         worker_free(w);
         }
+
+        return n_idle;
+}
+
+static int on_rest(sd_event_source *s, uint64_t usec, void *userdata) {
+        WorkerPool *p = userdata;
+
+        (void) s;
+        (void) usec;
+
+        (void) pool_trim(p, p->config.n_resting);
+        return 0;
+}
+
+/* Between jobs. Without the timer too many stay, which does no harm. */
+static void pool_settle(WorkerPool *p) {
+        if (pool_trim(p, p->config.n_warm) <= p->config.n_resting)
+                return;
+
+        if (sd_event_source_set_time_relative(p->rest, p->config.rest_usec) >= 0)
+                (void) sd_event_source_set_enabled(p->rest, SD_EVENT_ONESHOT);
 }
 
 static int on_reply(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
@@ -301,7 +327,7 @@ static int on_reply(sd_event_source *s, int fd, uint32_t revents, void *userdata
 
         work_free(work);
         pool_dispatch(p);
-        pool_trim(p);
+        pool_settle(p);
         return 0;
 }
 
@@ -340,6 +366,8 @@ int worker_pool_new(sd_event *event, const WorkerPoolConfig *config, WorkerDone 
         r = sd_event_add_defer(event, &p->failed_source, on_failed, p);
         if (r >= 0)
                 r = sd_event_source_set_enabled(p->failed_source, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_add_time_relative(event, &p->rest, CLOCK_MONOTONIC, config->rest_usec, 0, on_rest, p);
         if (r < 0) {
                 worker_pool_free(p);
                 return r;
@@ -389,6 +417,7 @@ WorkerPool *worker_pool_free(WorkerPool *p) {
         }
 
         sd_event_source_disable_unref(p->failed_source);
+        sd_event_source_disable_unref(p->rest);
 
         sd_event_unref(p->event);
         free(p->executable);

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The pool with real worker processes: how many are kept, and what becomes of the jobs of one that dies. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/worker-pool.h"
+
+#include "tests/check.h"
+
+#define LIMIT_USEC UINT64_C(20000000)
+#define SLICE_USEC UINT64_C(10000)
+#define CHILDREN_MAX 32
+
+typedef struct Fixture {
+        sd_event *event;
+        WorkerPool *pool;
+        unsigned n_done;
+        JobOutcome last;
+} Fixture;
+
+static uint64_t now_usec(void) {
+        struct timespec t;
+
+        CHECK(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+        return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
+}
+
+/* The worker processes, as the kernel knows them. */
+static unsigned children(pid_t ret[static CHILDREN_MAX]) {
+        char path[64], text[1024];
+        unsigned n = 0;
+        ssize_t size;
+        int fd;
+
+        (void) snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int) getpid());
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        CHECK(fd >= 0);
+        size = read(fd, text, sizeof(text) - 1);
+        CHECK(size >= 0);
+        close(fd);
+        text[size] = 0;
+
+        for (char *p = strtok(text, " "); p; p = strtok(NULL, " ")) {
+                CHECK(n < CHILDREN_MAX);
+                ret[n++] = (pid_t) strtol(p, NULL, 10);
+        }
+
+        return n;
+}
+
+static unsigned n_children(void) {
+        pid_t pids[CHILDREN_MAX];
+
+        return children(pids);
+}
+
+static void on_done(const JobRequest *request, const JobReply *reply, int memfd, void *userdata) {
+        Fixture *f = userdata;
+
+        CHECK(reply->id == request->id && memfd < 0);
+        f->n_done++;
+        f->last = reply->outcome;
+}
+
+static void submit(Fixture *f, uint64_t id) {
+        const JobRequest request = {
+                .protocol = JOB_PROTOCOL,
+                .kind = JOB_SCAN,
+                .id = id,
+                .disk = { .name = "there-is-no-such-disk", .major = 1, .minor = 1 },
+        };
+
+        CHECK(worker_pool_submit(f->pool, &request, -EBADF) == 0);
+}
+
+static void wait_done(Fixture *f, unsigned n) {
+        uint64_t until = now_usec() + LIMIT_USEC;
+
+        while (f->n_done < n) {
+                CHECK(now_usec() < until);
+                CHECK(sd_event_run(f->event, SLICE_USEC) >= 0);
+        }
+}
+
+static void wait_children(Fixture *f, unsigned n) {
+        uint64_t until = now_usec() + LIMIT_USEC;
+
+        while (n_children() != n) {
+                CHECK(now_usec() < until);
+                CHECK(sd_event_run(f->event, SLICE_USEC) >= 0);
+        }
+}
+
+static void setup(Fixture *f, const WorkerPoolConfig *config) {
+        *f = (Fixture) { 0 };
+        CHECK(sd_event_new(&f->event) >= 0);
+        CHECK(worker_pool_new(f->event, config, on_done, f, &f->pool) == 0);
+}
+
+static void teardown(Fixture *f) {
+        f->pool = worker_pool_free(f->pool);
+        wait_children(f, 0); /* they end when nobody is left to ask them */
+        sd_event_unref(f->event);
+}
+
+/* All that are warm stay for a while, one when it is over; jobs go on meanwhile and after. */
+static void test_rest(const char *worker) {
+        const WorkerPoolConfig config = {
+                .executable = worker, .timeout_usec = LIMIT_USEC, .n_warm = 3, .n_resting = 1, .rest_usec = 200000, .n_max = 4,
+        };
+        Fixture f;
+
+        setup(&f, &config);
+        CHECK(n_children() == 3);
+        wait_children(&f, 1);
+
+        for (unsigned i = 1; i <= 8; i++)
+                submit(&f, i);
+        CHECK(n_children() == 4);
+        wait_done(&f, 8);
+        CHECK(f.last == JOB_GONE);
+        wait_children(&f, 1);
+
+        submit(&f, 9);
+        CHECK(n_children() == 1);
+        wait_done(&f, 9);
+        teardown(&f);
+}
+
+/* No timer takes away what is wanted. */
+static void test_no_rest(const char *worker) {
+        const WorkerPoolConfig config = {
+                .executable = worker, .timeout_usec = LIMIT_USEC, .n_warm = 2, .n_resting = 2, .rest_usec = 1000, .n_max = 4,
+        };
+        Fixture f;
+
+        setup(&f, &config);
+        for (unsigned i = 1; i <= 20; i++) {
+                submit(&f, i);
+                wait_done(&f, i);
+                CHECK(sd_event_run(f.event, SLICE_USEC) >= 0);
+                CHECK(n_children() == 2);
+        }
+        teardown(&f);
+}
+
+/* The job of a worker that dies is answered, and the next one has another worker. */
+static void test_death(const char *worker) {
+        const WorkerPoolConfig config = {
+                .executable = worker, .timeout_usec = LIMIT_USEC, .n_warm = 1, .n_resting = 1, .rest_usec = 1000, .n_max = 1,
+        };
+        pid_t pids[CHILDREN_MAX];
+        Fixture f;
+
+        setup(&f, &config);
+        CHECK(children(pids) == 1);
+        CHECK(kill(pids[0], SIGSTOP) == 0);
+        submit(&f, 1);
+        submit(&f, 2);
+        CHECK(kill(pids[0], SIGKILL) == 0);
+        wait_done(&f, 1);
+        CHECK(f.last == JOB_DIED);
+        wait_done(&f, 2);
+        CHECK(f.last == JOB_GONE);
+        teardown(&f);
+}
+
+int main(int argc, char *argv[]) {
+        const char *worker = argv[1];
+
+        CHECK(argc == 2);
+        CHECK(signal(SIGCHLD, SIG_IGN) != SIG_ERR); /* as the daemon */
+
+        test_rest(worker);
+        test_no_rest(worker);
+        test_death(worker);
+        return EXIT_SUCCESS;
+}
