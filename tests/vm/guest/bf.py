@@ -18,6 +18,8 @@ import time
 import traceback
 from pathlib import Path
 
+import interface
+
 BUS_NAME = 'org.blkfilter1'
 MANAGER_PATH = '/org/blkfilter1'
 MANAGER = 'org.blkfilter1.Manager'
@@ -144,11 +146,9 @@ def name_of(device):
 
 
 def filter_of(device):
-    """The name of the filter on the device, '' for none; None if the device, or the attribute, does not exist."""
-    try:
-        return Path(f'/sys/class/block/{name_of(device)}/filter').read_text().strip()
-    except (FileNotFoundError, OSError):
-        return None
+    """The name of the filter on the device, '' for none; None if the device does not exist, or the kernel has no
+    filters. By the kernel's attribute; where there is none the device is opened for it, which makes a re-read busy."""
+    return interface.filter_of(name_of(device))
 
 
 def partitions(disk):

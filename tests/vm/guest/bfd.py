@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import bf
+import interface
 import kfilter
 
 POLICY_FOLDER = Path('/etc/blkfilter.d')
@@ -188,9 +189,12 @@ def reread(disk, limit=60):
 
 
 class Watch:
-    """Looks at the filter attributes of devices without a break while the with statement runs, and remembers how
-    they changed: .seen[device] is the list of the different values in their order ('', a name, None for no such
-    device)."""
+    """Looks at the filters of devices without a break while the with statement runs, and remembers how they changed:
+    .seen[device] is the list of the different values in their order ('', a name, None for no such device). Where the
+    kernel has no attribute it looks less often, as each look opens the device: no re-read would come through."""
+
+    PAUSE_SEC = 0.001
+    PAUSE_ASKING_SEC = 0.05
 
     def __init__(self, *devices):
         self.seen = {bf.name_of(d): [bf.filter_of(d)] for d in devices}
@@ -205,7 +209,7 @@ class Watch:
                     value = bf.filter_of(device)
                     if value != seen[-1]:
                         seen.append(value)
-                time.sleep(0.001)
+                time.sleep(self.PAUSE_ASKING_SEC if interface.IS_BDEVFILTER else self.PAUSE_SEC)
         except Exception as error:      # pylint: disable=broad-exception-caught
             self.error = error
 

@@ -25,6 +25,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import interface
+
 SOCKET = '/run/blkfilter-gate'
 DROP_IN = Path('/run/systemd/system/blkfilterd.service.d/50-gate.conf')
 
@@ -36,7 +38,6 @@ SECCOMP_IOCTL_NOTIF_RECV, SECCOMP_IOCTL_NOTIF_SEND = 0xC0502100, 0xC0182101
 SECCOMP_IOCTL_NOTIF_ID_VALID = 0x40082102
 SECCOMP_USER_NOTIF_FLAG_CONTINUE = 1
 BLKGETDISKSEQ = 0x80081280
-ATTACH = 0xC020128C
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -58,7 +59,7 @@ def _install():
         (0x20, 0, 0, 0),                            # load nr
         (0x15, 0, 3, SYS_IOCTL),
         (0x20, 0, 0, 16 + 8),                       # load the low half of args[1]
-        (0x15, 0, 1, ATTACH),
+        (0x15, 0, 1, interface.ATTACH),
         (0x06, 0, 0, SECCOMP_RET_USER_NOTIF),
         (0x06, 0, 0, SECCOMP_RET_ALLOW),
     )
@@ -113,14 +114,28 @@ def _has_lock(pid, disk):
     return bool(pattern.search(Path('/proc/locks').read_text()))
 
 
-def _look(pid, fd, filter_name, read_table):
-    """Writes down what an ATTACH is about to be made on."""
-    seen = Attach(time.monotonic(), time.time(), filter_name)
+def _open_copy(pid, fd, path):
+    """A descriptor of what the ATTACH is on: the caller's own, or, where the kernel opens a path, of what it will
+    open. The caller's descriptor of the partition keeps it in place."""
+    if path:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     pidfd = os.pidfd_open(pid)
     try:
-        copy = _syscall(SYS_PIDFD_GETFD, pidfd, fd, 0)
+        return _syscall(SYS_PIDFD_GETFD, pidfd, fd, 0)
     finally:
         os.close(pidfd)
+
+
+def _look(pid, fd, filter_name, path, read_table):
+    """Writes down what an ATTACH is about to be made on."""
+    seen = Attach(time.monotonic(), time.time(), filter_name)
+    try:
+        copy = _open_copy(pid, fd, path)
+    except OSError as error:
+        if not path:
+            raise
+        seen.gone = f'{path}, which is not there: {error}'
+        return seen
     try:
         rdev = os.fstat(copy).st_rdev
         diskseq = bytearray(8)
@@ -146,7 +161,7 @@ def _look(pid, fd, filter_name, read_table):
             return seen
         seen.locked = _has_lock(pid, seen.disk)
         seen.disk_id, seen.table = read_table(seen.disk)
-        seen.was_on = _sysfs(f'{folder}/filter')
+        seen.was_on = interface.filter_of(seen.name) or ''
         seen.looked = time.monotonic()
     except OSError as error:
         # a partition that is open goes only with its disk
@@ -185,7 +200,7 @@ class Gate:
         DROP_IN.parent.mkdir(parents=True, exist_ok=True)
         DROP_IN.write_text('[Unit]\nStartLimitIntervalSec=0\n[Service]\n'
                            f'ExecStart=\nExecStart=/usr/bin/python3 {os.path.realpath(__file__)} {program}\n'
-                           'Environment=PYTHONDONTWRITEBYTECODE=1\n'
+                           f'Environment=PYTHONDONTWRITEBYTECODE=1 VM_INTERFACE={interface.NAME}\n'
                            'SystemCallFilter=seccomp\nMemoryDenyWriteExecute=no\nRestartSec=100ms\n')
         self._restart()
         return self
@@ -253,12 +268,10 @@ class Gate:
             raise
         id_, pid, _, _, _, _, fd, _, argument = struct.unpack_from('QIIiIQQQQ', call)
         try:
-            with open(f'/proc/{pid}/mem', 'rb') as memory:
-                memory.seek(argument)
-                name = memory.read(32).split(b'\0')[0].decode()
+            name, path = interface.attached_to(pid, argument)
             # an empty name is the question whether the kernel knows ATTACH
             if name:
-                seen = _look(pid, fd, name, self.read_table)
+                seen = _look(pid, fd, name, path, self.read_table)
                 if self._is_pending(listener, id_):
                     with self.lock:
                         self.seen.append(seen)

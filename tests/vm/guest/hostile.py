@@ -268,7 +268,7 @@ class Writer:
         n_groups = part.size * gpt.SECTOR // BLOCK // N_SIGNATURES
         block = rng.randrange(n_groups) * N_SIGNATURES + signature(uuid)
         length = gpt.SECTOR * (1 + signature(uuid) % 8)
-        on = (folder / 'filter').read_text().strip()
+        on = bf.filter_of(part.name)
         with self.lock:
             log = self.written.setdefault(part.object, Written())
         # before: what fails half way may have been seen

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The kernel's filter ioctls, and what the tests of kernel/ share on top of bf.py."""
+"""The filters' commands and the kernel's other ioctls, and what the tests of kernel/ share on top of bf.py. The ioctls for
+filters are in interface.py."""
 
 import ctypes
 import errno
@@ -17,10 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import bf
-
-ATTACH = 0xC020128C
-DETACH = 0xC020128D
-CTL = 0xC030128E
+from interface import ATTACH, CTL, DETACH, attach, ctl, detach, name_arg, opened   # pylint: disable=unused-import
 
 BFCOUNT_READ, BFCOUNT_RESET = 0, 1
 BFTRACK_INFO, BFTRACK_MAP, BFTRACK_CLEAR = 0, 1, 2
@@ -36,47 +34,7 @@ COMPLAINT = re.compile(r'BUG:|WARNING:|Oops|KASAN|possible (?:circular|recursive
                        r'list_(?:add|del) corruption|refcount_t|sleeping function called|lock held when returning')
 
 
-# descriptors and ioctls
-
-@contextmanager
-def opened(device, flags=os.O_RDONLY):
-    """A descriptor of a device, given by name (sda1), node or number of a descriptor."""
-    if isinstance(device, int):
-        yield device
-        return
-    fd = os.open(os.path.join('/dev', device), flags | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def name_arg(name):
-    """A filter's name as the kernel takes it. Bytes are taken as they are (32), for what is not a proper name."""
-    return bytearray(name if isinstance(name, bytes) else struct.pack('32s', name.encode()))
-
-
-def attach(device, name):
-    with opened(device) as fd:
-        fcntl.ioctl(fd, ATTACH, name_arg(name))
-
-
-def detach(device, name):
-    with opened(device) as fd:
-        fcntl.ioctl(fd, DETACH, name_arg(name))
-
-
-def ctl(device, name, cmd, payload=None, optlen=None, pointer=None):
-    """Hands a command over. `payload` is a bytearray that the kernel may fill; optlen and pointer replace what goes
-    with it."""
-    buffer = (ctypes.c_char * len(payload)).from_buffer(payload) if payload else None
-    if pointer is None:
-        pointer = ctypes.addressof(buffer) if buffer is not None else 0
-    if optlen is None:
-        optlen = len(payload) if payload else 0
-    with opened(device) as fd:
-        fcntl.ioctl(fd, CTL, bytearray(bytes(name_arg(name)) + struct.pack('IIQ', cmd, optlen, pointer)))
-
+# ioctls
 
 def error_of(call, *args, **kwargs):
     """The name of the errno that the call fails with, 'OK' if it does not."""

@@ -33,8 +33,6 @@ def looking_first():
 
 def time_of_return(disk, part):
     """One re-read, tried again while udev has the partition open. How long after its end the filter was on again: seconds."""
-    attribute = f'/sys/class/block/{bf.name_of(part)}/filter'
-
     def reread():
         with kfilter.opened(disk) as fd:
             fcntl.ioctl(fd, kfilter.BLKRRPART)
@@ -44,9 +42,8 @@ def time_of_return(disk, part):
     with looking_first():
         began = bf.wait_for(reread, BACK_LIMIT_SEC, f'a re-read of {disk}')
         while True:
-            with contextlib.suppress(OSError), open(attribute, encoding='ascii') as stream:
-                if stream.read().strip() == 'bftrack':
-                    return time.monotonic() - began
+            if bf.filter_of(part) == 'bftrack':
+                return time.monotonic() - began
             if time.monotonic() > began + BACK_LIMIT_SEC:
                 raise bf.Failure(f'bftrack is not on {part} again after {BACK_LIMIT_SEC} s')
             time.sleep(LOOK_SEC)

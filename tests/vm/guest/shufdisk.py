@@ -53,8 +53,9 @@ def read_parts(disk):
                 if not folder.name.startswith(disk):
                     continue
                 number, start, size = (int((folder / f).read_text()) for f in ('partition', 'start', 'size'))
-                found[number] = Part(folder.name, number, start, size, folder.stat().st_ino,
-                                     (folder / 'filter').read_text().strip())
+                part = Part(folder.name, number, start, size, folder.stat().st_ino, bf.filter_of(folder.name))
+                if part.filter is not None:
+                    found[number] = part
     return found
 
 

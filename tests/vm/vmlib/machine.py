@@ -18,6 +18,16 @@ N_SPARE_DISKS = 3
 SPARE_DISK_BYTES = 64 << 20
 PR_SET_PDEATHSIG = 1
 
+# The interfaces for filters that the tests' kernel can have, and the words on its command line that make it so.
+INTERFACES = {
+    'blkfilter-1': '',
+    'blkfilter-2': 'blk_filter.interface=blkfilter-2',
+    'bdevfilter-40': 'blk_filter.interface=none modules_load=bdevfilter bdevfilter.attach_size=40',
+    'bdevfilter-56': 'blk_filter.interface=none modules_load=bdevfilter bdevfilter.attach_size=56',
+    'none': 'blk_filter.interface=none',
+}
+DEFAULT_INTERFACE = 'blkfilter-1'
+
 
 class MachineDied(Exception):
     """The machine ended, or does not answer any more. The text says which."""
@@ -105,12 +115,12 @@ def copy_disks(work, image, spare):
     return copies[0], copies[1:]
 
 
-def shell(kernel, image, spare):
+def shell(kernel, image, spare, boot):
     """A console on this terminal, until the machine is powered off. Returns QEMU's status."""
     size = shutil.get_terminal_size()
     append = f'vm.rows={size.lines} vm.cols={size.columns} vm.term={os.environ.get("TERM", "vt220")}'
     command = _qemu('-chardev', 'stdio,id=console,mux=on,signal=off', '-serial', 'chardev:console',
-                    '-mon', 'chardev=console', *_arguments(kernel, image, spare, append, Boot()))
+                    '-mon', 'chardev=console', *_arguments(kernel, image, spare, append, boot))
     return subprocess.run(command, check=False).returncode
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .image import VM_DIR
+from .machine import INTERFACES
 
 DEFAULT_LIMIT_SEC = 300
 HEADER_LINES = 30
@@ -18,6 +19,8 @@ KERNEL_COMPLAINT = re.compile(
     r'.*inconsistent lock state|unregister_netdevice: waiting|list_(?:add|del) corruption)\b.*', re.MULTILINE)
 
 NEXT_BOOT_LINE = re.compile(r'^next-boot: (?:initramfs=(\S+) ?)?(.*)$')
+
+NOT_ON_LINE = re.compile(r'^# vm-not-on (\S+): (.+)$')
 
 RESULT_LINE = re.compile(r'^(ok|not ok) ([^\s:]+)(?:: ?(.*))?$')
 
@@ -39,6 +42,14 @@ class TestFile:
     root-partition  with reboots: the root file system is the first partition of the machine's disk
     limit=SECONDS when it is ended as a failure
     suite=NAME    belongs to that suite instead of "vm", which is part of every run
+    interfaces    besides, it is part of the table of tests that `./check interfaces` runs over each interface that a
+    interfaces-long   kernel can have for filters; or only of the longer one, of `./check interfaces-long`
+    interface=NAME    needs a machine with this one: a name of machine.INTERFACES. VM_INTERFACE in the environment of each
+                  file says which one its machine has
+    append=WORD   a machine of its own with this word on the kernel's command line; may be repeated
+
+    A line `# vm-not-on INTERFACE: WHY` keeps a file of the table off an interface by whose nature it cannot hold
+    ("bdevfilter": off both of its sizes).
     """
     path: Path
     own_machine: bool = False
@@ -46,6 +57,22 @@ class TestFile:
     limit: int = DEFAULT_LIMIT_SEC
     suite: str = 'vm'
     root_partition: bool = False
+    table: str = ''                                 # '', interfaces or interfaces-long
+    interface: str = ''                             # '': any
+    append: str = ''
+    not_on: dict = field(default_factory=dict)      # why, by interface
+
+    def is_for(self, interface):
+        """Whether it runs on a machine with that interface."""
+        if self.interface:
+            return self.interface == interface
+        return interface != 'none' and not {interface, interface.partition('-')[0]} & self.not_on.keys()
+
+    def belongs_to(self, suite):
+        """Whether it is part of a suite, on any interface."""
+        if suite in ('interfaces', 'interfaces-long') and self.table in ('interfaces', suite):
+            return True
+        return self.suite == suite or (suite == 'interfaces-long' and self.suite == 'interfaces')
 
     @property
     def name(self):
@@ -63,6 +90,8 @@ def load(path):
         for number, line in enumerate(stream, 1):
             if number > HEADER_LINES:
                 break
+            if match := NOT_ON_LINE.match(line):
+                test.not_on[match.group(1)] = match.group(2)
             if not line.startswith('# vm:'):
                 continue
             for word in line[len('# vm:'):].split():
@@ -76,9 +105,17 @@ def load(path):
                     test.limit = int(value)
                 elif key == 'suite' and value:
                     test.suite = value
+                elif word in ('interfaces', 'interfaces-long'):
+                    test.table = word
+                elif key == 'interface' and value in INTERFACES:
+                    test.interface = value
+                elif key == 'append' and value:
+                    test.own_machine = True
+                    test.append = f'{test.append} {value}'.strip()
                 else:
                     raise UsageError(f'{path}:{number}: "{word}" is not known in a header; there are own-machine, '
-                                     'reboots, root-partition, limit=SECONDS and suite=NAME.')
+                                     'reboots, root-partition, limit=SECONDS, suite=NAME, interfaces, interfaces-long, '
+                                     f'interface=NAME ({", ".join(INTERFACES)}) and append=WORD.')
     return test
 
 
@@ -94,7 +131,7 @@ def find(names, suite):
     names."""
     known = all_tests()
     if not names:
-        return [test for test in known.values() if test.suite == suite]
+        return [test for test in known.values() if test.belongs_to(suite)]
     found = {}
     for name in names:
         stem = Path(name).name.removesuffix('.py').removesuffix('.sh')
