@@ -209,7 +209,7 @@ class Watch:
                     value = bf.filter_of(device)
                     if value != seen[-1]:
                         seen.append(value)
-                time.sleep(self.PAUSE_ASKING_SEC if interface.IS_BDEVFILTER else self.PAUSE_SEC)
+                time.sleep(self.PAUSE_SEC if interface.HAS_ATTRIBUTE else self.PAUSE_ASKING_SEC)
         except Exception as error:      # pylint: disable=broad-exception-caught
             self.error = error
 

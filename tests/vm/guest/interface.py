@@ -11,28 +11,36 @@ import os
 import struct
 from contextlib import contextmanager
 
-# blkfilter-1, blkfilter-2, bdevfilter-40, bdevfilter-56 (the size of its attach), none
-NAME = os.environ.get('VM_INTERFACE') or 'blkfilter-1'
-IS_BDEVFILTER = NAME.startswith('bdevfilter-')
-TAKES_OPTIONS = NAME in ('blkfilter-2', 'bdevfilter-56')
-IS_NONE = NAME == 'none'
-# as the daemon calls it
-TOLD = 'bdevfilter' if IS_BDEVFILTER else NAME
-
 NODE = '/dev/bdevfilter'
 
 # ATTACH, DETACH, CTL
 _NUMBERS = {
     'blkfilter-1': (0xC020128C, 0xC020128D, 0xC030128E),
+    'blkfilter-1-v4': (0xC020128C, 0xC020128D, 0xC030128E),     # of the series v3 and v4: no attribute
     'blkfilter-2': (0xC030128E, 0xC020128F, 0xC0301290),
-    'bdevfilter-40': (0xC028468C, 0xC028468D, 0xC038468E),
+    'bdevfilter-40': (0xC028468C, 0xC028468D, 0xC038468E),      # the size of its attach
     'bdevfilter-56': (0xC038468C, 0xC028468D, 0xC038468E),
     'none': (None, None, None),
 }
-ATTACH, DETACH, CTL = _NUMBERS[NAME]
 
 # Each filter's command that changes nothing, and the bytes of its answer: a device is asked by it whose filter it has.
 HARMLESS = {'bftrack': (0, 48), 'bfcount': (0, 48), 'bffault': (0, 0), 'blksnap': (0, 40)}
+
+
+def become(name):
+    """The machine has that interface from now on: a module has come, or gone."""
+    global NAME, IS_NONE, IS_BDEVFILTER, TAKES_OPTIONS, HAS_ATTRIBUTE, TOLD, ATTACH, DETACH, CTL
+    NAME = name
+    IS_NONE = name == 'none'
+    IS_BDEVFILTER = name.startswith('bdevfilter-')
+    TAKES_OPTIONS = name in ('blkfilter-2', 'bdevfilter-56')
+    HAS_ATTRIBUTE = name in ('blkfilter-1', 'blkfilter-2')
+    # as the daemon calls it
+    TOLD = name if IS_NONE else '-'.join(name.split('-')[:1 if IS_BDEVFILTER else 2])
+    ATTACH, DETACH, CTL = _NUMBERS[name]
+
+
+become(os.environ.get('VM_INTERFACE') or 'blkfilter-1')
 
 
 def left_out(where, case, why):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: limit=300
+# vm: interfaces-long limit=300
 """Policies that are wrong: each gets a message that names file, line and what was expected, on the bus and in the
 journal; the other policies work on, the last good version of the wrong one too, and the daemon lives."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: limit=420
+# vm: interfaces-long limit=420
 """blksnap's commands by blkfilterctl and the bus, answered by the stand-in of that name (kernel/filters/bfsnap.c): what was
 written is in the map, what is marked too, and what makes no sense is refused where it should be."""
 

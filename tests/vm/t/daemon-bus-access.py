@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: limit=300
+# vm: interfaces-long limit=300
 """Who may do what on the bus: an unprivileged user reads all and changes nothing, unless polkit says so; root is served;
 without polkit it is root only. The methods are those of the introspection: one that is not known here to only read
 must be refused."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: limit=420
+# vm: interfaces-long limit=420
 """The daemon on the bus, by busctl: each method, each named error, commands to the filters, what an administrator's
 word is worth, signals, activation."""
 
@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'guest'))
 # pylint: disable=wrong-import-position
 import bf
 import bfd
+import interface
 import kfilter
 
 INVALID = 'org.freedesktop.DBus.Error.InvalidArgs'
@@ -81,7 +82,7 @@ with bf.scsi_debug(2) as scsi, bfd.policies():
 
     with bf.case('daemon/bus/properties'):
         bf.check(bf.busctl_get('Version'), 'there is a version')
-        bf.equal(bf.busctl_get('KernelInterface'), 'blkfilter-1', 'KernelInterface')
+        bf.equal(bf.busctl_get('KernelInterface'), interface.TOLD, 'KernelInterface')
         bf.equal(bf.busctl_get('ConfigErrors'), [], 'ConfigErrors')
         bf.equal(sum(bf.busctl_get('Counts').values()), 0, 'attachments')
 

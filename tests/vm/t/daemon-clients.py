@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: limit=300
+# vm: interfaces-long limit=300
 """Clients that others wrote drive the daemon: GLib's gdbus, the Python bindings of dbus, busctl monitor. (busctl's calls are
 daemon-bus.)"""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: limit=600
+# vm: interfaces-long limit=600
 """Sixteen disks with eight partitions each, all of one and the same name, and clones among them: those that are the
 only ones get their filter, the others get none and are told by name, until all but one are gone or are somebody else."""
 

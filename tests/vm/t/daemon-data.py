@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: limit=420
+# vm: interfaces-long limit=420
 """Data under a filter that comes and goes: not a byte is lost or changed, and bftrack's map covers every block that was
 written while it was attached. The filter is attached and detached on the bus, as a mounted partition cannot be
 re-read."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: limit=420
+# vm: interfaces limit=420
 """A filter that somebody else takes off, or takes off and puts on again, without asking the daemon: what was not tracked
 is never called intact. And what a daemon may claim of the time in which there was none."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: limit=1200
+# vm: interfaces-long limit=1200
 """A hostile re-partitioner against the daemon, a few rounds of it, then the same while the daemon is killed every few
 seconds: no ATTACH is made where it does not belong, none is missed after quiet, and what the daemon says is true. The
 long one is daemon-hostile-long."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: limit=300
+# vm: interfaces-long limit=300
 """A whole device stays when its medium is exchanged, and a filter may stay on it: it is taken off where the identity
 does not hold any more, and what was not tracked is told where it does."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: limit=420
+# vm: interfaces-long limit=420
 """Which policy gets which devices: keys together, negation, patterns, lists; precedence, masks and drop-ins of the
 three folders; and what becomes of an attachment when its policy is edited, broken, removed and restored."""
 

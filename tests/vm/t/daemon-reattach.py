@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: limit=420
+# vm: interfaces limit=420
 """A filter comes back on the same partition: after re-reads and changes of the table by the usual tools, after the disk
 was away, after the daemon was. What was re-attached, and what was not, is told by bftrack's generation, which is
 another one after each attach."""
@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'guest'))
 import bf
 import bfd
 import kfilter
+import rounds
 
 TABLE = f'''label: gpt
 start=2048, size=16MiB, uuid={bfd.uuid(1)}, name=data
@@ -67,8 +68,8 @@ bfd.begin()
 with bf.scsi_debug() as scsi:
     sda, = scsi.disks()
 
-    with bf.case('daemon/reattach/50-re-reads-of-a-scsi-disk'):
-        rereads(sda, 50)
+    with bf.case('daemon/reattach/re-reads-of-a-scsi-disk'):
+        rereads(sda, rounds.setting('REATTACH_ROUNDS', 50))
 
     with attached(sda) as sda1:
         def consistent(what, change):
@@ -150,11 +151,11 @@ with bf.scsi_debug() as scsi:
             bf.equal(gap.end, new['IntactSince'], 'IntactSince is the end of the gap')
             print(f'# the gap is told as "{gap.reason}", {(gap.end - gap.begin) / 1e6:.3f} s')
 
-with bf.case('daemon/reattach/10-re-reads-of-a-loop-disk'):
+with bf.case('daemon/reattach/re-reads-of-a-loop-disk'):
     with kfilter.loop_disk(64 << 20, '--partscan') as loop:
         rereads(loop, 10)
 
-with bf.case('daemon/reattach/10-re-reads-of-a-virtio-disk'):
+with bf.case('daemon/reattach/re-reads-of-a-virtio-disk'):
     rereads(bf.spare_disk(0), 10)
 
 with bf.case('daemon/reattach/disk-comes-back-under-another-name'):

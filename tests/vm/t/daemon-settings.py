@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: limit=420
+# vm: interfaces-long limit=420
 """What a policy says besides what it is for: On=, OnChange=, OnConflict=, RetrySec=, TimeoutSec=, Module=, Options=; and
 the options of an attach by hand."""
 
@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'guest'))
 import bf
 import bfd
 import bfp
+import interface
 import kfilter
 
 FILE = '20-data.conf'
@@ -194,12 +195,14 @@ with bf.scsi_debug(2) as scsi:
         bf.sh('modprobe bftrack')
         bfp.wait_on(FILE, sda1)
 
-    with bf.case('daemon/settings/options-that-this-kernel-does-not-take'), bfp.only():
-        bfp.put(FILE, MATCH, Options='hex:00ff')
-        a = stays_off(sda1, 'unsupported', 'blkfilter-1', 'Options=')
-        print(f'# {a.StateReason}')
-        bfp.put(FILE, MATCH)
-        bfp.wait_on(FILE, sda1)
+    # where it takes them: daemon-interfaces
+    if not interface.TAKES_OPTIONS:
+        with bf.case('daemon/settings/options-that-this-kernel-does-not-take'), bfp.only():
+            bfp.put(FILE, MATCH, Options='hex:00ff')
+            a = stays_off(sda1, 'unsupported', interface.TOLD, 'Options=')
+            print(f'# {a.StateReason}')
+            bfp.put(FILE, MATCH)
+            bfp.wait_on(FILE, sda1)
 
     with bf.case('daemon/settings/attach-persistent'), bfp.only():
         path = attach(sda1, persistent=True)

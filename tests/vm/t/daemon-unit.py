@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: limit=180
+# vm: interfaces-long limit=180
 """The daemon as a service: how systemd has it, what it may do and what it holds, and that what is installed beside it
 is liked by udev, D-Bus and polkit."""
 

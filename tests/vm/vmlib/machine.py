@@ -21,6 +21,7 @@ PR_SET_PDEATHSIG = 1
 # The interfaces for filters that the tests' kernel can have, and the words on its command line that make it so.
 INTERFACES = {
     'blkfilter-1': '',
+    'blkfilter-1-v4': 'blk_filter.attribute=no',     # of the series v3 and v4
     'blkfilter-2': 'blk_filter.interface=blkfilter-2',
     'bdevfilter-40': 'blk_filter.interface=none modules_load=bdevfilter bdevfilter.attach_size=40',
     'bdevfilter-56': 'blk_filter.interface=none modules_load=bdevfilter bdevfilter.attach_size=56',
