@@ -7,115 +7,81 @@
  * - bd_filter_mutex, one per device, serializes attach, detach and ctl. It is
  *   held across the filter's callbacks, so one that hangs holds up its own
  *   device only. The removal of the device does not take it.
- * - blk_filter_lock, a spinlock, protects the list of registered filters, and
- *   every change of a device's bd_filter, bd_filter_mark and bd_filter_gone. It
- *   is where attach and detach meet the removal of the device: whoever finds
- *   the pointer there takes it away, and once bd_filter_gone is set, none comes.
+ * - blk_filter_lock, a spinlock, protects every change of a device's bd_filter,
+ *   bd_filter_mark and bd_filter_gone. It is where attach and detach meet the
+ *   removal of the device: whoever finds the pointer there takes it away, and
+ *   once bd_filter_gone is set, none comes.
  * - q_usage_counter of the device's queue is held by whoever calls ->submit_bio.
  *   A filter is first taken away, then the queue is frozen: when that is done
  *   no callback runs, and none will.
  * - The device's reference to the filter, and one of a ctl that runs. The last
  *   one to go calls ->detach: the removal of a device need not wait for a ctl.
  * - The name, for sysfs, lives as long as RCU readers do.
+ * - A device that nobody can open yet has no I/O and nobody to exclude.
  *
  * Order: bd_filter_mutex, then what freeze_bdev() takes, then the freeze of the
  * queue, then blk_filter_lock. On the removal side: open_mutex, then the freeze
  * of the queue, then blk_filter_lock.
  */
+#define pr_fmt(fmt) "blk-filter: " fmt
+
 #include <linux/bio.h>
 #include <linux/blk-filter.h>
 #include <linux/blk-mq.h>
-#include <linux/device.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/sysfs.h>
 #include "blk.h"
 #include "blk-filter.h"
 
 #define MARK_MAX	(BIO_FILTER_MASK >> BIO_FILTER_SHIFT)
 
 static DEFINE_SPINLOCK(blk_filter_lock);
-static LIST_HEAD(registered);
 
-static struct blk_filter_ops *find_ops(const char *name)
+/*
+ * Makes what blk_filter_attach() attaches, with both modules held: -ENOENT,
+ * -ENOMEM.
+ */
+static struct blk_filter *filter_new(struct block_device *bdev,
+				     const char *name, struct module *holder)
 {
+	struct blk_filter *filter;
 	struct blk_filter_ops *ops;
 
-	lockdep_assert_held(&blk_filter_lock);
+	ops = blk_filter_get_ops(name);
+	if (!ops)
+		return ERR_PTR(-ENOENT);
 
-	list_for_each_entry(ops, &registered, link)
-		if (!strcmp(ops->name, name))
-			return ops;
-	return NULL;
+	filter = kzalloc(sizeof(*filter), GFP_KERNEL);
+	if (!filter) {
+		module_put(ops->owner);
+		return ERR_PTR(-ENOMEM);
+	}
+	filter->bdev = bdev;
+	filter->ops = ops;
+	filter->holder = holder;
+	__module_get(holder);
+	refcount_set(&filter->refs, 1);
+	strscpy(filter->name, ops->name, sizeof(filter->name));
+	return filter;
 }
 
-/* Returns the ops with their module held, NULL if there are none. */
-static struct blk_filter_ops *get_ops(const char *name)
+/* After ->detach, or when ->attach has not succeeded. */
+static void filter_free(struct blk_filter *filter)
 {
-	struct blk_filter_ops *ops;
-
-	spin_lock(&blk_filter_lock);
-	ops = find_ops(name);
-	if (ops && !try_module_get(ops->owner))
-		ops = NULL;
-	spin_unlock(&blk_filter_lock);
-	return ops;
+	module_put(filter->holder);
+	module_put(filter->ops->owner);
+	kfree_rcu(filter, rcu);
 }
-
-/**
- * blk_filter_register - make a kind of filter known by its name
- * @ops: borrowed until blk_filter_unregister()
- *
- * Return: 0; -EINVAL if the name's length is wrong or a callback is missing;
- * -EEXIST if the name is taken.
- */
-int blk_filter_register(struct blk_filter_ops *ops)
-{
-	int ret = 0;
-
-	if (!ops->name || !*ops->name ||
-	    strlen(ops->name) >= BLKFILTER_NAME_LENGTH)
-		return -EINVAL;
-	if (!ops->attach || !ops->detach || !ops->submit_bio)
-		return -EINVAL;
-
-	spin_lock(&blk_filter_lock);
-	if (find_ops(ops->name))
-		ret = -EEXIST;
-	else
-		list_add_tail(&ops->link, &registered);
-	spin_unlock(&blk_filter_lock);
-	return ret;
-}
-EXPORT_SYMBOL_GPL(blk_filter_register);
-
-/**
- * blk_filter_unregister - undo blk_filter_register()
- * @ops: as registered
- *
- * For the exit function of the module only: that it runs proves that no filter
- * of this kind is attached, for each holds the module.
- */
-void blk_filter_unregister(struct blk_filter_ops *ops)
-{
-	spin_lock(&blk_filter_lock);
-	list_del(&ops->link);
-	spin_unlock(&blk_filter_lock);
-}
-EXPORT_SYMBOL_GPL(blk_filter_unregister);
 
 static void filter_put(struct blk_filter *filter)
 {
-	const struct blk_filter_ops *ops = filter->ops;
-
 	if (!refcount_dec_and_test(&filter->refs))
 		return;
-	ops->detach(filter);
-	module_put(ops->owner);
-	kfree_rcu(filter, rcu);
+	filter->ops->detach(filter);
+	filter_free(filter);
 }
 
 /*
@@ -160,6 +126,19 @@ static int freeze_fs(struct block_device *bdev, bool *ret_frozen)
 	return ret == -EBUSY ? 0 : ret;
 }
 
+static void set_filter(struct block_device *bdev, struct blk_filter *filter)
+{
+	lockdep_assert_held(&blk_filter_lock);
+
+	/*
+	 * Unlike a flag the mark tells the bios that this filter has seen from
+	 * those that an earlier one has.
+	 */
+	filter->mark = bdev->bd_filter_mark % MARK_MAX + 1;
+	bdev->bd_filter_mark = filter->mark;
+	rcu_assign_pointer(bdev->bd_filter, filter);
+}
+
 static int publish(struct block_device *bdev, struct blk_filter *filter)
 {
 	struct request_queue *q = bdev_get_queue(bdev);
@@ -172,17 +151,10 @@ static int publish(struct block_device *bdev, struct blk_filter *filter)
 
 	blk_mq_freeze_queue(q);
 	spin_lock(&blk_filter_lock);
-	if (bdev_is_dead(bdev)) {
+	if (bdev_is_dead(bdev))
 		ret = -ENODEV;
-	} else {
-		/*
-		 * Unlike a flag this tells the bios that this filter has seen
-		 * from those that an earlier one has.
-		 */
-		filter->mark = bdev->bd_filter_mark % MARK_MAX + 1;
-		bdev->bd_filter_mark = filter->mark;
-		rcu_assign_pointer(bdev->bd_filter, filter);
-	}
+	else
+		set_filter(bdev, filter);
 	spin_unlock(&blk_filter_lock);
 	blk_mq_unfreeze_queue(q);
 
@@ -214,6 +186,10 @@ static bool unpublish(struct block_device *bdev, bool gone)
  * blk_filter_attach - attach a filter to a device
  * @bdev: the device, open
  * @name: of a registered filter
+ * @opt: user memory with the filter's options, @optlen bytes
+ * @optlen: bytes, 0 for none
+ * @holder: the caller's module, which is held while the filter is attached;
+ *	may be NULL
  *
  * When this returns 0, the filter sees every bio that reaches the driver from
  * now on. Sleeps, possibly for long.
@@ -223,28 +199,20 @@ static bool unpublish(struct block_device *bdev, bool gone)
  * killed while waiting for another call on this device; else the error of
  * freezing the file system or of the filter.
  */
-int blk_filter_attach(struct block_device *bdev, const char *name)
+int blk_filter_attach(struct block_device *bdev, const char *name,
+		      const void __user *opt, u32 optlen,
+		      struct module *holder)
 {
 	struct blk_filter *filter, *present;
-	struct blk_filter_ops *ops;
 	int ret;
 
-	ops = get_ops(name);
-	if (!ops)
-		return -ENOENT;
-
-	ret = -ENOMEM;
-	filter = kzalloc(sizeof(*filter), GFP_KERNEL);
-	if (!filter)
-		goto put_module;
-	filter->bdev = bdev;
-	filter->ops = ops;
-	refcount_set(&filter->refs, 1);
-	strscpy(filter->name, ops->name, sizeof(filter->name));
+	filter = filter_new(bdev, name, holder);
+	if (IS_ERR(filter))
+		return PTR_ERR(filter);
 
 	ret = mutex_lock_killable(&bdev->bd_filter_mutex);
 	if (ret)
-		goto free_filter;
+		goto free;
 
 	ret = -ENODEV;
 	if (bdev_is_dead(bdev))
@@ -257,23 +225,21 @@ int blk_filter_attach(struct block_device *bdev, const char *name)
 	if (ret)
 		goto unlock;
 
-	ret = ops->attach(filter);
+	ret = filter->ops->attach(filter, opt, optlen);
 	if (ret)
 		goto unlock;
 
 	ret = publish(bdev, filter);
 	if (ret)
-		ops->detach(filter);
+		filter->ops->detach(filter);
 unlock:
 	mutex_unlock(&bdev->bd_filter_mutex);
-	if (!ret)
-		return 0;
-free_filter:
-	kfree(filter);
-put_module:
-	module_put(ops->owner);
+free:
+	if (ret)
+		filter_free(filter);
 	return ret;
 }
+EXPORT_SYMBOL_GPL(blk_filter_attach);
 
 /**
  * blk_filter_detach - detach a device's filter
@@ -322,6 +288,7 @@ unlock:
 	mutex_unlock(&bdev->bd_filter_mutex);
 	return ret;
 }
+EXPORT_SYMBOL_GPL(blk_filter_detach);
 
 /**
  * blk_filter_ctl - hand a command to a device's filter
@@ -330,13 +297,15 @@ unlock:
  * @cmd: command, known to the filter only
  * @opt: user memory, @optlen bytes
  * @optlen: bytes
+ * @another: the error if another filter is attached, in which the interfaces
+ *	differ
  *
  * Return: what the filter answers; -ENODEV the device has been removed;
- * -ENOENT that filter is not attached; -ENOTTY it takes no commands; -EINTR
- * killed while waiting for another call on this device.
+ * -ENOENT nothing is attached; @another; -ENOTTY the filter takes no commands;
+ * -EINTR killed while waiting for another call on this device.
  */
 int blk_filter_ctl(struct block_device *bdev, const char *name,
-		   unsigned int cmd, void __user *opt, u32 optlen)
+		   unsigned int cmd, void __user *opt, u32 optlen, int another)
 {
 	struct blk_filter *filter;
 	int ret;
@@ -349,8 +318,10 @@ int blk_filter_ctl(struct block_device *bdev, const char *name,
 	filter = current_filter(bdev);
 	if (bdev_is_dead(bdev))
 		ret = -ENODEV;
-	else if (!filter || strcmp(filter->name, name))
+	else if (!filter)
 		ret = -ENOENT;
+	else if (strcmp(filter->name, name))
+		ret = another;
 	else if (!filter->ops->ctl)
 		ret = -ENOTTY;
 	else
@@ -364,6 +335,41 @@ int blk_filter_ctl(struct block_device *bdev, const char *name,
 unlock:
 	mutex_unlock(&bdev->bd_filter_mutex);
 	return ret;
+}
+EXPORT_SYMBOL_GPL(blk_filter_ctl);
+
+/**
+ * blk_filter_add - a device is about to appear
+ * @bdev: a partition or a whole disk with its number, which nobody can open yet
+ *
+ * Puts the filter on it that the keeper names, if there is one.
+ */
+void blk_filter_add(struct block_device *bdev)
+{
+	char name[BLKFILTER_NAME_LENGTH];
+	struct blk_filter *filter;
+	struct module *holder;
+	int ret;
+
+	if (!blk_filter_get_kept(bdev->bd_dev, name, &holder))
+		return;
+
+	filter = filter_new(bdev, name, holder);
+	ret = PTR_ERR_OR_ZERO(filter);
+	if (!ret) {
+		ret = filter->ops->attach(filter, NULL, 0);
+		if (ret)
+			filter_free(filter);
+	}
+	if (ret) {
+		pr_warn("%pg: cannot put %s back: error %d\n", bdev, name, ret);
+		goto put_holder;
+	}
+	spin_lock(&blk_filter_lock);
+	set_filter(bdev, filter);
+	spin_unlock(&blk_filter_lock);
+put_holder:
+	module_put(holder);
 }
 
 /**
@@ -412,18 +418,3 @@ bool __blk_filter_bio(struct bio *bio)
 
 	return filter->ops->submit_bio(filter, bio);
 }
-
-static ssize_t filter_show(struct device *dev, struct device_attribute *attr,
-			   char *buf)
-{
-	struct blk_filter *filter;
-	ssize_t ret;
-
-	rcu_read_lock();
-	filter = rcu_dereference(dev_to_bdev(dev)->bd_filter);
-	ret = sysfs_emit(buf, "%s\n", filter ? filter->name : "");
-	rcu_read_unlock();
-	return ret;
-}
-
-struct device_attribute dev_attr_filter = __ATTR_RO(filter);

@@ -9,16 +9,23 @@
 
 #ifdef CONFIG_BLK_FILTER
 
-extern struct device_attribute dev_attr_filter;
+/* what user space meets; chosen at boot */
+enum blk_filter_interface {
+	BLK_FILTER_INTERFACE_NONE,
+	BLK_FILTER_INTERFACE_1,
+	BLK_FILTER_INTERFACE_2,
+};
+
+extern enum blk_filter_interface blk_filter_interface;
+extern const struct attribute_group blk_filter_attr_group;
+
+struct blk_filter_ops *blk_filter_get_ops(const char *name);
+bool blk_filter_get_kept(dev_t devt, char *name, struct module **ret_holder);
 
 bool __blk_filter_bio(struct bio *bio);
+void blk_filter_add(struct block_device *bdev);
 void blk_filter_drop(struct block_device *bdev);
 void blk_filter_remove(struct block_device *bdev);
-
-int blk_filter_attach(struct block_device *bdev, const char *name);
-int blk_filter_detach(struct block_device *bdev, const char *name);
-int blk_filter_ctl(struct block_device *bdev, const char *name,
-		   unsigned int cmd, void __user *opt, u32 optlen);
 
 int blk_filter_ioctl(struct block_device *bdev, unsigned int cmd,
 		     void __user *argp);
@@ -63,6 +70,10 @@ static inline bool blk_filter_attached(struct block_device *bdev)
 static inline bool blk_filter_bio(struct bio *bio)
 {
 	return true;
+}
+
+static inline void blk_filter_add(struct block_device *bdev)
+{
 }
 
 static inline void blk_filter_drop(struct block_device *bdev)

@@ -97,10 +97,13 @@ static int bfcount_ctl(struct blk_filter *filter, unsigned int cmd,
 	}
 }
 
-static int bfcount_attach(struct blk_filter *filter)
+static int bfcount_attach(struct blk_filter *filter, const void __user *opt,
+			  u32 optlen)
 {
 	struct bfcount *bf;
 
+	if (optlen)
+		return -EINVAL;
 	bf = kzalloc(sizeof(*bf), GFP_KERNEL);
 	if (!bf)
 		return -ENOMEM;

@@ -67,8 +67,11 @@ MODULE_PARM_DESC(io_hang, "writes wait until this is 0 again");
 module_param_cb(io_running, &running_ops, NULL, 0444);
 MODULE_PARM_DESC(io_running, "writes that are in the filter now");
 
-static int bffault_attach(struct blk_filter *filter)
+static int bffault_attach(struct blk_filter *filter, const void __user *opt,
+			  u32 optlen)
 {
+	if (optlen)
+		return -EINVAL;
 	msleep(READ_ONCE(attach_delay_ms));
 	wait_event(hang_wait, !READ_ONCE(attach_hang));
 	return -(int)READ_ONCE(attach_errno);

@@ -220,11 +220,14 @@ static int bfsnap_ctl(struct blk_filter *filter, unsigned int cmd,
 	}
 }
 
-static int bfsnap_attach(struct blk_filter *filter)
+static int bfsnap_attach(struct blk_filter *filter, const void __user *opt,
+			 u32 optlen)
 {
 	u64 size_bytes = bdev_nr_bytes(filter->bdev);
 	struct bfsnap *bs;
 
+	if (optlen)
+		return -EINVAL;
 	/* where an append lands is known only afterwards */
 	if (bdev_is_zoned(filter->bdev))
 		return -EOPNOTSUPP;

@@ -124,10 +124,13 @@ static enum hrtimer_restart on_timer(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
-static int bfstamp_attach(struct blk_filter *filter)
+static int bfstamp_attach(struct blk_filter *filter, const void __user *opt,
+			  u32 optlen)
 {
 	struct bfstamp *b;
 
+	if (optlen)
+		return -EINVAL;
 	b = kzalloc(sizeof(*b), GFP_KERNEL);
 	if (!b)
 		return -ENOMEM;

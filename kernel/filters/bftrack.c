@@ -8,6 +8,7 @@
 #include <linux/blk-filter.h>
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
+#include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -16,6 +17,7 @@
 
 #define MIN_BLOCK_SHIFT	12
 #define MAX_BLOCKS	(64 * 1024 * 8)
+#define MAX_BLOCKS_ASKED	(8 * 1024 * 1024 * 8)
 
 struct bftrack {
 	u64 size_bytes;		/* of the device at the attach */
@@ -153,10 +155,32 @@ static int bftrack_ctl(struct blk_filter *filter, unsigned int cmd,
 	}
 }
 
-static int bftrack_attach(struct blk_filter *filter)
+/* Reads the option into *shift, log2 of a block size in bytes. */
+static int read_block_size(const void __user *opt, u32 optlen, u64 size_bytes,
+			   unsigned int *shift)
+{
+	__le32 arg;
+	u32 block;
+
+	if (optlen != sizeof(arg))
+		return -EINVAL;
+	if (copy_from_user(&arg, opt, sizeof(arg)))
+		return -EFAULT;
+	block = le32_to_cpu(arg);
+	if (!is_power_of_2(block) || block < BFTRACK_MIN_BLOCK_SIZE ||
+	    block > BFTRACK_MAX_BLOCK_SIZE)
+		return -EINVAL;
+	*shift = ilog2(block);
+	return (size_bytes - 1) >> *shift < MAX_BLOCKS_ASKED ? 0 : -EFBIG;
+}
+
+static int bftrack_attach(struct blk_filter *filter, const void __user *opt,
+			  u32 optlen)
 {
 	u64 size_bytes = bdev_nr_bytes(filter->bdev);
+	unsigned int shift = MIN_BLOCK_SHIFT;
 	struct bftrack *bt;
+	int ret;
 
 	/* where an append lands is known only afterwards */
 	if (bdev_is_zoned(filter->bdev))
@@ -164,13 +188,20 @@ static int bftrack_attach(struct blk_filter *filter)
 	if (!size_bytes)
 		return -ENXIO;
 
+	if (optlen) {
+		ret = read_block_size(opt, optlen, size_bytes, &shift);
+		if (ret)
+			return ret;
+	} else {
+		while ((size_bytes - 1) >> shift >= MAX_BLOCKS)
+			shift++;
+	}
+
 	bt = kzalloc(sizeof(*bt), GFP_KERNEL);
 	if (!bt)
 		return -ENOMEM;
 	bt->size_bytes = size_bytes;
-	bt->shift = MIN_BLOCK_SHIFT;
-	while ((size_bytes - 1) >> bt->shift >= MAX_BLOCKS)
-		bt->shift++;
+	bt->shift = shift;
 	bt->n_blocks = ((size_bytes - 1) >> bt->shift) + 1;
 	bt->map = kvcalloc(BITS_TO_LONGS(bt->n_blocks), sizeof(long), GFP_KERNEL);
 	if (!bt->map) {

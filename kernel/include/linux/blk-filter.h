@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Block device filters: what a filter module needs.
+ * Block device filters: what a filter module needs, and a module that offers
+ * another interface to user space.
  */
 #ifndef _LINUX_BLK_FILTER_H
 #define _LINUX_BLK_FILTER_H
@@ -21,7 +22,11 @@ struct module;
  *	BLKFILTER_NAME_LENGTH; must not change while registered
  * @owner: THIS_MODULE; held while the filter is attached anywhere
  * @attach: sets up @private of a filter for its device; may sleep, nothing is
- *	frozen. An error (negative errno) becomes that of the ioctl
+ *	frozen. Its options are optlen bytes of user memory at opt, 0 for none;
+ *	a filter that takes none answers -EINVAL to others. Called by the
+ *	ioctl, or, without options, while the device is made: it must not open
+ *	it, nor submit I/O to it. An error (negative errno) becomes that of the
+ *	ioctl
  * @detach: undoes @attach. No other callback runs any more for this filter.
  *	May sleep. Called from the ioctl, or by whoever removes the device,
  *	and then with locks of that device held: it must not open the device,
@@ -40,7 +45,8 @@ struct module;
 struct blk_filter_ops {
 	const char *name;
 	struct module *owner;
-	int (*attach)(struct blk_filter *filter);
+	int (*attach)(struct blk_filter *filter, const void __user *opt,
+		      u32 optlen);
 	void (*detach)(struct blk_filter *filter);
 	int (*ctl)(struct blk_filter *filter, unsigned int cmd,
 		   void __user *opt, u32 optlen);
@@ -62,13 +68,34 @@ struct blk_filter {
 	void *private;
 
 	/* private to the core */
+	struct module *holder;
 	refcount_t refs;
 	u8 mark;			/* 1 to 7, see BIO_FILTER_MASK */
 	char name[BLKFILTER_NAME_LENGTH];
 	struct rcu_head rcu;
 };
 
+/**
+ * struct blk_filter_keeper - says which filter a new device begins with
+ * @owner: THIS_MODULE
+ * @kept: asked for each disk and partition before anybody can open it. Fills
+ *	name (BLKFILTER_NAME_LENGTH bytes) and returns true if the filter of
+ *	that name is to be put on the device of this number. Must not sleep
+ */
+struct blk_filter_keeper {
+	struct module *owner;
+	bool (*kept)(dev_t devt, char *name);
+};
+
 int blk_filter_register(struct blk_filter_ops *ops);
 void blk_filter_unregister(struct blk_filter_ops *ops);
+
+int blk_filter_attach(struct block_device *bdev, const char *name,
+		      const void __user *opt, u32 optlen,
+		      struct module *holder);
+int blk_filter_detach(struct block_device *bdev, const char *name);
+int blk_filter_ctl(struct block_device *bdev, const char *name,
+		   unsigned int cmd, void __user *opt, u32 optlen, int another);
+int blk_filter_set_keeper(const struct blk_filter_keeper *new);
 
 #endif /* _LINUX_BLK_FILTER_H */

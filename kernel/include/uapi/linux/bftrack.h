@@ -3,20 +3,31 @@
  * bftrack: a block device filter that remembers which blocks were written.
  *
  * A block's bit is set before the write reaches the device. Writes, writes of
- * zeroes, discards and secure erases count. The block size is a power of two,
- * at least 4096 bytes, and such that there are at most 524288 blocks (64 KiB
- * of map). It is chosen at the attach from the size that the device has then:
- * what is written beyond that size, after the device has grown, is not
- * remembered. Compare device_size_bytes with the device's size before the map
- * is trusted.
+ * zeroes, discards and secure erases count. The map is for the size that the
+ * device has at the attach: what is written beyond that, after the device has
+ * grown, is not remembered. Compare device_size_bytes with the device's size
+ * before the map is trusted.
  *
- * Unknown commands: EINVAL. ATTACH answers ENXIO on a device of size 0, and
- * EOPNOTSUPP on a zoned one.
+ * The block size is a power of two. Without options it is at least 4096 bytes,
+ * and such that there are at most 524288 blocks (64 KiB of map). Where ATTACH
+ * takes options, it can be asked for: the option is the size in bytes, 4 bytes,
+ * little-endian, a power of two from BFTRACK_MIN_BLOCK_SIZE to
+ * BFTRACK_MAX_BLOCK_SIZE. A smaller one tells a backup more exactly what to
+ * read, and takes more memory: a bit for each block, at most 67108864 blocks
+ * (8 MiB of map).
+ *
+ * Unknown commands: EINVAL. ATTACH answers ENXIO on a device of size 0,
+ * EOPNOTSUPP on a zoned one, EINVAL for another option, EFBIG when the device
+ * has too many blocks of the size that is asked for.
  */
 #ifndef _UAPI_LINUX_BFTRACK_H
 #define _UAPI_LINUX_BFTRACK_H
 
 #include <linux/types.h>
+
+/* bytes, of what can be asked for */
+#define BFTRACK_MIN_BLOCK_SIZE	512
+#define BFTRACK_MAX_BLOCK_SIZE	(1024 * 1024)
 
 /* fills struct bftrack_info; optlen at least its size, else EINVAL */
 #define BFTRACK_INFO	0
