@@ -47,6 +47,7 @@ class TestFile:
     interface=NAME    needs a machine with this one: a name of machine.INTERFACES. VM_INTERFACE in the environment of each
                   file says which one its machine has
     append=WORD   a machine of its own with this word on the kernel's command line; may be repeated
+    panics=WORD   the same; the kernel must panic, with a message that begins with the word: that is its case
 
     A line `# vm-not-on INTERFACE: WHY` keeps a file of the table off an interface by whose nature it cannot hold
     ("bdevfilter": off both of its sizes).
@@ -60,6 +61,7 @@ class TestFile:
     table: str = ''                                 # '', interfaces or interfaces-long
     interface: str = ''                             # '': any
     append: str = ''
+    panics: str = ''
     not_on: dict = field(default_factory=dict)      # why, by interface
 
     def is_for(self, interface):
@@ -112,10 +114,13 @@ def load(path):
                 elif key == 'append' and value:
                     test.own_machine = True
                     test.append = f'{test.append} {value}'.strip()
+                elif key == 'panics' and value:
+                    test.own_machine = True
+                    test.panics = value
                 else:
                     raise UsageError(f'{path}:{number}: "{word}" is not known in a header; there are own-machine, '
                                      'reboots, root-partition, limit=SECONDS, suite=NAME, interfaces, interfaces-long, '
-                                     f'interface=NAME ({", ".join(INTERFACES)}) and append=WORD.')
+                                     f'interface=NAME ({", ".join(INTERFACES)}), append=WORD and panics=WORD.')
     return test
 
 
