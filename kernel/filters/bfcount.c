@@ -104,6 +104,7 @@ static int bfcount_attach(struct blk_filter *filter, const void __user *opt,
 
 	if (optlen)
 		return -EINVAL;
+
 	bf = kzalloc(sizeof(*bf), GFP_KERNEL);
 	if (!bf)
 		return -ENOMEM;

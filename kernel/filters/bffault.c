@@ -72,6 +72,7 @@ static int bffault_attach(struct blk_filter *filter, const void __user *opt,
 {
 	if (optlen)
 		return -EINVAL;
+
 	msleep(READ_ONCE(attach_delay_ms));
 	wait_event(hang_wait, !READ_ONCE(attach_hang));
 	return -(int)READ_ONCE(attach_errno);

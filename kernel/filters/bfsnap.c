@@ -228,6 +228,7 @@ static int bfsnap_attach(struct blk_filter *filter, const void __user *opt,
 
 	if (optlen)
 		return -EINVAL;
+
 	/* where an append lands is known only afterwards */
 	if (bdev_is_zoned(filter->bdev))
 		return -EOPNOTSUPP;

@@ -131,6 +131,7 @@ static int bfstamp_attach(struct blk_filter *filter, const void __user *opt,
 
 	if (optlen)
 		return -EINVAL;
+
 	b = kzalloc(sizeof(*b), GFP_KERNEL);
 	if (!b)
 		return -ENOMEM;
