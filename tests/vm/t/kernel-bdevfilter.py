@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # vm: suite=interfaces interface=bdevfilter-40 limit=240
-"""The module bdevfilter: its node, every error, both sizes of ATTACH, what a re-read takes and what "keep" puts back. That
-a mistaken DETACH is the end: kernel-bdevfilter-panic.py."""
+"""The module bdevfilter: its node, every error, both sizes of ATTACH, what a re-read takes and what "keep" puts back.
+That a mistaken DETACH is the end: kernel-bdevfilter-panic.py."""
 
 import ctypes
 import errno
@@ -57,7 +57,8 @@ def ctl(device, name, cmd, optlen=0, pointer=0):
 def on(device):
     """The filter on a device, by asking."""
     # a command that is none of theirs
-    return ' '.join(name for name in ('bfcount', 'bftrack', 'bffault') if kf.error_of(ctl, device, name, 99) == 'EINVAL')
+    names = ('bfcount', 'bftrack', 'bffault')
+    return ' '.join(name for name in names if kf.error_of(ctl, device, name, 99) == 'EINVAL')
 
 
 def references():
@@ -124,9 +125,9 @@ with kf.partitioned(('8MiB', '8MiB')) as (scsi, disk):
         detach(one, 'bfcount')
 
     with bf.case('kernel/bdevfilter/paths'):
-        bf.sh(f'rm -rf /run/kf; mkdir /run/kf; cd /run/kf; touch file; ln -s /dev/{one} link; '
+        bf.sh(f'rm -rf /dev/kf; mkdir /dev/kf; cd /dev/kf; touch file; ln -s /dev/{one} link; '
               'mknod stale b 240 9; mknod zero c 1 5')
-        nowhere = ('/dev/nosuch', '', 'nosuch', '/run/kf', '/run/kf/file', '/run/kf/zero', '/run/kf/stale',
+        nowhere = ('/dev/nosuch', '', 'nosuch', '/dev/kf', '/dev/kf/file', '/dev/kf/zero', '/dev/kf/stale',
                    '/' * 4095, '/' * 4096, 'x' * 10000)
         for path in nowhere:
             for call, args in ((attach, ('bfcount',)), (detach, ('bfcount',)), (ctl, ('bfcount', 0))):
@@ -134,13 +135,13 @@ with kf.partitioned(('8MiB', '8MiB')) as (scsi, disk):
         for call, args in ((attach, ('bfcount',)), (detach, ('bfcount',)), (ctl, ('bfcount', 0))):
             kf.expect('EFAULT', call, 8, *args)
         # a link, and a path from where the caller is
-        attach('/run/kf/link', 'bfcount')
+        attach('/dev/kf/link', 'bfcount')
         bf.equal(on(one), 'bfcount', 'filter')
         os.chdir('/dev')
         kf.expect('EALREADY', attach, f'./{one}', 'bfcount')
         os.chdir('/')
         kf.expect('ENOENT', attach, f'./{one}', 'bfcount')
-        detach('/run/kf/link', 'bfcount')
+        detach('/dev/kf/link', 'bfcount')
 
     with bf.case('kernel/bdevfilter/name-not-terminated'):
         long = b'bfcount' + b'x' * 25
@@ -182,13 +183,13 @@ with kf.partitioned(('8MiB', '8MiB')) as (scsi, disk):
     with bf.case('kernel/bdevfilter/removed-disk'):
         bf.settle()
         with kf.opened(one) as fd:
-            bf.sh(f'rm -f /run/kf/one; cp -a /dev/{one} /run/kf/one')
-            attach('/run/kf/one', 'bftrack')
+            bf.sh(f'rm -f /dev/kf/one; cp -a /dev/{one} /dev/kf/one')
+            attach('/dev/kf/one', 'bftrack')
             scsi.remove(disk)
             bf.wait_for(lambda: references() == [0, 0, 0], what='the filter to be detached')
             for call, args in ((attach, ('bfcount',)), (attach, ('bftrack',)), (detach, ('bftrack',)),
                                (ctl, ('bftrack', 0))):
-                kf.expect('ENOENT', call, '/run/kf/one', *args)
+                kf.expect('ENOENT', call, '/dev/kf/one', *args)
         disk, = scsi.rescan(1)
         one, two = f'{disk}1', f'{disk}2'
         bf.equal((on(one), on(two), on(disk)), ('', '', ''), 'filters of the disk that came back')
@@ -208,7 +209,8 @@ with kf.partitioned(('8MiB', '8MiB')) as (scsi, disk):
         for size in (0, 32, 48, 64, -1):
             bf.sh(f'modprobe bdevfilter attach_size={size}', ok=(1,))
         bf.check(not os.path.exists(NODE), 'there is no node')
-        bf.sh('modprobe bdevfilter')
+        # modprobe would take what is on the kernel's command line
+        bf.sh('insmod $(modinfo --filename bdevfilter)')
         bf.equal(Path('/sys/module/bdevfilter/parameters/attach_size').read_text(), '56\n', 'attach_size by default')
 
     with bf.case('kernel/bdevfilter/56-bytes'):
@@ -310,5 +312,5 @@ with kf.partitioned(('8MiB', '8MiB')) as (scsi, disk):
     # as the machine was booted
     reload(attach_size=40)
 
-bf.sh('rm -rf /run/kf')
+bf.sh('rm -rf /dev/kf')
 kf.end('kernel-bdevfilter')
