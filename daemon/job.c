@@ -33,6 +33,34 @@ static bool entry_is_sane(const Entry *e) {
 }
 
 /**
+ * job_subject() - the device that a job is about
+ * @r: the job
+ *
+ * Return: its partition, or its disk if it names none; borrowed from @r.
+ */
+const JobDevice *job_subject(const JobRequest *r) {
+        return r->partition.name[0] ? &r->partition : &r->disk;
+}
+
+/**
+ * job_request_size() - how many bytes of a request are sent
+ * @r: the request
+ */
+size_t job_request_size(const JobRequest *r) {
+        return offsetof(JobRequest, options) + r->options_size;
+}
+
+/**
+ * job_request_is_whole() - whether a message is a request of a daemon of this version
+ * @r: the message
+ * @size: how many bytes of it came
+ */
+bool job_request_is_whole(const JobRequest *r, size_t size) {
+        return size >= offsetof(JobRequest, options) && r->protocol == JOB_PROTOCOL &&
+               r->options_size <= JOB_OPTIONS_MAX && size == job_request_size(r);
+}
+
+/**
  * job_reply_is_sane() - whether a message can be what a worker says
  * @r: the message
  * @size: how many bytes of it came
@@ -42,7 +70,8 @@ static bool entry_is_sane(const Entry *e) {
  */
 bool job_reply_is_sane(const JobReply *r, size_t size) {
         if (size < offsetof(JobReply, entries) || r->protocol != JOB_PROTOCOL || r->outcome >= JOB_DIED ||
-            r->interface >= _KERNEL_INTERFACE_MAX || r->n_entries > JOB_ENTRIES_MAX ||
+            r->interface >= _KERNEL_INTERFACE_MAX || r->proven > (r->interface != KERNEL_INTERFACE_UNKNOWN) ||
+            r->n_entries > JOB_ENTRIES_MAX ||
             size != offsetof(JobReply, entries) + r->n_entries * sizeof(Entry))
                 return false;
 

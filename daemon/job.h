@@ -16,20 +16,21 @@
 #include "daemon/expect.h"
 #include "daemon/kernel-interface.h"
 
-#define JOB_PROTOCOL 4U
+#define JOB_PROTOCOL 5U
 #define JOB_NODE_SIZE 64      /* "sda1", kernel name; the kernel's own limit is 32 */
 #define JOB_MESSAGE_SIZE 256
 #define GENERATION_SIZE 40    /* 16 bytes in hexadecimal digits, NUL */
 #define JOB_ENTRIES_MAX 256   /* entries of a table that are reported; a GPT has 128 as a rule */
+#define JOB_OPTIONS_MAX 4096  /* bytes of a filter's options, as policy.h has it */
 
 typedef enum JobKind {
         JOB_SCAN,   /* read the table of a whole disk; opens no partition */
         JOB_ATTACH, /* prove the identity, then attach */
         JOB_DETACH, /* check that it is the device, then detach this filter */
         JOB_CTL,    /* check that it is the device, then send one command */
-        JOB_CHECK,  /* ask whether this filter is on it, and of which generation; changes nothing, and opens it
-                     * only for the latter */
-        JOB_PROBE,  /* which interface does the kernel have */
+        JOB_CHECK,  /* ask whether this filter is on it, and of which generation; changes nothing, and opens it only
+                     * if sysfs does not tell all of that */
+        JOB_PROBE,  /* which interface does the kernel have, as far as this disk tells; changes nothing */
         _JOB_KIND_MAX,
 } JobKind;
 
@@ -56,6 +57,8 @@ typedef struct JobRequest {
         uint32_t n_buffers;    /* JOB_CTL: JobBuffer array follows the payload, 8-aligned */
         uint32_t seal;         /* JOB_CTL: seal the memfd against writes when the kernel is done with it */
         char filter[FILTER_NAME_SIZE];
+        uint32_t options_size; /* JOB_ATTACH: bytes of options; 0: none */
+        uint8_t options[JOB_OPTIONS_MAX]; /* for the filter, as its ATTACH takes them; only options_size are sent */
 } JobRequest;
 
 /* A buffer that a command's payload points to; lives in the memfd behind the array. */
@@ -68,7 +71,7 @@ typedef struct JobBuffer {
 typedef enum JobOutcome {
         JOB_OK,             /* done; ATTACH: attached now */
         JOB_ALREADY,        /* ATTACH: this filter was on the device already */
-        JOB_NOT_ATTACHED,   /* DETACH, CTL, CHECK: no such filter on the device */
+        JOB_NOT_ATTACHED,   /* DETACH, CTL, CHECK: no such filter on the device, nor another one as far as is known */
         JOB_CONFLICT,       /* another filter is on the device; named in other_filter if known */
         JOB_NOT_REGISTERED, /* the kernel has no filter of that name */
         JOB_MISMATCH,       /* what is on the disk is not what was expected; table is set if it was read */
@@ -77,7 +80,8 @@ typedef enum JobOutcome {
         JOB_GONE,           /* the device is not there any more, or is another one */
         JOB_UNREADABLE,     /* the table, or a superblock that is expected, could not be read or makes no sense */
         JOB_NO_COMMAND,     /* CTL: the filter takes no commands */
-        JOB_UNSUPPORTED,    /* the kernel does not know the call; CHECK: it does not tell */
+        JOB_UNSUPPORTED,    /* the kernel does not know the call; ATTACH: or takes no options; CHECK: it does not tell;
+                             * DETACH: or it is not safe. Nothing was changed; message says why, if there is more to say */
         JOB_FAILED,         /* error says what */
         JOB_DIED,           /* made by the pool: the worker ended without an answer */
         JOB_TIMED_OUT,      /* made by the pool: no answer in time, the outcome is unknown */
@@ -89,7 +93,11 @@ typedef struct JobReply {
         uint32_t outcome;    /* JobOutcome */
         uint64_t id;
         int32_t error;       /* errno, positive; 0 if none */
-        uint32_t interface;  /* JOB_PROBE: KernelInterface */
+        uint32_t interface;  /* JOB_PROBE: KernelInterface; UNKNOWN: this disk's answer proves nothing, ask another one,
+                              * and this one later; message says why */
+        uint32_t proven;     /* JOB_PROBE: the answer is one for the whole kernel. NONE unless proven: this disk knows no
+                              * such call, but it may be its driver that says so: ask other disks, and believe it when
+                              * none of them says otherwise */
         char other_filter[FILTER_NAME_SIZE]; /* JOB_CONFLICT */
         char generation[GENERATION_SIZE]; /* ATTACH, CHECK: of the filter that is on, if it tells one; else "" */
         char message[JOB_MESSAGE_SIZE]; /* what failed, in words; "" if the outcome says all */
@@ -101,4 +109,7 @@ typedef struct JobReply {
         Entry entries[JOB_ENTRIES_MAX]; /* sorted by partno; only n_entries are sent */
 } JobReply;
 
+const JobDevice *job_subject(const JobRequest *r);
+size_t job_request_size(const JobRequest *r);
+bool job_request_is_whole(const JobRequest *r, size_t size);
 bool job_reply_is_sane(const JobReply *r, size_t size);

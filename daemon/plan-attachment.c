@@ -25,6 +25,8 @@
 /* How long a filter stays where it may not belong any more, until that is known. */
 #define LEFT_USEC UINT64_C(5000000)
 
+_Static_assert(POLICY_OPTIONS_MAX <= JOB_OPTIONS_MAX, "a policy's options fit in a job");
+
 /* The attachment that comes before @a on the same device; NULL if there is none. */
 static const Attachment *find_first(const World *w, const Attachment *a, const Holder *h) {
         const Attachment *b, *first = NULL;
@@ -218,6 +220,11 @@ static int plan_attach(Run *run, Attachment *a, const Holder *h) {
                 request.expect.place = true;
                 request.expect.start_sectors = h->entry->start_sectors;
                 request.expect.size_sectors = h->entry->size_sectors;
+        }
+
+        if (a->settings->options_size > 0) {
+                memcpy(request.options, a->settings->options, a->settings->options_size);
+                request.options_size = (uint32_t) a->settings->options_size;
         }
 
         r = plan_job(run, a, d, &request);

@@ -46,15 +46,15 @@ static int receive(JobRequest *ret, int *ret_memfd) {
                 memcpy(ret_memfd, CMSG_DATA(c), sizeof(int));
 
         /* A daemon of another version: it was upgraded while this worker ran. */
-        if (n != sizeof(*ret) || ret->protocol != JOB_PROTOCOL)
+        if (!job_request_is_whole(ret, (size_t) n))
                 return -EPROTO;
 
         return 1;
 }
 
 int main(void) {
+        static JobRequest request;
         static JobReply reply;
-        JobRequest request;
         int memfd = -EBADF, r;
 
         /* nobody but root's debugger looks into what parses disks */

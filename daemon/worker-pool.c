@@ -164,7 +164,7 @@ static int worker_begin(Worker *w, Work *work) {
                 struct cmsghdr header;
                 char buf[CMSG_SPACE(sizeof(int))];
         } control = {};
-        struct iovec iov = { .iov_base = &work->request, .iov_len = sizeof(work->request) };
+        struct iovec iov = { .iov_base = &work->request, .iov_len = job_request_size(&work->request) };
         struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
         uint64_t timeout_usec = work->request.timeout_usec ?: w->pool->config.timeout_usec;
         int r;

@@ -61,6 +61,43 @@ static void test_size(void) {
         free(r);
 }
 
+/* Of a request, only the options that there are are sent. */
+static void test_request(void) {
+        JobRequest *r = calloc(1, sizeof(*r));
+
+        CHECK(r);
+        r->protocol = JOB_PROTOCOL;
+        for (uint32_t n = 0; n <= JOB_OPTIONS_MAX; n += n < 2 ? 1 : JOB_OPTIONS_MAX - 2) {
+                r->options_size = n;
+                CHECK(job_request_size(r) == offsetof(JobRequest, options) + n && job_request_size(r) <= sizeof(*r));
+                for (size_t size = 0; size <= sizeof(*r); size++)
+                        CHECK(job_request_is_whole(r, size) == (size == job_request_size(r)));
+        }
+
+        r->options_size = JOB_OPTIONS_MAX + 1;
+        CHECK(!job_request_is_whole(r, job_request_size(r)));
+        r->options_size = UINT32_MAX - offsetof(JobRequest, options) + 1;
+        CHECK(!job_request_is_whole(r, offsetof(JobRequest, options)) && !job_request_is_whole(r, 0));
+        r->options_size = 0;
+        r->protocol++;
+        CHECK(!job_request_is_whole(r, job_request_size(r)));
+        free(r);
+}
+
+/* What was found is proven, or not; of nothing there is no proof. */
+static void test_proven(void) {
+        for (uint32_t i = 0; i < _KERNEL_INTERFACE_MAX; i++)
+                for (uint32_t proven = 0; proven < 3; proven++) {
+                        JobReply *r = honest(0);
+
+                        r->interface = i;
+                        r->proven = proven;
+                        CHECK(job_reply_is_sane(r, size_of(0)) ==
+                              (proven == 0 || (proven == 1 && i != KERNEL_INTERFACE_UNKNOWN)));
+                        free(r);
+                }
+}
+
 static void lie_protocol(JobReply *r) { r->protocol++; }
 static void lie_outcome(JobReply *r) { r->outcome = UINT32_MAX; }
 static void lie_interface(JobReply *r) { r->interface = _KERNEL_INTERFACE_MAX; }
@@ -142,6 +179,8 @@ int main(void) {
         test_honest();
         test_outcomes();
         test_size();
+        test_request();
+        test_proven();
         test_lies();
         test_n_entries();
         test_interfaces();

@@ -382,8 +382,10 @@ static void test_options(void) {
         Attachment *a;
         Script s;
 
-        settings->options = calloc(1, 1);
-        settings->options_size = 1;
+        settings->options = calloc(1, 3);
+        CHECK(settings->options);
+        settings->options[2] = 0x2a;
+        settings->options_size = 3;
         script_init(&s);
         script_table_1(&s, "sda", 1, UUID_X, "");
         script_had(&s, "sda");
@@ -393,6 +395,18 @@ static void test_options(void) {
         CHECK_STR(a->reason,
                   "this kernel's interface, blkfilter-1, takes no options for a filter; remove Options= from the"
                   " policy");
+        script_reread(&s, "sda");
+        script_settle(&s);
+        CHECK(a->state == ATTACHMENT_UNSUPPORTED);
+
+        /* one that can is given them as they are */
+        s.world.interface = KERNEL_INTERFACE_BLKFILTER_2;
+        world_touch_all(&s.world);
+        CHECK(script_run(&s) == 1 && s.jobs[0].kind == JOB_ATTACH && s.jobs[0].options_size == 3);
+        CHECK(memcmp(s.jobs[0].options, "\0\0\x2a", 3) == 0);
+        script_settle(&s);
+        CHECK(a->on_device);
+        s.world.interface = KERNEL_INTERFACE_BLKFILTER_1;
         script_reread(&s, "sda");
         script_settle(&s);
         CHECK(a->state == ATTACHMENT_UNSUPPORTED);
