@@ -1,146 +1,61 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <errno.h>
-#include <string.h>
-#include <sys/ioctl.h>
+/* blkfilter-1: the patch series v3 to v7, Linux 6.3 to 6.9. Its ioctls are the block device's own. */
 
 #include "blkfilter-abi.h"
 
-#include "daemon/backend.h"
+#include "daemon/backend-interfaces.h"
 
 _Static_assert(BLKFILTER1_ATTACH == 0xC020128C, "number of ATTACH");
 _Static_assert(BLKFILTER1_DETACH == 0xC020128D, "number of DETACH");
 _Static_assert(BLKFILTER1_CTL == 0xC030128E, "number of CTL");
 
-static BackendResult call_name(int fd, unsigned long number, const char *filter) {
+static int call_name(const BackendTarget *t, unsigned long number, const char *filter) {
         struct blkfilter_abi_name arg = {};
 
-        strncpy((char *) arg.name, filter, sizeof(arg.name) - 1);
-        if (ioctl(fd, number, &arg) < 0)
-                return (BackendResult) { JOB_FAILED, errno };
-
-        return (BackendResult) { JOB_OK, 0 };
+        backend_set_name(arg.name, filter);
+        return backend_call(t->fd, number, &arg);
 }
 
-/*
- * ENOENT not registered, EALREADY on it already, EBUSY another filter is, ENODEV dead disk, else the
- * freeze's or the filter's own.
- */
-static BackendResult attach(int fd, const char *filter) {
-        BackendResult r = call_name(fd, BLKFILTER1_ATTACH, filter);
+static BackendResult attach(const BackendTarget *t, const char *filter, const void *options, uint32_t size) {
+        (void) options;
 
-        switch (r.error) {
-        case ENOENT:
-                r.outcome = JOB_NOT_REGISTERED;
-                break;
-        case EALREADY:
-                r.outcome = JOB_ALREADY;
-                break;
-        case EBUSY:
-                r.outcome = JOB_CONFLICT;
-                break;
-        case ENODEV:
-        case ENXIO:
-                r.outcome = JOB_GONE;
-                break;
-        case ENOTTY:
-                r.outcome = JOB_UNSUPPORTED;
-                break;
-        }
+        if (size > 0)
+                return (BackendResult) { JOB_UNSUPPORTED, 0 };
 
-        return r;
+        return backend_attach_result(call_name(t, BLKFILTER1_ATTACH, filter));
 }
 
-/* ENOENT nothing is attached, EINVAL another filter is. */
-static BackendResult detach(int fd, const char *filter) {
-        BackendResult r = call_name(fd, BLKFILTER1_DETACH, filter);
-
-        switch (r.error) {
-        case ENOENT:
-                r.outcome = JOB_NOT_ATTACHED;
-                break;
-        case EINVAL:
-                r.outcome = JOB_CONFLICT;
-                break;
-        case ENODEV:
-        case ENXIO:
-                r.outcome = JOB_GONE;
-                break;
-        case ENOTTY:
-                r.outcome = JOB_UNSUPPORTED;
-                break;
-        }
-
-        return r;
+static BackendResult detach(const BackendTarget *t, const char *filter) {
+        return backend_detach_result(call_name(t, BLKFILTER1_DETACH, filter));
 }
 
-/* ENOENT not attached, ENOTTY the filter takes no commands, else the filter's own. */
-static BackendResult ctl(int fd, const char *filter, uint32_t cmd, void *payload, uint32_t payload_size) {
+static BackendResult ctl(const BackendTarget *t, const char *filter, uint32_t cmd, void *payload, uint32_t size) {
         struct blkfilter_abi_ctl arg = {
                 .cmd = cmd,
-                .optlen = payload_size,
+                .optlen = size,
                 .opt = (uintptr_t) payload,
         };
 
-        strncpy((char *) arg.name, filter, sizeof(arg.name) - 1);
-        if (ioctl(fd, BLKFILTER1_CTL, &arg) >= 0)
-                return (BackendResult) { JOB_OK, 0 };
+        backend_set_name(arg.name, filter);
+        return backend_ctl_result(backend_call(t->fd, BLKFILTER1_CTL, &arg));
+}
 
-        switch (errno) {
-        case ENOENT:
-                return (BackendResult) { JOB_NOT_ATTACHED, errno };
-        case ENOTTY:
-                return (BackendResult) { JOB_NO_COMMAND, errno };
-        case ENODEV:
-                return (BackendResult) { JOB_GONE, errno };
-        default:
-                return (BackendResult) { JOB_FAILED, errno };
-        }
+/* DETACH with an empty name: the one that is on has another one. */
+static BackendResult ask(const BackendTarget *t) {
+        return backend_detach_result(call_name(t, BLKFILTER1_DETACH, ""));
+}
+
+/* ATTACH with an empty name, which no filter can have: freezes nothing, and whatever is on the device does not matter. */
+static int probe(const BackendTarget *t) {
+        return call_name(t, BLKFILTER1_ATTACH, "");
 }
 
 const Backend backend_blkfilter_1 = {
         .attach = attach,
         .detach = detach,
         .ctl = ctl,
+        .ask = ask,
+        .probe = probe,
         .ctl_request = BLKFILTER1_CTL,
 };
-
-/**
- * backend_get() - the calls of an interface
- * @interface: which one
- *
- * Return: static; NULL if the kernel has none or has not been asked.
- */
-const Backend *backend_get(KernelInterface interface) {
-        return interface == KERNEL_INTERFACE_BLKFILTER_1 ? &backend_blkfilter_1 : NULL;
-}
-
-/**
- * backend_probe() - find out which interface the kernel has
- * @fd: any whole disk, open for reading
- * @ret: written on JOB_OK
- * @ret_error: errno of an answer that proves nothing
- *
- * ATTACH of blkfilter-1 with an empty name, which no filter can have: changes nothing and freezes
- * nothing. Only ENOENT proves that the kernel knows the call; for an unknown one drivers answer
- * ENOTTY or EINVAL.
- *
- * Return: JOB_OK, or JOB_FAILED if the answer was neither.
- */
-JobOutcome backend_probe(int fd, KernelInterface *ret, int *ret_error) {
-        BackendResult r = call_name(fd, BLKFILTER1_ATTACH, "");
-
-        *ret_error = r.error;
-
-        switch (r.error) {
-        case ENOENT:
-                *ret = KERNEL_INTERFACE_BLKFILTER_1;
-                return JOB_OK;
-        case ENOTTY:
-        case EINVAL:
-                *ret = KERNEL_INTERFACE_NONE;
-                return JOB_OK;
-        default:
-                return JOB_FAILED;
-        }
-}

@@ -9,18 +9,19 @@
 
 /**
  * confine_to_command() - from here on this process can send one command to one filter, and answer
- * @device_fd: of the device
+ * @fd: what the ioctl is made on: the device, or the node that takes calls for it
  * @request: number of the ioctl
  * @memfd: what the command lies in
+ * @attribute_fd: may be read with pread(2); -EBADF: nothing may be
  *
  * A command's payload may hold an address that was smuggled in, and the filter may write there: what this process would
- * do then is not known. By seccomp(2) it can make that ioctl on that descriptor, add seals to the memfd, answer on
- * its standard input, close what it has open, get memory by brk, and end; anything else ends it. It cannot be undone,
- * so the process does no other job afterwards.
+ * do then is not known. By seccomp(2) it can make that ioctl on that descriptor, add seals to the memfd, read the
+ * attribute, answer on its standard input, close what it has open, get memory by brk, and end; anything else ends it.
+ * It cannot be undone, so the process does no other job afterwards.
  *
  * Return: 0, or a negative errno: the process is as it was, and must not send the command.
  */
-int confine_to_command(int device_fd, unsigned long request, int memfd) {
+int confine_to_command(int fd, unsigned long request, int memfd, int attribute_fd) {
         static const int harmless[] = {
                 SCMP_SYS(brk), SCMP_SYS(close), SCMP_SYS(munmap), SCMP_SYS(exit), SCMP_SYS(exit_group),
                 SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
@@ -28,7 +29,7 @@ int confine_to_command(int device_fd, unsigned long request, int memfd) {
         static const int answering[] = { SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom), SCMP_SYS(recvmsg) };
         const struct scmp_arg_cmp on_input = { .arg = 0, .op = SCMP_CMP_EQ, .datum_a = STDIN_FILENO };
         const struct scmp_arg_cmp command[] = {
-                { .arg = 0, .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t) device_fd },
+                { .arg = 0, .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t) fd },
                 /* the kernel takes 32 bits of it */
                 { .arg = 1, .op = SCMP_CMP_MASKED_EQ, .datum_a = UINT32_MAX, .datum_b = (scmp_datum_t) request },
         };
@@ -36,6 +37,7 @@ int confine_to_command(int device_fd, unsigned long request, int memfd) {
                 { .arg = 0, .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t) memfd },
                 { .arg = 1, .op = SCMP_CMP_EQ, .datum_a = F_ADD_SEALS },
         };
+        const struct scmp_arg_cmp reading = { .arg = 0, .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t) attribute_fd };
         scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
         int r = filter ? 0 : -ENOMEM;
 
@@ -47,6 +49,8 @@ int confine_to_command(int device_fd, unsigned long request, int memfd) {
                 r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 2, command);
         if (r >= 0)
                 r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 2, sealing);
+        if (r >= 0 && attribute_fd >= 0)
+                r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(pread64), 1, &reading);
         if (r >= 0)
                 r = seccomp_load(filter);
 

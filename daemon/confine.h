@@ -3,4 +3,4 @@
 
 /* Takes from a process what it does not need for a command to a filter. */
 
-int confine_to_command(int device_fd, unsigned long request, int memfd);
+int confine_to_command(int fd, unsigned long request, int memfd, int attribute_fd);

@@ -13,6 +13,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "blkfilter-abi.h"
+
 #include "daemon/hold.h"
 #include "daemon/text.h"
 
@@ -21,10 +23,12 @@
 #endif
 
 /**
- * hold_close() - close both descriptors, and so give the lock back
+ * hold_close() - close all descriptors, and so give the lock back
  * @h: the hold; HOLD_INIT afterwards
  */
 void hold_close(Hold *h) {
+        if (h->node_fd >= 0)
+                close(h->node_fd);
         if (h->partition_fd >= 0)
                 close(h->partition_fd);
         if (h->disk_fd >= 0)
@@ -40,19 +44,28 @@ static JobOutcome fail(JobReply *reply, JobOutcome outcome, int error, const cha
         return outcome;
 }
 
+/**
+ * device_path() - where devtmpfs has the node of a device
+ * @device: the device
+ * @ret: its path, which is no link
+ */
+void device_path(const JobDevice *device, char ret[static DEVICE_PATH_SIZE]) {
+        (void) snprintf(ret, DEVICE_PATH_SIZE, "/dev/%s", device->name);
+
+        /* see is_name_in_sysfs() */
+        for (char *p = ret; *p; p++)
+                if (*p == '!')
+                        *p = '/';
+}
+
 /* Opens a node of devtmpfs and checks that it is the device that was meant. */
 static JobOutcome open_node(const JobDevice *device, int *ret_fd, JobReply *reply) {
-        char path[sizeof("/dev/") + JOB_NODE_SIZE];
+        char path[DEVICE_PATH_SIZE];
         struct stat st;
         uint64_t diskseq;
         int fd;
 
-        (void) snprintf(path, sizeof(path), "/dev/%s", device->name);
-
-        /* see is_name_in_sysfs() */
-        for (char *p = path; *p; p++)
-                if (*p == '!')
-                        *p = '/';
+        device_path(device, path);
 
         /* Never for writing: udev answers the close of a writable descriptor with a change event. */
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
@@ -131,6 +144,64 @@ JobOutcome hold_open_partition(Hold *h, const JobDevice *partition, JobReply *re
         return outcome;
 }
 
+static int read_line(int fd, char *ret, size_t size) {
+        ssize_t n = pread(fd, ret, size - 1, 0);
+
+        if (n < 0)
+                return -errno;
+
+        ret[n] = 0;
+        ret[strcspn(ret, "\n")] = 0;
+        return 0;
+}
+
+static int read_file(const char *path, char *ret, size_t size) {
+        int fd, r;
+
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return -errno;
+
+        r = read_line(fd, ret, size);
+        close(fd);
+        return r;
+}
+
+/**
+ * hold_open_bdevfilter() - open the node that the module bdevfilter takes its calls on
+ * @h: a hold; the node is closed with the rest
+ *
+ * What is called so and is not the module's is not opened.
+ *
+ * Return: 0; -ENOENT: there is no such module in the kernel now; -ENODEV: there is, but its node is missing, or
+ * another one has its name; or a negative errno of opening it.
+ */
+int hold_open_bdevfilter(Hold *h) {
+        char buf[32];
+        unsigned ma, mi;
+        struct stat st;
+        int r;
+
+        r = read_file("/sys/class/misc/bdevfilter/dev", buf, sizeof(buf));
+        if (r < 0)
+                return r;
+
+        if (sscanf(buf, "%u:%u", &ma, &mi) != 2)
+                return -ENODEV;
+
+        h->node_fd = open(BDEVFILTER_NODE, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+        if (h->node_fd < 0)
+                return errno == ENOENT ? -ENODEV : -errno;
+
+        if (fstat(h->node_fd, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(ma, mi)) {
+                close(h->node_fd);
+                h->node_fd = -EBADF;
+                return -ENODEV;
+        }
+
+        return 0;
+}
+
 /**
  * device_read_sysfs() - a line that the kernel tells of a device
  * @device: the device, by its number
@@ -142,26 +213,10 @@ JobOutcome hold_open_partition(Hold *h, const JobDevice *partition, JobReply *re
  */
 int device_read_sysfs(const JobDevice *device, const char *attribute, char *ret, size_t size) {
         char path[128];
-        ssize_t n;
-        int fd;
 
         (void) snprintf(path, sizeof(path), "/sys/dev/block/%" PRIu32 ":%" PRIu32 "/%s", device->major, device->minor,
                         attribute);
-
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        if (fd < 0)
-                return -errno;
-
-        n = read(fd, ret, size - 1);
-        if (n < 0)
-                n = -errno;
-        close(fd);
-        if (n < 0)
-                return (int) n;
-
-        ret[n] = 0;
-        ret[strcspn(ret, "\n")] = 0;
-        return 0;
+        return read_file(path, ret, size);
 }
 
 /**
@@ -197,20 +252,8 @@ int device_read_sysfs_u64(const JobDevice *device, const char *attribute, uint64
  */
 uint64_t kernel_read_seqnum(void) {
         char buf[32];
-        ssize_t n;
-        int fd;
 
-        fd = open("/sys/kernel/uevent_seqnum", O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        if (fd < 0)
-                return 0;
-
-        n = read(fd, buf, sizeof(buf) - 1);
-        close(fd);
-        if (n <= 0)
-                return 0;
-
-        buf[n] = 0;
-        return strtoull(buf, NULL, 10);
+        return read_file("/sys/kernel/uevent_seqnum", buf, sizeof(buf)) < 0 ? 0 : strtoull(buf, NULL, 10);
 }
 
 /**
@@ -268,21 +311,41 @@ bool device_is_in_sysfs(const JobDevice *device, const JobDevice *disk) {
 }
 
 /**
- * device_read_filter() - the name of the filter that is on a device
+ * device_open_filter() - the attribute of sysfs that tells which filter is on a device
  * @device: the device
+ *
+ * Opening it does nothing to the device.
+ *
+ * Return: a descriptor for filter_read(), owned by the caller; or a negative errno: -ENOENT if there is no such
+ * attribute, or no such device.
+ */
+int device_open_filter(const JobDevice *device) {
+        char path[64];
+        int fd;
+
+        (void) snprintf(path, sizeof(path), "/sys/dev/block/%" PRIu32 ":%" PRIu32 "/filter", device->major,
+                        device->minor);
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        return fd < 0 ? -errno : fd;
+}
+
+/**
+ * filter_read() - the name of the filter that is on a device
+ * @fd: of device_open_filter(); borrowed
  * @ret: "" if there is none, or the kernel does not tell
  *
- * Some kernels freeze the device's queue for this: it is read after an event, never in a loop.
+ * Some kernels freeze the device's queue for this: it is read after an event, never in a loop. One pread(2), for a
+ * process that may do little else.
  *
- * Return: 0, or a negative errno: -ENOENT if there is no such attribute, or no such device;
- * -EINVAL if what stands there cannot be a filter's name.
+ * Return: 0, or a negative errno: -EINVAL if what stands there cannot be a filter's name; of pread: -ENODEV if the
+ * device is gone.
  */
-int device_read_filter(const JobDevice *device, char ret[static FILTER_NAME_SIZE]) {
+int filter_read(int fd, char ret[static FILTER_NAME_SIZE]) {
         char buf[64];
         int r;
 
         ret[0] = 0;
-        r = device_read_sysfs(device, "filter", buf, sizeof(buf));
+        r = read_line(fd, buf, sizeof(buf));
         if (r < 0)
                 return r;
 
@@ -290,4 +353,24 @@ int device_read_filter(const JobDevice *device, char ret[static FILTER_NAME_SIZE
                 return -EINVAL;
 
         return str_copy(ret, FILTER_NAME_SIZE, buf) ? 0 : -EINVAL;
+}
+
+/**
+ * device_read_filter() - the name of the filter that is on a device
+ * @device: the device
+ * @ret: "" if there is none, or the kernel does not tell
+ *
+ * Return: as device_open_filter() and filter_read().
+ */
+int device_read_filter(const JobDevice *device, char ret[static FILTER_NAME_SIZE]) {
+        int fd, r;
+
+        ret[0] = 0;
+        fd = device_open_filter(device);
+        if (fd < 0)
+                return fd;
+
+        r = filter_read(fd, ret);
+        close(fd);
+        return r;
 }

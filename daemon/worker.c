@@ -6,136 +6,194 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include "blkfilter-abi.h"
 
 #include "daemon/backend.h"
 #include "daemon/confine.h"
-#include "daemon/generation.h"
 #include "daemon/hold.h"
+#include "daemon/presence.h"
 #include "daemon/prove.h"
+#include "daemon/question.h"
 #include "daemon/text.h"
 #include "daemon/worker.h"
 
-/* The device that the job is about. */
-static const JobDevice *subject(const JobRequest *request) {
-        return request->partition.name[0] ? &request->partition : &request->disk;
+static JobOutcome open_node(const Backend *backend, Hold *h, JobReply *reply) {
+        int r = backend->by_path ? hold_open_bdevfilter(h) : 0;
+
+        if (r >= 0)
+                return JOB_OK;
+
+        reply->error = -r;
+        if (r == -ENOENT) {
+                (void) snprintf(reply->message, sizeof(reply->message),
+                                "the module bdevfilter is not loaded any more; load it (modprobe bdevfilter)");
+                return JOB_UNSUPPORTED;
+        }
+
+        (void) snprintf(reply->message, sizeof(reply->message), "opening " BDEVFILTER_NODE ": %s", strerror(-r));
+        return JOB_FAILED;
 }
 
-static JobOutcome open_subject(const JobRequest *request, Hold *h, JobReply *reply) {
+/* Opens what the job is about, and fills in by what it is reached. */
+static JobOutcome open_subject(const JobRequest *request, const Backend *backend, Hold *h, BackendTarget *t,
+                               JobReply *reply) {
         JobOutcome outcome = hold_open_disk(h, &request->disk, reply);
 
         if (outcome == JOB_OK && request->partition.name[0])
                 outcome = hold_open_partition(h, &request->partition, reply);
+        if (outcome == JOB_OK)
+                outcome = open_node(backend, h, reply);
 
+        t->fd = hold_fd(h);
+        t->node_fd = h->node_fd;
         return outcome;
 }
 
-static JobOutcome take_result(BackendResult result, const JobRequest *request, JobReply *reply) {
+/* Whether a job's device has gone, or another one has its name: a call by its path would reach that one. */
+static bool is_astray(const JobRequest *request, const Backend *backend) {
+        return backend->by_path && !device_is_in_sysfs(job_subject(request), &request->disk);
+}
+
+static JobOutcome take_result(BackendResult result, JobReply *reply) {
         reply->error = result.error;
 
         if (result.outcome == JOB_FAILED)
                 (void) snprintf(reply->message, sizeof(reply->message), "%s", strerror(result.error));
 
-        if (result.outcome == JOB_CONFLICT)
-                (void) device_read_filter(subject(request), reply->other_filter);
-
         return result.outcome;
 }
 
-static JobOutcome do_attach(const JobRequest *request, const Backend *backend, Hold *h, JobReply *reply) {
+static JobOutcome do_attach(const JobRequest *request, const Backend *backend, Hold *h, const BackendTarget *t,
+                            JobReply *reply) {
+        BackendResult result;
         JobOutcome outcome;
 
         outcome = prove(request, h, reply);
         if (outcome != JOB_OK)
                 return outcome;
 
-        outcome = take_result(backend->attach(hold_fd(h), request->filter), request, reply);
-        if (outcome != JOB_OK && outcome != JOB_ALREADY)
-                return outcome;
+        if (is_astray(request, backend))
+                return JOB_GONE;
 
-        if (!device_is_in_sysfs(subject(request), &request->disk)) {
+        result = backend->attach(t, request->filter, request->options, request->options_size);
+        outcome = take_result(result, reply);
+
+        switch (outcome) {
+        case JOB_OK:
+        case JOB_ALREADY:
+                break;
+        case JOB_CONFLICT:
+                presence_name_other(request, backend, t, reply);
+                return outcome;
+        case JOB_NOT_REGISTERED:
+                /* a path that leads nowhere is answered alike */
+                return is_astray(request, backend) ? JOB_GONE : outcome;
+        case JOB_UNSUPPORTED:
+                if (!result.error)
+                        (void) snprintf(reply->message, sizeof(reply->message),
+                                        "this kernel's interface, %s, takes no options for a filter; remove Options="
+                                        " from the policy", kernel_interface_to_string(request->interface));
+                return outcome;
+        default:
+                return outcome;
+        }
+
+        if (!device_is_in_sysfs(job_subject(request), &request->disk)) {
                 /* It was removed under us: what was attached is on nothing. */
                 if (outcome == JOB_OK)
-                        (void) backend->detach(hold_fd(h), request->filter);
+                        (void) backend->detach(t, request->filter);
                 return JOB_GONE;
         }
 
-        if (generation_is_told_by(request->filter))
-                (void) generation_read(backend, hold_fd(h), request->filter, reply->generation);
+        if (question_tells_generation(request->filter))
+                (void) question_put(backend->ctl, t, request->filter, reply->generation);
 
         return outcome;
 }
 
 /*
- * What the kernel says in sysfs: JOB_OK (the filter is on), JOB_NOT_ATTACHED, JOB_CONFLICT, JOB_GONE, or
- * JOB_UNSUPPORTED if it does not tell.
+ * Whether the filter is on. No device is opened for that, but to ask a filter which of its attaches it is, and on
+ * kernels whose sysfs does not tell.
  */
-static JobOutcome read_filter(const JobRequest *request, JobReply *reply) {
-        const JobDevice *device = subject(request);
-        char filter[FILTER_NAME_SIZE];
-        int r;
+static JobOutcome do_check(const JobRequest *request, const Backend *backend, Hold *h, BackendTarget *t,
+                           JobReply *reply) {
+        JobOutcome told = backend->by_path ? JOB_UNSUPPORTED : presence_read(request, reply), outcome;
 
-        /* The attribute is found by the device's number, which another one may have by now, or after. */
-        if (!device_is_in_sysfs(device, &request->disk))
-                return JOB_GONE;
+        if (told != JOB_UNSUPPORTED && (told != JOB_OK || !question_tells_generation(request->filter)))
+                return told;
 
-        r = device_read_filter(device, filter);
+        outcome = open_subject(request, backend, h, t, reply);
+        if (outcome != JOB_OK)
+                return outcome;
 
-        if (!device_is_in_sysfs(device, &request->disk))
-                return JOB_GONE;
-
-        if (r == -ENOENT)
-                return JOB_UNSUPPORTED;
-
-        if (r < 0 && r != -EINVAL) {
-                reply->error = -r;
-                (void) snprintf(reply->message, sizeof(reply->message), "reading which filter is on it: %s",
-                                strerror(-r));
-                return JOB_FAILED;
+        if (told == JOB_UNSUPPORTED) {
+                if (is_astray(request, backend))
+                        return JOB_GONE;
+                outcome = presence_ask(request, backend, t, reply);
+                return is_astray(request, backend) ? JOB_GONE : outcome;
         }
 
-        /* a name that cannot be one is none of ours */
-        if (r == -EINVAL || (filter[0] && !str_equal(filter, request->filter))) {
-                (void) str_copy(reply->other_filter, sizeof(reply->other_filter), filter);
-                return JOB_CONFLICT;
-        }
-
-        return filter[0] ? JOB_OK : JOB_NOT_ATTACHED;
+        /* it does not answer as it should: what is known without stays known */
+        outcome = question_put(backend->ctl, t, request->filter, reply->generation).outcome;
+        return outcome == JOB_FAILED ? told : outcome;
 }
 
-/*
- * Whether the filter is on. No device is opened for that, but to ask a filter which of its attaches it is: that
- * also tells on kernels whose sysfs does not.
- */
-static JobOutcome do_check(const JobRequest *request, const Backend *backend, Hold *h, JobReply *reply) {
-        JobOutcome told = read_filter(request, reply), outcome;
+static JobOutcome do_detach(const JobRequest *request, const Backend *backend, const BackendTarget *t,
+                            JobReply *reply) {
+        BackendResult result;
+        JobOutcome outcome;
 
-        if ((told != JOB_OK && told != JOB_UNSUPPORTED) || !generation_is_told_by(request->filter))
-                return told;
+        if (is_astray(request, backend))
+                return JOB_GONE;
 
-        outcome = open_subject(request, h, reply);
-        if (outcome == JOB_OK)
-                outcome = generation_read(backend, hold_fd(h), request->filter, reply->generation);
+        result = backend->detach(t, request->filter);
+        outcome = take_result(result, reply);
 
-        /* it cannot be asked, or does not answer as it should: what is known without stays known */
-        if (outcome == JOB_FAILED || outcome == JOB_UNSUPPORTED) {
-                reply->error = 0;
-                reply->message[0] = 0;
-                return told;
-        }
+        if (backend->by_path)
+                switch (outcome) {
+                case JOB_NOT_ATTACHED:
+                        if (is_astray(request, backend))
+                                return JOB_GONE;
+                        presence_name_other(request, backend, t, reply);
+                        return reply->other_filter[0] ? JOB_CONFLICT : outcome;
+                case JOB_UNSUPPORTED:
+                        (void) snprintf(reply->message, sizeof(reply->message),
+                                        "no harmless command of %s is known that shows whether it is on, and with"
+                                        " bdevfilter a DETACH of a filter that is not on corrupts the kernel; take it"
+                                        " off with its own program", request->filter);
+                        return outcome;
+                default:
+                        return outcome;
+                }
 
+        if (outcome == JOB_CONFLICT)
+                presence_name_other(request, backend, t, reply);
         return outcome;
 }
 
-static JobOutcome do_detach(const JobRequest *request, const Backend *backend, Hold *h, JobReply *reply) {
-        return take_result(backend->detach(hold_fd(h), request->filter), request, reply);
+/* What a command came to. EINVAL is the filter's own, or says that another one is on: sysfs knows. */
+static JobOutcome take_command(BackendResult result, const JobRequest *request, int attribute_fd, JobReply *reply) {
+        char other[FILTER_NAME_SIZE];
+
+        if (result.outcome == JOB_FAILED && result.error == EINVAL && attribute_fd >= 0 &&
+            filter_read(attribute_fd, other) >= 0 && other[0] && !str_equal(other, request->filter)) {
+                (void) str_copy(reply->other_filter, sizeof(reply->other_filter), other);
+                result.outcome = JOB_CONFLICT;
+        }
+
+        return take_result(result, reply);
 }
 
 /*
  * The command's payload and buffers lie in the memfd: payload, JobBuffer array, buffers. Addresses
  * are written into the payload here, where they mean something, and wiped before it goes back.
  */
-static JobOutcome do_ctl(const JobRequest *request, const Backend *backend, Hold *h, int memfd, JobReply *reply) {
+static JobOutcome do_ctl(const JobRequest *request, const Backend *backend, const BackendTarget *t, int memfd,
+                         JobReply *reply) {
         size_t table = (request->payload_size + 7U) & ~(size_t) 7;
+        int attribute_fd = -EBADF;
         JobOutcome outcome = JOB_FAILED;
         JobBuffer *buffers;
         struct stat st;
@@ -156,8 +214,16 @@ static JobOutcome do_ctl(const JobRequest *request, const Backend *backend, Hold
                 return JOB_FAILED;
         }
 
-        r = confine_to_command(hold_fd(h), backend->ctl_request, memfd);
+        if (is_astray(request, backend))
+                return JOB_GONE;
+
+        if (!backend->by_path)
+                attribute_fd = device_open_filter(job_subject(request));
+
+        r = confine_to_command(backend->by_path ? t->node_fd : t->fd, backend->ctl_request, memfd, attribute_fd);
         if (r < 0) {
+                if (attribute_fd >= 0)
+                        close(attribute_fd);
                 reply->error = -r;
                 (void) snprintf(reply->message, sizeof(reply->message), "confining the command: %s", strerror(-r));
                 return JOB_FAILED;
@@ -165,7 +231,8 @@ static JobOutcome do_ctl(const JobRequest *request, const Backend *backend, Hold
 
         reply->sent = true;
         if (!map)
-                return take_result(backend->ctl(hold_fd(h), request->filter, request->cmd, NULL, 0), request, reply);
+                return take_command(backend->ctl(t, request->filter, request->cmd, NULL, 0), request, attribute_fd,
+                                    reply);
 
         buffers = (JobBuffer *) (map + table);
 
@@ -175,8 +242,8 @@ static JobOutcome do_ctl(const JobRequest *request, const Backend *backend, Hold
                 memcpy(map + buffers[i].payload_offset, &address, sizeof(address));
         }
 
-        outcome = take_result(backend->ctl(hold_fd(h), request->filter, request->cmd, map, request->payload_size),
-                              request, reply);
+        outcome = take_command(backend->ctl(t, request->filter, request->cmd, map, request->payload_size), request,
+                               attribute_fd, reply);
 
         for (uint32_t i = 0; i < request->n_buffers; i++)
                 memset(map + buffers[i].payload_offset, 0, sizeof(uint64_t));
@@ -191,46 +258,48 @@ static JobOutcome do_ctl(const JobRequest *request, const Backend *backend, Hold
         return outcome;
 }
 
-static JobOutcome do_probe(const Hold *h, JobReply *reply) {
-        KernelInterface interface = KERNEL_INTERFACE_UNKNOWN;
-        JobOutcome outcome = backend_probe(h->disk_fd, &interface, &reply->error);
+static JobOutcome do_probe(const JobRequest *request, Hold *h, BackendTarget *t, JobReply *reply) {
+        int node_error = hold_open_bdevfilter(h);
 
-        reply->interface = interface;
-        if (outcome == JOB_FAILED)
-                (void) snprintf(reply->message, sizeof(reply->message), "%s", strerror(reply->error));
-
-        return outcome;
+        t->fd = h->disk_fd;
+        t->node_fd = h->node_fd;
+        backend_detect(t, node_error, &request->disk, reply);
+        return JOB_OK;
 }
 
 static JobOutcome do_job(const JobRequest *request, int memfd, Hold *h, JobReply *reply) {
         const Backend *backend = backend_get(request->interface);
+        char path[DEVICE_PATH_SIZE];
+        BackendTarget t = { -EBADF, -EBADF, path };
         JobOutcome outcome;
+
+        device_path(job_subject(request), path);
 
         if (request->kind == JOB_PROBE || request->kind == JOB_SCAN) {
                 outcome = hold_open_disk(h, &request->disk, reply);
                 if (outcome != JOB_OK)
                         return outcome;
 
-                return request->kind == JOB_PROBE ? do_probe(h, reply) : prove_read_table(h, reply);
+                return request->kind == JOB_PROBE ? do_probe(request, h, &t, reply) : prove_read_table(h, reply);
         }
 
         if (!backend)
                 return JOB_UNSUPPORTED;
 
         if (request->kind == JOB_CHECK)
-                return do_check(request, backend, h, reply);
+                return do_check(request, backend, h, &t, reply);
 
-        outcome = open_subject(request, h, reply);
+        outcome = open_subject(request, backend, h, &t, reply);
         if (outcome != JOB_OK)
                 return outcome;
 
         switch (request->kind) {
         case JOB_ATTACH:
-                return do_attach(request, backend, h, reply);
+                return do_attach(request, backend, h, &t, reply);
         case JOB_DETACH:
-                return do_detach(request, backend, h, reply);
+                return do_detach(request, backend, &t, reply);
         case JOB_CTL:
-                return do_ctl(request, backend, h, memfd, reply);
+                return do_ctl(request, backend, &t, memfd, reply);
         default:
                 return JOB_UNSUPPORTED;
         }

@@ -2,14 +2,13 @@
 #pragma once
 
 /*
- * The kernel as the worker meets it, made up: in place of hold.c, confine.c and the backends. A test says in "real"
- * what is true, and reads there what was asked of the kernel. For one file of a program.
+ * The devices as the worker meets them, made up: in place of hold.c and confine.c. A test says in "real" what is true,
+ * and reads there what was done. What the ioctls come to is in fake-kernel.h. For one file of a program.
  */
 
 #include <errno.h>
 #include <string.h>
 
-#include "daemon/backend.h"
 #include "daemon/confine.h"
 #include "daemon/hold.h"
 #include "daemon/text.h"
@@ -17,62 +16,108 @@
 
 #define OBJECT_OF_DISK 40
 #define OBJECT_OF_PART 41
+#define ATTRIBUTE_FD 9001 /* of the partition's; one less: of the disk's */
+#define NODE_FD 9002
+
+enum { DISK, PART, N_DEVICES };
+
+/* A kernel, by what differs between those of the field. */
+typedef struct World {
+        const char *name;
+        unsigned own;         /* what block devices take themselves: blkfilter-1, blkfilter-2; 0: nothing */
+        bool attribute;       /* sysfs tells of the filter that was attached so */
+        int ctl_other;        /* errno of CTL when another filter is on */
+        int unknown;          /* errno of a call that a block device does not know */
+        unsigned node;        /* bytes that the ATTACH of /dev/bdevfilter takes; 0: no such module */
+        KernelInterface interface; /* that the daemon should find */
+} World;
 
 /* What is true. */
 static struct {
+        const World *world;
         int disk;                  /* memfd */
         int part;                  /* memfd: partition 1 as the kernel has it */
         bool locked, gone;         /* hold_open_*() finds it so */
+        int node_error;            /* of opening the node, positive */
         int confine_error;         /* of confine_to_command() */
+        bool confined;             /* to this: */
+        int confined_fd, confined_attribute;
+        unsigned long confined_request;
         unsigned n_opened;
+        bool is_open[N_DEVICES];
         unsigned gone_after;       /* of so many looks into sysfs; 0 never */
         unsigned n_looks;
         uint64_t start, size;      /* of partition 1 in sysfs */
         const char *dm_name, *dm_uuid; /* NULL: no such attribute */
-        const char *attribute;     /* "filter"; NULL: the kernel has none */
-        int attribute_error;
-        const char *on;            /* the filter that is on, by the ioctls; NULL none */
-        int attach_error;
-        int ctl_error;
+        int attribute_error;       /* of reading "filter", positive */
+        const char *attribute;     /* what stands there; NULL: what is true */
+        const char *on[N_DEVICES]; /* the filter that block devices have taken themselves; "" none */
+        const char *on_node[N_DEVICES]; /* that the module has put on them */
+        bool path_fails;           /* for the module: it cannot open the path */
+        int attach_error, ctl_error; /* of the filter, positive */
         uint8_t id[16];            /* that the filter tells */
         uint32_t id_size;          /* it tells in a reply of at least so many bytes */
-        unsigned n_attached, n_detached, n_ctl;
-        int fd;                    /* of the last call */
+        uint32_t kind;             /* JobKind of the job under way */
+        unsigned n_calls, n_attached, n_detached, n_ctl;
+        uint32_t options_size;     /* that came with the last attach */
+        uint8_t options[JOB_OPTIONS_MAX];
+        int fd;                    /* of the last call's device */
 } real;
 
 void hold_close(Hold *h) {
         *h = HOLD_INIT; /* the files stay open for the next job */
+        memset(real.is_open, 0, sizeof(real.is_open));
 }
 
-int confine_to_command(int device_fd, unsigned long request, int memfd) {
+int confine_to_command(int fd, unsigned long request, int memfd, int attribute_fd) {
         (void) memfd;
-        (void) device_fd;
-        (void) request;
-        return real.confine_error;
+        if (real.confine_error)
+                return real.confine_error;
+        real.confined = true;
+        real.confined_fd = fd;
+        real.confined_request = request;
+        real.confined_attribute = attribute_fd;
+        return 0;
 }
 
 int hold_fd(const Hold *h) {
         return h->partition_fd >= 0 ? h->partition_fd : h->disk_fd;
 }
 
-static JobOutcome open_fake(int fd, int *ret) {
+static JobOutcome open_fake(int which, int *ret) {
+        CHECK(!real.confined);
         real.n_opened++;
         if (real.gone)
                 return JOB_GONE;
-        *ret = fd;
+        *ret = which == DISK ? real.disk : real.part;
+        real.is_open[which] = !real.locked;
         return real.locked ? JOB_LOCKED : JOB_OK;
 }
 
 JobOutcome hold_open_disk(Hold *h, const JobDevice *disk, JobReply *r) {
         (void) disk;
         (void) r;
-        return open_fake(real.disk, &h->disk_fd);
+        return open_fake(DISK, &h->disk_fd);
 }
 
 JobOutcome hold_open_partition(Hold *h, const JobDevice *partition, JobReply *r) {
         (void) r;
         CHECK(partition->name[0] && h->disk_fd >= 0);
-        return open_fake(real.part, &h->partition_fd);
+        return open_fake(PART, &h->partition_fd);
+}
+
+int hold_open_bdevfilter(Hold *h) {
+        CHECK(h->disk_fd >= 0);
+        if (!real.world->node)
+                return -ENOENT;
+        if (real.node_error)
+                return -real.node_error;
+        h->node_fd = NODE_FD;
+        return 0;
+}
+
+void device_path(const JobDevice *device, char ret[static DEVICE_PATH_SIZE]) {
+        (void) snprintf(ret, DEVICE_PATH_SIZE, "/dev/%s", device->name);
 }
 
 bool device_is_same_object(const JobDevice *device) {
@@ -81,6 +126,7 @@ bool device_is_same_object(const JobDevice *device) {
 
 bool device_is_in_sysfs(const JobDevice *device, const JobDevice *disk) {
         (void) disk;
+        CHECK(!real.confined);
         real.n_looks++;
         return device_is_same_object(device) && (real.gone_after == 0 || real.n_looks < real.gone_after);
 }
@@ -105,58 +151,26 @@ int device_read_sysfs_u64(const JobDevice *device, const char *attribute, uint64
         return 0;
 }
 
-int device_read_filter(const JobDevice *device, char ret[static FILTER_NAME_SIZE]) {
-        (void) device;
+int device_open_filter(const JobDevice *device) {
+        CHECK(!real.confined);
+        if (!real.world->attribute)
+                return -ENOENT;
+        return str_equal(device->name, "disk1") ? ATTRIBUTE_FD : ATTRIBUTE_FD - 1;
+}
 
+int filter_read(int fd, char ret[static FILTER_NAME_SIZE]) {
+        CHECK(fd == ATTRIBUTE_FD || fd == ATTRIBUTE_FD - 1);
+        CHECK(!real.confined || real.confined_attribute == fd);
         ret[0] = 0;
         if (real.attribute_error)
                 return -real.attribute_error;
-        if (!real.attribute)
-                return -ENOENT;
-        CHECK(str_copy(ret, FILTER_NAME_SIZE, real.attribute));
+        CHECK(str_copy(ret, FILTER_NAME_SIZE, real.attribute ?: real.on[fd == ATTRIBUTE_FD ? PART : DISK]));
         return 0;
 }
 
-static BackendResult fake_attach(int fd, const char *filter) {
-        real.n_attached++;
-        real.fd = fd;
-        if (real.attach_error == EBUSY)
-                return (BackendResult) { JOB_CONFLICT, EBUSY };
-        if (real.on && str_equal(real.on, filter))
-                return (BackendResult) { JOB_ALREADY, EALREADY };
-        real.on = filter;
-        return (BackendResult) { JOB_OK, 0 };
-}
+int device_read_filter(const JobDevice *device, char ret[static FILTER_NAME_SIZE]) {
+        int fd = device_open_filter(device);
 
-static BackendResult fake_detach(int fd, const char *filter) {
-        (void) filter;
-        real.n_detached++;
-        real.fd = fd;
-        real.on = NULL;
-        return (BackendResult) { JOB_OK, 0 };
-}
-
-static BackendResult fake_ctl(int fd, const char *filter, uint32_t cmd, void *payload, uint32_t size) {
-        real.n_ctl++;
-        real.fd = fd;
-        if (!real.on || !str_equal(real.on, filter))
-                return (BackendResult) { JOB_NOT_ATTACHED, ENOENT };
-        if (real.ctl_error || cmd != 0 || size < real.id_size)
-                return (BackendResult) { JOB_FAILED, real.ctl_error ?: EINVAL };
-        memset(payload, 0xff, size);
-        memcpy((uint8_t *) payload + 16, real.id, sizeof(real.id));
-        return (BackendResult) { JOB_OK, 0 };
-}
-
-const Backend *backend_get(KernelInterface interface) {
-        static const Backend fake = { fake_attach, fake_detach, fake_ctl, 0 };
-
-        return interface == KERNEL_INTERFACE_BLKFILTER_1 ? &fake : NULL;
-}
-
-JobOutcome backend_probe(int fd, KernelInterface *ret, int *ret_error) {
-        CHECK(fd == real.disk);
-        *ret = KERNEL_INTERFACE_BLKFILTER_1;
-        *ret_error = 0;
-        return JOB_OK;
+        ret[0] = 0;
+        return fd < 0 ? fd : filter_read(fd, ret);
 }

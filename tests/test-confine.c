@@ -18,7 +18,7 @@
 
 #define COMMAND 0x1234UL /* of no device */
 
-static int null_fd, memfd, pair[2];
+static int null_fd, memfd, attribute_fd, pair[2];
 
 static void send_command(void) {
         (void) ioctl(null_fd, COMMAND, 0);
@@ -54,6 +54,19 @@ static void read_file(void) {
         char c;
 
         (void) !read(null_fd, &c, 1);
+}
+
+static void read_attribute(void) {
+        char c;
+
+        if (pread(attribute_fd, &c, 1, 0) != 1)
+                _exit(3);
+}
+
+static void read_other(void) {
+        char c;
+
+        (void) !pread(null_fd, &c, 1, 0);
 }
 
 static void make_process(void) {
@@ -92,7 +105,7 @@ static bool survives(void (*does)(void)) {
 
         assert(pid >= 0);
         if (pid == 0) {
-                if (dup2(pair[0], STDIN_FILENO) < 0 || confine_to_command(null_fd, COMMAND, memfd) < 0)
+                if (dup2(pair[0], STDIN_FILENO) < 0 || confine_to_command(null_fd, COMMAND, memfd, attribute_fd) < 0)
                         _exit(2);
                 does();
                 _exit(0);
@@ -114,6 +127,7 @@ int main(void) {
                 { "close", close_all, true },                { "another command", other_command, false },
                 { "another device", other_device, false },   { "an answer to others", answer_elsewhere, false },
                 { "open", open_file, false },                { "read", read_file, false },
+                { "the attribute", read_attribute, true },   { "another file's bytes", read_other, false },
                 { "fork", make_process, false },             { "exec", run_program, false },
                 { "kill", send_signal, false },              { "code", map_code, false },
                 { "seals", seal, true },                     { "seals on another", seal_other, false },
@@ -123,7 +137,8 @@ int main(void) {
 
         null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
         memfd = memfd_create("command", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-        assert(null_fd >= 0 && memfd >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+        attribute_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+        assert(null_fd >= 0 && attribute_fd >= 0 && memfd >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
 
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
                 if (survives(cases[i].does) != cases[i].survives) {

@@ -42,7 +42,7 @@ static void test_gone(void) {
         /* what was on it before this job is not taken off by it */
         make(two, NULL);
         real.gone_after = 1;
-        real.on = "bfcount";
+        real.on[PART] = "bfcount";
         CHECK(run(&r) == JOB_GONE);
         CHECK(real.n_detached == 0);
 
@@ -55,15 +55,17 @@ static void test_others(void) {
 
         make(two, NULL);
         expect(&r, MATCH_PART_UUID, UUID_X);
-        real.attach_error = EBUSY;
-        real.attribute = "bftrack";
+        real.on[PART] = "bftrack";
         CHECK(run(&r) == JOB_CONFLICT);
         CHECK_STR(reply.other_filter, "bftrack");
 
         r = request_of(JOB_DETACH, false);
+        CHECK(run(&r) == JOB_NOT_ATTACHED && real.fd == real.disk);
+        real.on[DISK] = "bfcount";
         CHECK(run(&r) == JOB_OK && real.fd == real.disk);
         r = request_of(JOB_DETACH, true);
-        CHECK(run(&r) == JOB_OK && real.fd == real.part);
+        CHECK(run(&r) == JOB_CONFLICT && real.fd == real.part);
+        CHECK_STR(reply.other_filter, "bftrack");
 }
 
 static void test_generation(void) {
@@ -98,9 +100,9 @@ static void test_check(void) {
 
                 make(two, NULL);
                 CHECK(run(&r) == JOB_NOT_ATTACHED);
-                real.attribute = "bfcount";
+                real.on[whole ? DISK : PART] = "bfcount";
                 CHECK(run(&r) == JOB_OK);
-                real.attribute = "bftrack";
+                real.on[whole ? DISK : PART] = "bftrack";
                 CHECK(run(&r) == JOB_CONFLICT);
                 CHECK_STR(reply.other_filter, "bftrack");
                 real.attribute_error = EINVAL; /* a name that is none */
@@ -108,18 +110,15 @@ static void test_check(void) {
                 real.attribute_error = EIO;
                 CHECK(run(&r) == JOB_FAILED && reply.error == EIO && reply.message[0]);
                 real.attribute_error = 0;
-                real.attribute = NULL;
-                CHECK(run(&r) == JOB_UNSUPPORTED);
 
                 /* not there before, not there afterwards */
-                real.attribute = "bfcount";
                 real.n_looks = 0;
                 real.gone_after = 1;
                 CHECK(run(&r) == JOB_GONE);
                 real.n_looks = 0;
                 real.gone_after = 2;
                 CHECK(run(&r) == JOB_GONE);
-                CHECK(real.n_opened == 0 && real.n_ctl == 0);
+                CHECK(real.n_opened == 0 && real.n_calls == 0);
         }
 }
 
@@ -130,7 +129,7 @@ static void test_check_generation(void) {
         CHECK(str_copy(r.filter, sizeof(r.filter), "blksnap"));
         CHECK(run(&r) == JOB_NOT_ATTACHED && real.n_opened == 0);
 
-        real.on = real.attribute = "blksnap";
+        real.on[PART] = "blksnap";
         CHECK(run(&r) == JOB_OK && real.n_opened == 2);
         CHECK_STR(reply.generation, "abababababababababababababababab");
 
@@ -143,16 +142,9 @@ static void test_check_generation(void) {
         real.ctl_error = 0;
 
         /* it went between the two questions */
-        real.on = NULL;
+        real.attribute = "blksnap";
+        real.on[PART] = "";
         CHECK(run(&r) == JOB_NOT_ATTACHED && !reply.generation[0]);
-
-        /* a kernel whose sysfs does not tell */
-        real.attribute = NULL;
-        CHECK(run(&r) == JOB_NOT_ATTACHED);
-        real.on = "blksnap";
-        CHECK(run(&r) == JOB_OK && reply.generation[0]);
-        real.ctl_error = EIO;
-        CHECK(run(&r) == JOB_UNSUPPORTED);
 }
 
 int main(void) {

@@ -3,7 +3,7 @@
 
 /*
  * The worker's jobs from end to end, on a disk that is a file: a GPT, written by hand, with swap areas on it. The
- * kernel is fake-hold.h's. For one file of a program.
+ * kernel is fake-kernel.h's. For one file of a program.
  */
 
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/worker.h"
-#include "tests/fake-hold.h"
+#include "tests/fake-kernel.h"
 
 #define UUID_X "0fc63daf-8483-4772-8e79-3d69d8477de4"
 #define UUID_Y "b921b045-1df0-41c3-af44-4c6f280d3fae"
@@ -100,6 +100,11 @@ static uint8_t *map_of(int fd, size_t size) {
         return p;
 }
 
+/* The kernel of kernel/, as it is by default. */
+static const World blkfilter_1 = {
+        "blkfilter-1", 1, true, ENOENT, EINVAL, 0, KERNEL_INTERFACE_BLKFILTER_1,
+};
+
 /* A world with such a disk and nothing attached; fs[i] is on partition i, NULL: nothing. */
 static void make(const Part parts[N_PARTS], const char *const fs[N_PARTS]) {
         uint8_t *p, *q;
@@ -115,7 +120,9 @@ static void make(const Part parts[N_PARTS], const char *const fs[N_PARTS]) {
         CHECK(real.disk > 0 && real.part > 0);
         real.start = start_of(0);
         real.size = PART_SECTORS;
-        real.attribute = "";
+        real.world = &blkfilter_1;
+        for (int i = 0; i < N_DEVICES; i++)
+                real.on[i] = real.on_node[i] = "";
         real.id_size = 40;
         memset(real.id, 0xab, sizeof(real.id));
 
@@ -187,6 +194,7 @@ static void expect(JobRequest *r, MatchKey key, const char *value) {
 }
 
 static JobOutcome run(const JobRequest *r) {
+        real.kind = r->kind;
         worker_do(r, -EBADF, &reply);
         CHECK(reply.id == r->id);
         CHECK(job_reply_is_sane(&reply, offsetof(JobReply, entries) + reply.n_entries * sizeof(Entry)));
