@@ -357,7 +357,8 @@ char *reason_outcome(const Attachment *a, const JobReply *reply) {
                 break;
 
         case JOB_UNSUPPORTED:
-                text_add(&t, " does not take filters");
+                text_add(&t, reply->message[0] ? ": " : " does not take filters");
+                text_add(&t, reply->message);
                 break;
 
         case JOB_TIMED_OUT:

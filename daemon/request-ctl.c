@@ -190,6 +190,13 @@ void ctl_done(Manager *m, Request *r, const JobReply *reply, int memfd) {
                 request_answer(r, REQUEST_E_NOT_ATTACHED, message);
                 return;
 
+        case JOB_CONFLICT:
+                doubt_filter(m, r);
+                (void) snprintf(message, sizeof(message), "filter %s is not on /dev/%s, which has another one: %s",
+                                r->filter, r->subject.device, reply->other_filter);
+                request_answer(r, REQUEST_E_CONFLICT, message);
+                return;
+
         case JOB_NO_COMMAND:
                 (void) snprintf(message, sizeof(message),
                                 "filter %s takes no commands; its documentation says what it can be asked", r->filter);
@@ -207,7 +214,9 @@ void ctl_done(Manager *m, Request *r, const JobReply *reply, int memfd) {
                 return;
 
         case JOB_UNSUPPORTED:
-                request_answer(r, REQUEST_E_UNSUPPORTED, "this kernel has no block device filters; boot one that has");
+                request_answer(r, REQUEST_E_UNSUPPORTED,
+                               reply->message[0] ? reply->message :
+                               "this kernel has no block device filters; boot one that has");
                 return;
 
         default:

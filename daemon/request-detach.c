@@ -164,6 +164,12 @@ void detach_done(Manager *m, Request *r, const JobReply *reply) {
                             "another program holds the lock of the disk; try again when it is done");
                 break;
 
+        case JOB_UNSUPPORTED:
+                request_end(r, REQUEST_E_UNSUPPORTED,
+                            reply->message[0] ? reply->message :
+                            "this kernel has no block device filters; boot one that has");
+                break;
+
         case JOB_DIED:
                 request_end(r, REQUEST_E_TIMED_OUT, "the worker ended before it answered, so whether the filter is off"
                             " is unknown; it is tried again until it is");

@@ -375,7 +375,7 @@ static void test_attach_policy_takes_over(void) {
 }
 
 /* A command finds that somebody took the filter off: a gap, and it is put back. */
-static void test_ctl_finds_foreign_detach(void) {
+static void test_ctl_finds_foreign_detach(JobOutcome outcome, RequestError error) {
         Attachment *x;
         Answer a;
         Fake f;
@@ -386,8 +386,8 @@ static void test_ctl_finds_foreign_detach(void) {
         x = get(&f, "bftrack", UUID_X, "");
         ask(&f, JOB_CTL, "/dev/sda1", "bftrack", &a);
         CHECK(f.n_jobs == 1 && f.jobs[0].kind == JOB_CTL);
-        fake_answer(&f, JOB_NOT_ATTACHED);
-        CHECK(a.n == 1 && a.error == REQUEST_E_NOT_ATTACHED && x->n_gaps == 0);
+        fake_answer(&f, outcome);
+        CHECK(a.n == 1 && a.error == error && x->n_gaps == 0);
 
         /* the filter's own answer may have been ENOENT: the kernel is asked */
         fake_pass(&f, 3 * SECOND);
@@ -485,6 +485,7 @@ int main(void) {
         test_detach_outcome(JOB_LOCKED, REQUEST_E_LOCKED, false, true);
         test_detach_outcome(JOB_GONE, REQUEST_E_STALE, false, true);
         test_detach_outcome(JOB_FAILED, REQUEST_E_FAILED, false, true);
+        test_detach_outcome(JOB_UNSUPPORTED, REQUEST_E_UNSUPPORTED, false, true);
         test_detach_timed_out_then_ok();
         test_detach_clone();
         test_attach_conflict();
@@ -495,7 +496,8 @@ int main(void) {
         test_attach_refused();
         test_interface();
         test_attach_policy_takes_over();
-        test_ctl_finds_foreign_detach();
+        test_ctl_finds_foreign_detach(JOB_NOT_ATTACHED, REQUEST_E_NOT_ATTACHED);
+        test_ctl_finds_foreign_detach(JOB_CONFLICT, REQUEST_E_CONFLICT);
         test_submit_fails();
         test_explain();
         test_stop_and_forget();

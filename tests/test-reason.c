@@ -243,6 +243,7 @@ static void test_outcome(void) {
         test_outcome_one(JOB_LOCKED, "", "", "/dev/sda1: another program holds the lock of its disk; tried again soon");
         test_outcome_one(JOB_GONE, "", "", "/dev/sda1 went away before the filter was on");
         test_outcome_one(JOB_UNSUPPORTED, "", "", "/dev/sda1 does not take filters");
+        test_outcome_one(JOB_UNSUPPORTED, "no options", "", "/dev/sda1: no options");
         test_outcome_one(JOB_TIMED_OUT, "", "",
                          "/dev/sda1 does not answer; the outcome is unknown, the other disks go on; see"
                          " the kernel's log");
