@@ -8,6 +8,42 @@
 #include "daemon/confine.h"
 
 /**
+ * confine_to_reading() - from here on this process opens nothing for writing
+ *
+ * It parses what disks contain, and may be led astray by it. By its control group it may open disks for writing, as the
+ * module bdevfilter opens for it the device that a call is about; it itself needs that for none. It cannot be undone.
+ *
+ * Return: 0, or a negative errno: the process is as it was.
+ */
+int confine_to_reading(void) {
+        static const int others[] = { SCMP_SYS(creat), SCMP_SYS(openat2), SCMP_SYS(open_by_handle_at),
+                                      SCMP_SYS(io_uring_setup) };
+        static const scmp_datum_t modes[] = { O_WRONLY, O_RDWR, O_ACCMODE };
+        scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+        int r = filter ? 0 : -ENOMEM;
+
+        for (size_t i = 0; r >= 0 && i < sizeof(others) / sizeof(others[0]); i++)
+                r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), others[i], 0);
+
+        for (size_t i = 0; r >= 0 && i < sizeof(modes) / sizeof(modes[0]); i++) {
+                const struct scmp_arg_cmp of_open = { .arg = 1, .op = SCMP_CMP_MASKED_EQ, .datum_a = O_ACCMODE,
+                                                      .datum_b = modes[i] };
+                const struct scmp_arg_cmp of_openat = { .arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = O_ACCMODE,
+                                                        .datum_b = modes[i] };
+
+                r = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(open), 1, &of_open);
+                if (r >= 0)
+                        r = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(openat), 1, &of_openat);
+        }
+
+        if (r >= 0)
+                r = seccomp_load(filter);
+
+        seccomp_release(filter);
+        return r;
+}
+
+/**
  * confine_to_command() - from here on this process can send one command to one filter, and answer
  * @fd: what the ioctl is made on: the device, or the node that takes calls for it
  * @request: number of the ioctl

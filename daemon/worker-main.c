@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/confine.h"
 #include "daemon/worker.h"
 
 static int receive(JobRequest *ret, int *ret_memfd) {
@@ -60,6 +61,9 @@ int main(void) {
         /* nobody but root's debugger looks into what parses disks */
         (void) prctl(PR_SET_DUMPABLE, 0);
         (void) signal(SIGPIPE, SIG_IGN);
+
+        /* without seccomp(2) in the kernel there are filters all the same */
+        (void) confine_to_reading();
 
         while ((r = receive(&request, &memfd)) > 0) {
                 worker_do(&request, memfd, &reply);

@@ -4,6 +4,7 @@
 
 #undef NDEBUG
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -11,6 +12,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -117,6 +119,39 @@ static bool survives(void (*does)(void)) {
         return WIFEXITED(status);
 }
 
+/* What a worker keeps from its beginning on: in a process of its own. */
+static bool opens_only_to_read(void) {
+        static const int modes[] = { O_WRONLY, O_RDWR, O_ACCMODE, O_WRONLY | O_NONBLOCK, O_RDWR | O_CLOEXEC };
+        int status;
+        pid_t pid = fork();
+
+        assert(pid >= 0);
+        if (pid == 0) {
+                int null;
+
+                if (confine_to_reading() < 0)
+                        _exit(2);
+                for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+                        if (open("/dev/null", modes[i]) >= 0 || errno != EPERM)
+                                _exit(3);
+                if (creat("/dev/null", 0600) >= 0 || (errno != ENOSYS && errno != EPERM))
+                        _exit(4);
+#ifdef SYS_open
+                if (syscall(SYS_open, "/dev/null", O_WRONLY) >= 0 || errno != EPERM)
+                        _exit(5);
+#endif
+                null = open("/dev/null", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+                if (null < 0 || confine_to_command(null, COMMAND, memfd, -EBADF) < 0)
+                        _exit(6);
+                _exit(0);
+        }
+
+        assert(waitpid(pid, &status, 0) == pid);
+        if (status != 0)
+                (void) fprintf(stderr, "what opens only to read came to status 0x%x\n", (unsigned) status);
+        return status == 0;
+}
+
 int main(void) {
         static const struct {
                 const char *name;
@@ -133,13 +168,14 @@ int main(void) {
                 { "seals", seal, true },                     { "seals on another", seal_other, false },
                 { "flags", change_flags, false },
         };
-        int failed = 0;
+        int failed;
 
         null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
         memfd = memfd_create("command", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         attribute_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
         assert(null_fd >= 0 && attribute_fd >= 0 && memfd >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
 
+        failed = !opens_only_to_read();
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
                 if (survives(cases[i].does) != cases[i].survives) {
                         (void) fprintf(stderr, "%s: is %s\n", cases[i].name, cases[i].survives ? "ended" : "let through");
