@@ -46,7 +46,7 @@ static BackendResult ask(const BackendTarget *t) {
         return backend_detach_result(call_name(t, BLKFILTER1_DETACH, ""));
 }
 
-/* ATTACH with an empty name, which no filter can have: freezes nothing, and whatever is on the device does not matter. */
+/* ATTACH with an empty name, which no filter can have: freezes nothing, and what is on the device does not matter. */
 static int probe(const BackendTarget *t) {
         return call_name(t, BLKFILTER1_ATTACH, "");
 }

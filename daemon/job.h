@@ -81,7 +81,7 @@ typedef enum JobOutcome {
         JOB_UNREADABLE,     /* the table, or a superblock that is expected, could not be read or makes no sense */
         JOB_NO_COMMAND,     /* CTL: the filter takes no commands */
         JOB_UNSUPPORTED,    /* the kernel does not know the call; ATTACH: or takes no options; CHECK: it does not tell;
-                             * DETACH: or it is not safe. Nothing was changed; message says why, if there is more to say */
+                             * DETACH: or it is not safe. Nothing was changed; message says why if there is more */
         JOB_FAILED,         /* error says what */
         JOB_DIED,           /* made by the pool: the worker ended without an answer */
         JOB_TIMED_OUT,      /* made by the pool: no answer in time, the outcome is unknown */
@@ -93,11 +93,11 @@ typedef struct JobReply {
         uint32_t outcome;    /* JobOutcome */
         uint64_t id;
         int32_t error;       /* errno, positive; 0 if none */
-        uint32_t interface;  /* JOB_PROBE: KernelInterface; UNKNOWN: this disk's answer proves nothing, ask another one,
-                              * and this one later; message says why */
-        uint32_t proven;     /* JOB_PROBE: the answer is one for the whole kernel. NONE unless proven: this disk knows no
-                              * such call, but it may be its driver that says so: ask other disks, and believe it when
-                              * none of them says otherwise */
+        uint32_t interface;  /* JOB_PROBE: KernelInterface; message says why. UNKNOWN: this disk's answer proves
+                              * nothing, ask another one, and this one later */
+        uint32_t proven;     /* JOB_PROBE: the answer is one for the whole kernel. NONE unless proven: this disk knows
+                              * no such call, but it may be its driver that says so: ask other disks, and believe it
+                              * when none of them says otherwise */
         char other_filter[FILTER_NAME_SIZE]; /* JOB_CONFLICT */
         char generation[GENERATION_SIZE]; /* ATTACH, CHECK: of the filter that is on, if it tells one; else "" */
         char message[JOB_MESSAGE_SIZE]; /* what failed, in words; "" if the outcome says all */

@@ -70,8 +70,8 @@ static void test_reasons(void) {
         probe(&worlds[0], "");
         CHECK_STR(reply.message, "there is no /dev/bdevfilter, and /dev/disk knows no call for filters");
         probe(&worlds[1], "");
-        CHECK_STR(reply.message, "there is no /dev/bdevfilter, and /dev/disk answered \"Invalid argument\", as some drivers"
-                  " do to every call that they do not know");
+        CHECK_STR(reply.message, "there is no /dev/bdevfilter, and /dev/disk answered \"Invalid argument\", as some"
+                  " drivers do to every call that they do not know");
         probe(&worlds[2], "");
         CHECK_STR(reply.message, "/dev/disk knows the ATTACH of blkfilter-1");
         probe(&worlds[5], "");
@@ -83,8 +83,8 @@ static void test_reasons(void) {
         probe(&worlds[8], "");
         CHECK_STR(reply.message, "/dev/bdevfilter is there, and its ATTACH takes 56 bytes, with options");
         probe(&worlds[11], "");
-        CHECK_STR(reply.message, "/dev/bdevfilter takes ATTACH neither of 56 nor of 40 bytes, and /dev/disk knows no call"
-                  " for filters");
+        CHECK_STR(reply.message, "/dev/bdevfilter takes ATTACH neither of 56 nor of 40 bytes, and /dev/disk knows no"
+                  " call for filters");
 }
 
 /* An attribute that tells of no filter decides nothing about the answer: the next disk is asked. */

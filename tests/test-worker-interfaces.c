@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Each job over each interface, on devices with nothing, the same or another filter on them: what comes of it, what is on
- * the device afterwards, and how little was asked of the kernel. What must never be sent is fake-kernel.h's to see.
+ * Each job over each interface, on devices with nothing, the same or another filter on them: what comes of it, what is
+ * on the device afterwards, and how little was asked of the kernel. What must never be sent is fake-kernel.h's to see.
  */
 
 #undef NDEBUG
