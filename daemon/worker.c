@@ -96,6 +96,12 @@ static JobOutcome do_attach(const JobRequest *request, const Backend *backend, H
                                         "this kernel's interface, %s, takes no options for a filter; remove Options="
                                         " from the policy", kernel_interface_to_string(request->interface));
                 return outcome;
+        case JOB_FAILED:
+                if (result.error == EINVAL && request->options_size > 0)
+                        (void) snprintf(reply->message, sizeof(reply->message),
+                                        "%s; as a rule that is the filter's answer to options that it does not take:"
+                                        " see Options= in the policy", strerror(result.error));
+                return outcome;
         default:
                 return outcome;
         }

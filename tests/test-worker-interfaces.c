@@ -99,8 +99,21 @@ static void test_options(const Case *c) {
 
         if (!takes)
                 CHECK(real.n_calls == 0 && strstr(reply.message, "takes no options"));
-        if (wanted == JOB_OK)
-                CHECK(real.options_size == r.options_size && memcmp(real.options, r.options, r.options_size) == 0);
+        if (wanted != JOB_OK)
+                return;
+
+        CHECK(real.options_size == r.options_size && memcmp(real.options, r.options, r.options_size) == 0);
+
+        /* the filter refuses something, most likely them */
+        *on_of(c) = "";
+        real.attach_error = EINVAL;
+        check_case(c, JOB_ATTACH, run(&r), JOB_FAILED, "");
+        CHECK(reply.error == EINVAL && strstr(reply.message, "Options="));
+        real.attach_error = EIO;
+        CHECK(run(&r) == JOB_FAILED && !strstr(reply.message, "Options="));
+        real.attach_error = EINVAL;
+        r.options_size = 0;
+        CHECK(run(&r) == JOB_FAILED && !strstr(reply.message, "Options="));
 }
 
 static void test_detach(const Case *c) {
