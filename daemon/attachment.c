@@ -166,7 +166,7 @@ Gap *attachment_get_open_gap(const Attachment *a) {
 /**
  * attachment_lost() - the filter is not on its device any more
  * @a: the attachment; nothing happens if its filter was not on a device
- * @why: a word for the gap: "removed", "detached", "foreign-detach", "medium-changed"
+ * @why: a word for the gap: "removed", "detached", "foreign-detach", "medium-changed", "interface-gone"
  * @begin_usec: realtime: when it was last known to be on; 0: it is known to have gone now
  * @now: the time
  */
@@ -184,15 +184,26 @@ void attachment_lost(Attachment *a, const char *why, uint64_t begin_usec, const 
         a->noted_object = 0;
         a->recorded_since_usec = 0;
         a->check_due = false;
+        a->foreign = false;
         a->retry_at_usec = 0;
         attachment_touch(a);
         attachment_changed(a, ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_LOST | ATTACHMENT_CHANGED_RECORD);
 }
 
 /**
+ * attachment_leave() - the filter is on a device still, or may be, and is not known to belong there
+ * @a: the attachment; its number is that device's
+ * @object: the device
+ */
+void attachment_leave(Attachment *a, uint64_t object) {
+        a->left_object = object;
+        a->left_number = object ? a->number : 0;
+}
+
+/**
  * attachment_lost_unseen() - the filter went while no daemon was there to see it
  * @a: the attachment; no gap is noted if no earlier daemon noted that it was on a device
- * @why: a word for the gap: "daemon-not-running", "reboot", "unknown"
+ * @why: a word for the gap: "daemon-not-running", "interface-gone", "reboot", "unknown"
  * @now: the time; the gap begins when it was last noted
  */
 void attachment_lost_unseen(Attachment *a, const char *why, const Now *now) {
@@ -346,8 +357,10 @@ void attachment_attached(Attachment *a, const Fingerprint *f, bool already, cons
                 attachment_changed(a, ATTACHMENT_CHANGED_BACK);
         }
 
-        if (!already)
+        if (!already) {
                 a->n_attached++;
+                a->foreign = false;
+        }
 
         a->on_device = true;
         a->fingerprint = *f;

@@ -53,7 +53,8 @@ typedef struct Gap {
                                * The same as begin_usec if it was seen to go */
         uint64_t end_usec;    /* realtime; 0 while it lasts */
         char reason[32];      /* a word of the journal and of the bus: "removed", "rescan", "detached",
-                               * "foreign-detach", "medium-changed", "daemon-not-running", "reboot", "unknown" */
+                               * "foreign-detach", "medium-changed", "interface-gone", "daemon-not-running", "reboot",
+                               * "unknown" */
 } Gap;
 
 #define DISK_ID_SIZE 64
@@ -117,6 +118,10 @@ typedef struct Attachment {
                                        * on: its medium changed, or a detach did not end. It has to be taken off
                                        * or proven again; 0 none */
         uint64_t left_usec;           /* monotonic: since when that is known; 0: not yet */
+        uint64_t number;              /* device_number() of the device that on_device or noted_object is about; 0 none */
+        uint64_t left_number;         /* and of that which left_object is about */
+        bool foreign;                 /* the filter that is on was there already, and is none that the daemon put on as
+                                       * far as is known */
 
         bool module_due;     /* its module is to be loaded */
         JobOutcome last_outcome;      /* of the last attach */
@@ -184,6 +189,7 @@ const Gap *attachment_get_back_gap(const Attachment *a);
 void attachment_set_state(Attachment *a, AttachmentState state, char *reason);
 void attachment_lost(Attachment *a, const char *why, uint64_t begin_usec, const Now *now);
 void attachment_lost_unseen(Attachment *a, const char *why, const Now *now);
+void attachment_leave(Attachment *a, uint64_t object);
 Gap *attachment_get_open_gap(const Attachment *a);
 void attachment_take_past(Attachment *a, Attachment *past, uint64_t boot_usec, const Now *now);
 bool attachment_gives_up(const Attachment *a, const char *filter, uint64_t uid);

@@ -191,6 +191,28 @@ uint64_t device_object(Device d) {
 }
 
 /**
+ * number_of() - the number of a device as one value
+ * @major: its first part
+ * @minor: and its second
+ *
+ * Return: 0 only for 0:0, which no block device has.
+ */
+uint64_t number_of(uint32_t major, uint32_t minor) {
+        return (uint64_t) major << 32 | minor;
+}
+
+/**
+ * device_number() - the number of a device as one value
+ * @d: a device, or none
+ *
+ * Return: as number_of(); 0 if it is none.
+ */
+uint64_t device_number(Device d) {
+        return d.partition ? number_of(d.partition->major, d.partition->minor) :
+               d.disk ? number_of(d.disk->major, d.disk->minor) : 0;
+}
+
+/**
  * device_ignored() - why nobody may touch a device
  * @d: a device that is there
  *

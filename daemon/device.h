@@ -144,6 +144,8 @@ struct Disk {
         uint64_t n_writes;         /* as device_set_written() was told last; 0: none yet */
         bool reread_due;           /* its table is to be read though nothing was told: see there */
 
+        uint64_t probed;           /* in which round it was asked which interface the kernel has; 0 never */
+
         uint64_t job;              /* id of the job under way on it; 0 none: one at a time */
         uint64_t job_began_at;     /* n_events when it began */
         uint64_t job_told_at;      /* n_told then */
@@ -206,6 +208,8 @@ Partition *disk_get_partition(const Disk *d, unsigned partno);
 const char *device_name(Device d);
 uint64_t device_uid(Device d);
 uint64_t device_object(Device d);
+uint64_t number_of(uint32_t major, uint32_t minor);
+uint64_t device_number(Device d);
 const char *device_ignored(Device d);
 const char *device_links(Device d);
 void device_facts(Device d, Facts *ret);

@@ -17,10 +17,17 @@ struct Manager {
         size_t n_requests;
 
         ManagerListener listener;      /* all NULL until set */
+        char *interface_reason;        /* of KernelInterface, in words; NULL: none yet, or no memory for it */
+        KernelInterface told_interface; /* that was logged last */
         uint64_t probe_job;            /* id of the question which interface there is; 0 none */
-        uint64_t probe_disk;           /* uid of the disk that was asked last */
-        uint64_t probe_again_at_usec;  /* monotonic; 0: no delay */
-        uint64_t n_probe_failures;     /* in a row */
+        uint64_t probe_since;          /* id of the first question of which the answer counts */
+        uint64_t probe_round;          /* from 1: in each all disks are asked once */
+        size_t n_probe_asked, n_probe_none, n_probe_unclear, n_probe_silent; /* disks in this round, and their answers */
+        bool probe_answered;           /* something was answered that nothing has been made of yet */
+        bool probe_proven;             /* the interface is known for certain, be it none */
+        char probe_why[JOB_MESSAGE_SIZE]; /* of the last answer */
+        uint64_t probe_again_at_usec;  /* monotonic: the next round; 0: this one goes on */
+        uint64_t n_probe_failures;     /* rounds in vain, in a row */
         bool started;
         bool look;                     /* look at all devices again */
         uint64_t look_again_at_usec;   /* monotonic: but not before, for the last one failed; 0: at once */
@@ -46,10 +53,12 @@ void manager_remove_attachment(Manager *m, Attachment *a);
 void past_load(Manager *m);
 void past_check(Manager *m, const Now *now);
 
+void probe_again(Manager *m, bool forget);
 void probe_begin(Manager *m, const Now *now, uint64_t *wake_at_usec);
 void probe_done(Manager *m, const JobReply *reply);
 
 void tell_attachments(Manager *m);
+void tell_take_off(Manager *m, const JobRequest *request, const JobReply *reply);
 void tell_job(const JobRequest *request, const JobReply *reply);
 void tell_policies(const PolicySet *policies);
 void tell_status(Manager *m);

@@ -11,6 +11,7 @@
 #include "daemon/daemon-config.h"
 #include "daemon/device.h"
 #include "daemon/job.h"
+#include "daemon/plan.h"
 #include "daemon/policy.h"
 #include "daemon/state.h"
 
@@ -51,6 +52,11 @@ typedef struct ManagerOps {
         int (*load_records)(StateFound found, void *userdata, void *outside);
         int (*save_record)(const Attachment *a, uint64_t now_realtime_usec, void *outside);
         int (*remove_record)(const char *id, void *outside);
+
+        /* World.stale is to be written down, and to be filled with what an earlier daemon of this boot wrote by
+         * world_add_stale(). As state_save_stale(), state_load_stale() */
+        int (*save_stale)(const World *w, void *outside);
+        int (*load_stale)(World *w, void *outside);
 
         /* A policy is to be written where an administrator's are, under its name; *ret_path is owned by the
          * caller. 0, -EEXIST if there is one of that name, or a negative errno */

@@ -84,6 +84,8 @@ void manager_job_done(Manager *m, const JobRequest *request, const JobReply *rep
         Now now = manager_now(m);
 
         tell_job(request, reply);
+        if (request->kind == JOB_DETACH)
+                tell_take_off(m, request, reply);
         if (request->kind == JOB_PROBE)
                 probe_done(m, reply);
 
@@ -119,6 +121,10 @@ void manager_lost(Manager *m) {
         if (!m->look)
                 log_event(LOG_NOTICE, LOG_ID_EVENTS_LOST, "events of devices were lost: looking at all of them again");
         m->look = true;
+
+        /* what is built in cannot have come or gone unseen */
+        if (m->world.interface != KERNEL_INTERFACE_BLKFILTER_1 && m->world.interface != KERNEL_INTERFACE_BLKFILTER_2)
+                probe_again(m, false);
 }
 
 /**
@@ -233,6 +239,16 @@ static void check_all(Manager *m, const Now *now) {
         check_tables(m);
 }
 
+/* Before the records: these do not say any more what has been lost. */
+static void save_stale(Manager *m) {
+        int r = m->world.stale_changed ? m->ops.save_stale(&m->world, m->ops.outside) : 0;
+
+        if (r < 0)
+                log_line(LOG_ERR, "writing which filters may be left on device numbers failed: %s; a restart of the"
+                         " daemon will not know of them, so make room in /run", strerror(-r));
+        m->world.stale_changed = false;
+}
+
 static void begin_jobs(Manager *m, const Plan *plan) {
         for (size_t i = 0; i < plan->n_requests; i++) {
                 const JobRequest *request = &plan->requests[i];
@@ -297,6 +313,7 @@ void manager_run(Manager *m) {
         }
 
         probe_begin(m, &now, &plan.wake_at_usec);
+        save_stale(m);
         begin_jobs(m, &plan);
         tell_attachments(m);
         requests_check(m, &plan.wake_at_usec);
@@ -388,7 +405,7 @@ static void on_record(Attachment *a, void *userdata) {
          * it is done again. */
         if (a->held && noted) {
                 attachment_lost_unseen(a, "unknown", &now);
-                a->left_object = noted;
+                attachment_leave(a, noted);
         }
 }
 
@@ -432,6 +449,12 @@ int manager_start(Manager *m) {
                 log_line(LOG_ERR, "the records of an earlier daemon cannot be read, going on without: %s",
                          strerror(-r));
 
+        r = m->ops.load_stale(&m->world, m->ops.outside);
+        if (r < 0)
+                log_line(LOG_ERR, "which filters an earlier daemon left on device numbers cannot be read, going on"
+                         " without: %s", strerror(-r));
+        m->world.stale_changed = false;
+
         past_load(m);
 
         r = manager_reload(m);
@@ -463,6 +486,7 @@ Manager *manager_free(Manager *m) {
 
         requests_free(m);
         world_deinit(&m->world);
+        free(m->interface_reason);
         policy_set_free(m->policies);
         free(m);
         return NULL;
@@ -494,6 +518,16 @@ const PolicySet *manager_get_policies(Manager *m) {
  */
 KernelInterface manager_get_interface(Manager *m) {
         return m->world.interface;
+}
+
+/**
+ * manager_get_interface_reason() - by what that is known, or why it is not, in words, with the next step
+ * @m: the manager
+ *
+ * Return: borrowed, never NULL; valid until the event loop goes on.
+ */
+const char *manager_get_interface_reason(Manager *m) {
+        return m->interface_reason ?: "the kernel has not been asked yet";
 }
 
 /**

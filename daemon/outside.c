@@ -182,6 +182,18 @@ static int op_remove_record(const char *id, void *outside) {
         return state_remove(&o->state, id);
 }
 
+static int op_save_stale(const World *w, void *outside) {
+        Outside *o = outside;
+
+        return state_save_stale(&o->state, w);
+}
+
+static int op_load_stale(World *w, void *outside) {
+        Outside *o = outside;
+
+        return state_load_stale(&o->state, w);
+}
+
 static int op_load_last_boot(uint64_t *ret_boot_usec, StateFound found, void *userdata, void *outside) {
         Outside *o = outside;
 
@@ -250,6 +262,12 @@ static void on_module(const char *name, void *userdata) {
         (void) name;
 
         manager_module(o->manager);
+}
+
+static void on_interface(bool gone, void *userdata) {
+        Outside *o = userdata;
+
+        manager_interface(o->manager, gone);
 }
 
 static void on_lost(void *userdata) {
@@ -353,6 +371,8 @@ void outside_get_ops(Outside *o, ManagerOps *ret) {
                 .load_records = op_load_records,
                 .save_record = op_save_record,
                 .remove_record = op_remove_record,
+                .save_stale = op_save_stale,
+                .load_stale = op_load_stale,
                 .save_policy = op_save_policy,
                 .load_module = op_load_module,
                 .boot_is_over = op_boot_is_over,
@@ -382,6 +402,7 @@ int outside_start(Outside *o, Manager *m) {
         const UEventHandler handler = {
                 .device = on_device,
                 .module = on_module,
+                .interface = on_interface,
                 .lost = on_lost,
                 .done = on_done,
                 .userdata = o,

@@ -187,6 +187,7 @@ static bool may_yet_be_attached(const Attachment *a) {
 
 static int plan_attach(Run *run, Attachment *a, const Holder *h) {
         Device d = holder_device(h);
+        const Stale *stale;
         JobRequest request;
         Facts f;
         int r;
@@ -209,6 +210,12 @@ static int plan_attach(Run *run, Attachment *a, const Holder *h) {
         if (h->disk->job) { /* its end is an event that runs the plan again */
                 if (a->state == ATTACHMENT_ATTACHED)
                         attachment_stands(a, ATTACHMENT_WAITING, reason_plain("its disk is busy with another job"));
+                return 0;
+        }
+
+        stale = world_find_stale(run->world, device_number(d), a->filter);
+        if (stale && stale->due) {
+                attachment_stands(a, ATTACHMENT_WAITING, reason_stale(a, d));
                 return 0;
         }
 
@@ -236,6 +243,7 @@ static int plan_attach(Run *run, Attachment *a, const Holder *h) {
 
         /* if this daemon does not live to hear the answer, the next one asks the kernel */
         a->noted_object = device_object(d);
+        a->number = device_number(d);
         attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
         attachment_set_state(a, ATTACHMENT_ATTACHING, reason_plain("the identity is being proven"));
         return 0;
@@ -400,30 +408,36 @@ static bool is_anothers(const World *w, const Attachment *a, Device left) {
 
 static int plan_absent(Run *run, Attachment *a, Holders *holders) {
         World *w = run->world;
-        Device left = device_set_get_by_object(&w->devices, a->left_object);
         const Disk *unclear;
         const Holder *h;
+        Device left;
         bool unsure;
+
+        /* no kernel without filters has one on a device */
+        if (w->interface == KERNEL_INTERFACE_NONE && a->left_object) {
+                attachment_leave(a, 0);
+                attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
+        }
+
+        left = device_set_get_by_object(&w->devices, a->left_object);
 
         /* whoever tells what changed sees whether it is of any use still */
         if (a->orphaned || a->is_instance)
                 attachment_changed(a, 0);
 
         if (w->interface == KERNEL_INTERFACE_NONE && !a->held && !a->orphaned) {
-                attachment_stands(a, ATTACHMENT_UNSUPPORTED,
-                                  reason_plain("this kernel has no block device filters; boot one that has"));
+                attachment_stands(a, ATTACHMENT_UNSUPPORTED, reason_plain(REASON_NO_FILTERS));
                 return 0;
         }
 
         if (w->interface == KERNEL_INTERFACE_UNKNOWN && !a->held && !a->orphaned) {
-                a->pending = true;
-                attachment_stands(a, ATTACHMENT_WAITING,
-                                  reason_plain("the kernel has not been asked yet which filters it takes"));
+                a->pending = !w->interface_unclear;
+                attachment_stands(a, ATTACHMENT_WAITING, reason_interface(w));
                 return 0;
         }
 
         if (left.disk && is_anothers(w, a, left)) {
-                a->left_object = 0;
+                attachment_leave(a, 0);
                 attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
                 left = (Device) { 0 };
         }
@@ -492,8 +506,14 @@ int plan_attachment(Run *run, Attachment *a) {
                 return plan_check_again(run, a);
         }
 
+        /* what brought the filters was taken out of the kernel while no daemon was there */
+        if (a->noted_object && w->interface == KERNEL_INTERFACE_NONE) {
+                attachment_lost_unseen(a, "interface-gone", run->now);
+                attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
+        }
+
         noted = device_set_get_by_object(&w->devices, a->noted_object);
-        if (noted.disk && w->interface != KERNEL_INTERFACE_NONE) {
+        if (noted.disk) {
                 a->pending = !noted.disk->stuck;
                 attachment_stands(a, noted.disk->stuck ? ATTACHMENT_STUCK : ATTACHMENT_WAITING, reason_noted(a, noted));
                 return w->devices.looked && (a->recorded_since_usec || !device_is_being_read(noted)) ?

@@ -24,3 +24,7 @@ int plan_attachment(Run *run, Attachment *a);
 
 /* plan-change.c */
 bool plan_find_change(const Attachment *a, const Holder *h, char **ret_reason);
+
+/* plan-stale.c */
+int plan_stale(Run *run, Disk *d);
+void plan_take_delayed_stale(Run *run);

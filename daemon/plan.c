@@ -149,68 +149,84 @@ static void take_delayed(Run *run) {
                 else
                         world_wake(w, d->scan_retry_at_usec);
         }
+
+        plan_take_delayed_stale(run);
 }
 
 /*
  * The device that an attachment was on is not registered any more. It may be so under another uid, if events
  * were lost; or be a whole device with another medium in it: its filter stays on it, and does not belong there.
  */
-static void notice_loss(World *w, Attachment *a, const Now *now) {
+static int notice_loss(World *w, Attachment *a, const Now *now) {
         Device d = device_set_get_by_object(&w->devices, a->fingerprint.object);
+        int r;
 
         if (!d.disk) {
-                attachment_lost(a, "removed", w->devices.found_gone ? a->seen_usec : 0, now);
-                return;
+                r = world_add_stale(w, a->number, a->filter);
+                if (r >= 0)
+                        attachment_lost(a, "removed", w->devices.found_gone ? a->seen_usec : 0, now);
+                return r;
         }
 
         if (d.partition || d.disk->diskseq == a->fingerprint.diskseq) {
                 (void) str_copy(a->device, sizeof(a->device), device_name(d));
                 a->device_uid = device_uid(d);
                 attachment_changed(a, ATTACHMENT_CHANGED_STATE);
-                return;
+                return 0;
         }
 
         attachment_lost(a, "medium-changed", w->devices.found_gone ? a->seen_usec : 0, now);
-        a->left_object = device_object(d);
+        attachment_leave(a, device_object(d));
         a->left_usec = now->monotonic_usec;
+        return 0;
 }
 
 /*
  * What an earlier daemon noted, against what is there. A whole device stays when its medium changes: only
  * what was proven with the medium that is in it counts, and anything else has to be proven, or taken off.
  */
-static void notice_noted(World *w, Attachment *a, const Now *now) {
+static int notice_noted(World *w, Attachment *a, const Now *now) {
         Device d = device_set_get_by_object(&w->devices, a->noted_object);
         const Fingerprint *f = &a->fingerprint;
+        int r;
 
         if (!d.disk) {
-                attachment_lost_unseen(a, "daemon-not-running", now);
-                return;
+                r = world_add_stale(w, a->number, a->filter);
+                if (r >= 0)
+                        attachment_lost_unseen(a, "daemon-not-running", now);
+                return r;
         }
 
         /* whatever happens to the disk concerns it */
         (void) attachment_set_home(a, d.disk->name);
 
         if (d.partition || (a->has_fingerprint && f->object == a->noted_object && f->diskseq == d.disk->diskseq))
-                return;
+                return 0;
 
         attachment_lost_unseen(a, "medium-changed", now);
-        a->left_object = device_object(d);
+        attachment_leave(a, device_object(d));
         a->left_usec = now->monotonic_usec;
         attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
+        return 0;
 }
 
-/* A filter that was left on a device is gone with it. */
-static void notice_left(World *w, Attachment *a) {
+/* A filter that was left on a device is gone with it, unless the kernel keeps it by the number. */
+static int notice_left(World *w, Attachment *a) {
         Device d = device_set_get_by_object(&w->devices, a->left_object);
+        int r;
 
         if (d.disk) {
                 (void) attachment_set_home(a, d.disk->name);
-                return;
+                return 0;
         }
 
-        a->left_object = 0;
+        r = world_add_stale(w, a->left_number, a->filter);
+        if (r < 0)
+                return r;
+
+        attachment_leave(a, 0);
         attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
+        return 0;
 }
 
 /* A job that never ended was on a disk that is gone: nothing of it can matter any more. */
@@ -222,19 +238,22 @@ static void forget_stuck_job(const World *w, Attachment *a) {
 }
 
 /* Before anything is decided: what is not there any more. */
-static void notice(Run *run, Attachment *a) {
+static int notice(Run *run, Attachment *a) {
         World *w = run->world;
+        int r = 0;
 
         forget_stuck_job(w, a);
 
         if (a->on_device && !device_set_get_by_uid(&w->devices, a->device_uid).disk)
-                notice_loss(w, a, run->now);
+                r = notice_loss(w, a, run->now);
 
-        if (a->noted_object && !a->job && w->devices.looked)
-                notice_noted(w, a, run->now);
+        if (r >= 0 && a->noted_object && !a->job && w->devices.looked)
+                r = notice_noted(w, a, run->now);
 
-        if (a->left_object && !a->job && w->devices.looked)
-                notice_left(w, a);
+        if (r >= 0 && a->left_object && !a->job && w->devices.looked)
+                r = notice_left(w, a);
+
+        return r;
 }
 
 /* The disks that an attachment may be on, if their tables are not known: they may have to be read for it. */
@@ -355,8 +374,11 @@ static int run_all(Run *run) {
 
         /* attachments first notice what they lost: only then is it known which disks matter */
         for (size_t i = 0; i < s->n_touched; i++) {
-                notice(run, s->touched[i]);
-                r = add_candidates(run, s->touched[i]);
+                r = notice(run, s->touched[i]);
+                if (r >= 0)
+                        r = add_candidates(run, s->touched[i]);
+                if (r >= 0 && w->devices.n_changed > 0)
+                        r = take_changes(run); /* who has the number of what was lost */
                 if (r < 0)
                         return r;
         }
@@ -376,6 +398,12 @@ static int run_all(Run *run) {
 
                 s->n_touched--;
                 a->touched = false;
+        }
+
+        for (size_t i = 0; i < run->n_disks; i++) {
+                r = plan_stale(run, run->disks[i]);
+                if (r < 0)
+                        return r;
         }
 
         return 0;

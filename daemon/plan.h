@@ -21,7 +21,8 @@
  * An attachment that has a key of the file system waits for udev's events. One that is not coming back to
  * where it was waits, for a while, until udev has told of every new disk, which may be a clone. After a
  * restart of the daemon a CHECK of what was recorded comes before all else. A filter that is where it does
- * not belong any more, as the medium was changed or a detach did not end, is taken off: DETACH.
+ * not belong any more, as the medium was changed or a detach did not end, is taken off: DETACH. So is one that a device
+ * that went may have left to who has its number now: plan-stale.c.
  */
 
 #include <stddef.h>
@@ -41,6 +42,19 @@ typedef struct Pattern {
 
 #define PATTERN_INSTANCES_MAX 1024 /* of one policy, those whose device is away included */
 
+/* A filter that the daemon put on a device that went, and that may be on its number still: see plan-stale.c. */
+typedef struct Stale {
+        uint64_t number;         /* device_number() */
+        char filter[FILTER_NAME_SIZE];
+        bool due;                /* it was found there where it is to be put anew: off at once */
+        uint64_t uid;            /* of the device that has the number now; 0: none was seen yet */
+        uint64_t since_usec;     /* monotonic: when that came */
+        uint64_t job;            /* id of the job under way to take it off; 0 none */
+        uint64_t retry_at_usec;  /* monotonic; 0: no delay */
+        uint64_t at_usec;        /* monotonic: to be looked at then; 0: at the next event of its disk */
+        uint64_t n_failures;     /* in a row */
+} Stale;
+
 typedef struct World {
         DeviceSet devices;
         AttachmentSet attachments;
@@ -49,6 +63,13 @@ typedef struct World {
         bool past_is_due;        /* the records of the last boot cannot be read yet */
         uint64_t n_refused;      /* devices that fit a pattern, and were too many */
         KernelInterface interface;
+        bool interface_unclear;  /* it was asked for in vain, and will be again */
+        char interface_why[JOB_MESSAGE_SIZE]; /* by what it is known, or not, in words; "" nothing was asked yet */
+        uint64_t interface_job;  /* id of the newest job when it changed last: what an older one found is of the past */
+        Stale **stale;           /* n_stale elements, in no order; owned */
+        size_t n_stale;
+        Index stale_by_number;   /* of Stale */
+        bool stale_changed;      /* they are to be written down */
         bool udev_is_busy;       /* it has events that it has not told yet */
         uint64_t last_job;       /* id of the newest job */
         uint64_t boot_diskseq;   /* disks with a higher one came after the boot; 0: not known (yet) */
@@ -108,6 +129,7 @@ void world_touch_all(World *w);
 void world_touch_rivals(World *w, Attachment *a);
 void world_retry_registered(World *w);
 void world_check_all(World *w);
+void world_lose_all(World *w, bool seen, const Now *now);
 void world_wake(World *w, uint64_t at_usec);
 void world_fill_request(World *w, Device d, JobKind kind, JobRequest *ret);
 
@@ -118,6 +140,14 @@ int world_set_policies(World *w, const PolicySet *policies);
 int world_make_instances(World *w, Disk *d);
 bool attachment_is_superfluous(const Attachment *a);
 void world_remove_attachment(World *w, Attachment *a);
+
+/* plan-stale.c */
+int world_add_stale(World *w, uint64_t number, const char *filter);
+void world_drop_stale(World *w, uint64_t number, const char *filter);
+void world_forget_stale(World *w);
+Stale *world_find_stale(const World *w, uint64_t number, const char *filter);
+Stale *world_find_stale_by_job(const World *w, uint64_t job);
+void world_stale_done(World *w, const JobRequest *request, const JobReply *reply, const Now *now);
 
 /* pending.c */
 bool world_is_pending(const World *w, Device d, const Attachment **ret_attachment);

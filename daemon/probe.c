@@ -1,49 +1,172 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Which interface for filters the kernel has. */
+/*
+ * Which interface for filters the kernel has. One disk after the other is asked, in rounds, until one proves it:
+ *
+ *      an interface, or proven that there is none    known, until something of the kernel comes or goes
+ *      none, but it may be the driver that says so   the next disk; none if all of them say so, until another disk comes
+ *      nothing that tells, or no answer              the next disk; and all of them again later, less and less often
+ */
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "daemon/log.h"
 #include "daemon/manager-internal.h"
+#include "daemon/reason.h"
+#include "daemon/text.h"
 
 #define PROBE_RETRY_USEC UINT64_C(500000)
+
+/* So many in a round, those that come later included: a driver that says one thing of one disk says it of the next. */
+#define PROBE_DISKS_MAX 16
+
+/* So many rounds are made for those that cannot be asked, when others have said that there are no filters. */
+#define PROBE_SILENT_MAX 6
+
+static void set_reason(Manager *m) {
+        free(m->interface_reason);
+        m->interface_reason = reason_interface(&m->world);
+        m->counts_changed = true;
+}
+
+static void begin_round(Manager *m) {
+        m->probe_round++;
+        m->probe_again_at_usec = 0;
+        m->n_probe_asked = m->n_probe_none = m->n_probe_unclear = m->n_probe_silent = 0;
+        m->probe_answered = false;
+}
+
+/**
+ * probe_again() - what is known of the interface may be of the past
+ * @m: the manager; asks anew when it runs next. What was asked before counts no more
+ * @forget: the interface counts as unknown until then
+ */
+void probe_again(Manager *m, bool forget) {
+        m->probe_since = m->world.last_job + 1;
+        m->probe_proven = false;
+        m->n_probe_failures = 0;
+        begin_round(m);
+
+        if (forget) {
+                m->world.interface_job = m->world.last_job;
+                m->world.interface = KERNEL_INTERFACE_UNKNOWN;
+                m->world.interface_unclear = false;
+                m->world.interface_why[0] = 0;
+                set_reason(m);
+                world_touch_all(&m->world);
+        }
+
+        manager_schedule(m);
+}
+
+/* A disk that may be opened and was not asked in this round; *ret_busy: there is one, and something is done on it. */
+static Disk *find_disk(const Manager *m, bool *ret_busy) {
+        const DeviceSet *s = &m->world.devices;
+
+        *ret_busy = false;
+        for (size_t i = 0; i < s->n_disks; i++) {
+                Disk *d = s->disks[i];
+
+                if (!d->known || d->ignored[0] || d->stuck || d->probed == m->probe_round)
+                        continue;
+                if (!d->job)
+                        return d;
+                *ret_busy = true;
+        }
+
+        return NULL;
+}
+
+/* What all answers together say is so from now on. */
+static void adopt(Manager *m, KernelInterface interface, bool proven, const char *why) {
+        KernelInterface before = m->world.interface;
+        Now now = manager_now(m);
+
+        m->probe_proven = proven;
+        m->n_probe_failures = 0;
+        m->probe_again_at_usec = 0;
+        if (interface == KERNEL_INTERFACE_NONE && before == interface)
+                return;
+
+        if (kernel_interface_is_bdevfilter(before) && !kernel_interface_is_bdevfilter(interface))
+                world_lose_all(&m->world, false, &now);
+        if (!kernel_interface_is_bdevfilter(interface))
+                world_forget_stale(&m->world);
+
+        m->world.interface = interface;
+        m->world.interface_unclear = false;
+        (void) str_copy(m->world.interface_why, sizeof(m->world.interface_why), why);
+        set_reason(m);
+        world_check_all(&m->world); /* what is on by another one's word, or a module's that was not the same */
+
+        if (interface == m->told_interface)
+                return;
+
+        m->told_interface = interface;
+        if (interface == KERNEL_INTERFACE_NONE)
+                log_event(LOG_WARNING, LOG_ID_UNSUPPORTED, m->interface_reason ?: REASON_NO_FILTERS);
+        else
+                log_line(LOG_INFO, "the kernel's interface for filters is %s: %s", kernel_interface_to_string(interface),
+                         m->interface_reason ?: "");
+}
+
+/* All that may be asked have been: what comes of it. */
+static void conclude(Manager *m, const Now *now) {
+        if (!m->probe_answered)
+                return;
+
+        m->probe_answered = false;
+        if (m->n_probe_none > 0 && !m->n_probe_unclear && (!m->n_probe_silent || m->n_probe_failures >= PROBE_SILENT_MAX)) {
+                adopt(m, KERNEL_INTERFACE_NONE, false, m->probe_why);
+                return;
+        }
+
+        m->n_probe_failures++;
+        m->probe_again_at_usec = now->monotonic_usec + retry_delay_usec(PROBE_RETRY_USEC, m->n_probe_failures);
+        if (m->world.interface != KERNEL_INTERFACE_UNKNOWN)
+                return;
+
+        m->world.interface_unclear = true;
+        (void) str_copy(m->world.interface_why, sizeof(m->world.interface_why), m->probe_why);
+        set_reason(m);
+        world_touch_all(&m->world);
+        manager_schedule(m);
+}
 
 /**
  * probe_begin() - ask the kernel which interface it has, unless that is known
  * @m: the manager
  * @now: the time
  * @wake_at_usec: when the manager runs again, monotonic; brought forward if need be
- *
- * Asks on any disk that may be opened, and after one that gave no answer on the next.
  */
 void probe_begin(Manager *m, const Now *now, uint64_t *wake_at_usec) {
-        const DeviceSet *s = &m->world.devices;
         JobRequest request;
+        bool busy = false;
         Disk *d = NULL;
 
-        if (m->world.interface != KERNEL_INTERFACE_UNKNOWN || m->probe_job)
+        if (m->probe_job || m->probe_proven)
                 return;
 
-        if (m->probe_again_at_usec > now->monotonic_usec) {
-                if (!*wake_at_usec || m->probe_again_at_usec < *wake_at_usec)
-                        *wake_at_usec = m->probe_again_at_usec;
-                return;
-        }
+        if (!m->probe_round || (m->probe_again_at_usec && m->probe_again_at_usec <= now->monotonic_usec))
+                begin_round(m);
 
-        for (int round = 0; round < 2 && !d; round++)
-                for (size_t i = 0; i < s->n_disks && !d; i++)
-                        if (s->disks[i]->known && !s->disks[i]->ignored[0] && !s->disks[i]->job &&
-                            !s->disks[i]->stuck && (round > 0 || s->disks[i]->uid > m->probe_disk))
-                                d = s->disks[i];
+        if (!m->probe_again_at_usec && m->n_probe_asked < PROBE_DISKS_MAX)
+                d = find_disk(m, &busy);
+        if (!d && !busy && !m->probe_again_at_usec)
+                conclude(m, now);
 
+        if (m->probe_again_at_usec && (!*wake_at_usec || m->probe_again_at_usec < *wake_at_usec))
+                *wake_at_usec = m->probe_again_at_usec;
         if (!d)
                 return;
 
         world_fill_request(&m->world, (Device) { d, NULL }, JOB_PROBE, &request);
         m->probe_job = request.id;
+        d->probed = m->probe_round;
+        m->n_probe_asked++;
         disk_begin_job(d, request.id);
-        m->probe_disk = d->uid;
         manager_submit(m, &request, -EBADF);
 }
 
@@ -53,27 +176,45 @@ void probe_begin(Manager *m, const Now *now, uint64_t *wake_at_usec) {
  * @reply: what the worker said. JOB_TIMED_OUT: another disk is asked; a late answer counts too
  */
 void probe_done(Manager *m, const JobReply *reply) {
-        m->probe_job = 0;
+        bool late = m->probe_job != reply->id;
 
-        if (reply->outcome == JOB_TIMED_OUT)
+        if (!late)
+                m->probe_job = 0;
+
+        if (reply->id < m->probe_since || m->probe_proven)
                 return;
 
-        if (reply->outcome != JOB_OK || reply->interface == KERNEL_INTERFACE_UNKNOWN) {
-                m->n_probe_failures++;
-                m->probe_again_at_usec = manager_now(m).monotonic_usec +
-                        retry_delay_usec(PROBE_RETRY_USEC, m->n_probe_failures);
+        if (reply->message[0])
+                (void) str_copy(m->probe_why, sizeof(m->probe_why), reply->message);
+
+        if (reply->outcome == JOB_OK && (kernel_interface_has_filters(reply->interface) ||
+                                         (reply->interface == KERNEL_INTERFACE_NONE && reply->proven))) {
+                adopt(m, (KernelInterface) reply->interface, true, reply->message);
                 return;
         }
 
-        m->world.interface = reply->interface;
-        world_touch_all(&m->world);
-        m->counts_changed = true;
+        m->probe_answered = true;
+        if (late && m->n_probe_silent > 0) /* it was counted when it was late */
+                m->n_probe_silent--;
 
-        if (reply->interface == KERNEL_INTERFACE_NONE)
-                log_line(LOG_WARNING,
-                         "this kernel has no block device filters: nothing can be attached; boot a kernel that"
-                         " has them");
+        if (reply->outcome != JOB_OK)
+                m->n_probe_silent += !late;
+        else if (reply->interface == KERNEL_INTERFACE_NONE)
+                m->n_probe_none++;
         else
-                log_line(LOG_INFO, "the kernel's interface for filters is %s",
-                         kernel_interface_to_string(reply->interface));
+                m->n_probe_unclear++;
+}
+
+/**
+ * manager_interface() - what brings the kernel's filters, and may go, came or went
+ * @m: the manager
+ * @gone: it went: with it all filters that were on by it
+ */
+void manager_interface(Manager *m, bool gone) {
+        Now now = manager_now(m);
+
+        if (gone && kernel_interface_is_bdevfilter(m->world.interface))
+                world_lose_all(&m->world, true, &now);
+
+        probe_again(m, m->world.interface != KERNEL_INTERFACE_NONE);
 }

@@ -99,6 +99,10 @@ char *reason_attached(const Attachment *a, const Holders *holders) {
         text_add(&t, " is on /dev/");
         text_add(&t, a->device);
 
+        if (a->foreign)
+                text_add(&t, ", but was there already, and it is not known that blkfilterd put it there: it counts"
+                             " from when it was found");
+
         for (size_t i = 0; i < holders->n_items && i < HOLDERS_MAX; i++) {
                 if (device_uid(holder_device(&holders->items[i])) == a->device_uid)
                         continue;
@@ -173,6 +177,52 @@ char *reason_left(const Attachment *a, Device d) {
         text_add(&t, " is on /dev/");
         text_add(&t, device_name(d));
         text_add(&t, ", where it does not belong any more; it is taken off");
+        return finish(&t);
+}
+
+/**
+ * reason_stale() - the filter is on already, from a device that had the number before
+ * @a: the attachment
+ * @d: the device, which is to have the filter
+ */
+char *reason_stale(const Attachment *a, Device d) {
+        Text t = TEXT_INIT;
+
+        text_add(&t, "filter ");
+        text_add(&t, a->filter);
+        text_add(&t, " is on /dev/");
+        text_add(&t, device_name(d));
+        text_add(&t, " still, from before that went away; it is taken off and put on anew");
+        return finish(&t);
+}
+
+/**
+ * reason_interface() - by what it is known how the kernel takes filters, or why it is not; and what to do
+ * @w: the world
+ */
+char *reason_interface(const World *w) {
+        Text t = TEXT_INIT;
+
+        if (kernel_interface_has_filters(w->interface))
+                text_add(&t, w->interface_why[0] ? w->interface_why : "the kernel has said so");
+        else if (w->interface == KERNEL_INTERFACE_NONE) {
+                text_add(&t, REASON_NO_FILTERS);
+                if (w->interface_why[0]) {
+                        text_add(&t, ": ");
+                        text_add(&t, w->interface_why);
+                }
+        } else if (w->interface_unclear) {
+                text_add(&t, "the kernel's answers do not tell which filters it takes");
+                if (w->interface_why[0]) {
+                        text_add(&t, " (");
+                        text_add(&t, w->interface_why);
+                        text_add(&t, ")");
+                }
+                text_add(&t, "; it is asked again, on another disk too if one comes");
+        } else
+                text_add(&t, "the kernel has not been asked yet which filters it takes, for want of a disk that may be"
+                             " opened; it is asked as soon as there is one");
+
         return finish(&t);
 }
 

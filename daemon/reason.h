@@ -8,6 +8,11 @@
 
 #include "daemon/plan.h"
 
+/* A kernel without filters, for whoever wants one. */
+#define REASON_NO_FILTERS                                                                                       \
+        "this kernel has no block device filters; boot one that has, or load the module that brings them"       \
+        " (modprobe bdevfilter)"
+
 char *reason_absent(const Attachment *a, const Holder *ignored);
 char *reason_attached(const Attachment *a, const Holders *holders);
 char *reason_ambiguous(const Attachment *a, const Holders *holders);
@@ -19,6 +24,8 @@ char *reason_first_policy(const Attachment *first);
 char *reason_held(const Attachment *held);
 char *reason_noted(const Attachment *a, Device d);
 char *reason_left(const Attachment *a, Device d);
+char *reason_stale(const Attachment *a, Device d);
+char *reason_interface(const World *w);
 char *reason_not_followed(unsigned on);
 char *reason_changed(const Attachment *a, const char *what, const char *before, const char *now);
 char *reason_outcome(const Attachment *a, const JobReply *reply);

@@ -48,6 +48,9 @@ static const struct {
         FIELD("gaps", FIELD_U64, n_gaps),
         FIELD("noted_object", FIELD_U64, noted_object),
         FIELD("left_object", FIELD_U64, left_object),
+        FIELD("number", FIELD_U64, number),
+        FIELD("left_number", FIELD_U64, left_number),
+        FIELD("foreign", FIELD_BOOL, foreign),
         FIELD("intact_since", FIELD_U64, recorded_since_usec),
         FIELD("noted_at", FIELD_U64, recorded_at_usec),
         FIELD("fingerprint", FIELD_BOOL, has_fingerprint),
@@ -151,6 +154,9 @@ int record_format(const Attachment *a, const RecordNote *note, uint64_t now_real
         d->facts.n_attached = a->n_attached;
         d->facts.n_gaps = a->n_gaps;
         d->facts.left_object = a->left_object;
+        d->facts.number = a->number;
+        d->facts.left_number = a->left_number;
+        d->facts.foreign = a->foreign;
         d->facts.has_fingerprint = a->has_fingerprint;
         d->facts.fingerprint = a->fingerprint;
         d->note = *note;
@@ -409,6 +415,9 @@ static int make_attachment(const Draft *d, Attachment **ret) {
         a->past_due = f->past_due;
         a->noted_object = f->noted_object;
         a->left_object = f->left_object;
+        a->number = f->number;
+        a->left_number = f->left_number;
+        a->foreign = f->foreign;
         a->recorded_since_usec = f->recorded_since_usec;
         a->recorded_at_usec = f->recorded_at_usec;
         a->has_fingerprint = f->has_fingerprint;

@@ -236,7 +236,7 @@ static void take_back(Manager *m, Attachment *a) {
         }
 
         if (a->noted_object)
-                a->left_object = a->noted_object;
+                attachment_leave(a, a->noted_object);
         a->noted_object = 0;
         a->asked = false;
         a->orphaned = true;

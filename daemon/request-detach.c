@@ -90,7 +90,7 @@ static void attachment_detach_done(Manager *m, Attachment *a, JobOutcome outcome
                         attachment_lost(a, "foreign-detach", a->seen_usec, &now);
                 attachment_lost_unseen(a, "daemon-not-running", &now); /* on by an earlier daemon's word only */
                 if (a->left_object == device_object(device_set_get_by_uid(&m->world.devices, subject_uid)))
-                        a->left_object = 0;
+                        attachment_leave(a, 0);
                 a->asked = false;
                 if (a->orphaned)
                         a->held = false;
@@ -104,7 +104,7 @@ static void attachment_detach_done(Manager *m, Attachment *a, JobOutcome outcome
                 object = a->on_device ? a->fingerprint.object : a->noted_object;
                 attachment_lost(a, "unknown", a->seen_usec, &now);
                 attachment_lost_unseen(a, "unknown", &now);
-                a->left_object = object;
+                attachment_leave(a, object);
                 break;
 
         case JOB_CONFLICT:

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/reason.h"
 #include "daemon/request.h"
 #include "daemon/resolve.h"
 #include "daemon/text.h"
@@ -149,8 +150,7 @@ Device request_device(Manager *m, Request *r) {
         }
 
         if (m->world.interface == KERNEL_INTERFACE_NONE) {
-                request_finish(m, r, REQUEST_E_UNSUPPORTED,
-                               "this kernel has no block device filters; boot one that has");
+                request_finish(m, r, REQUEST_E_UNSUPPORTED, REASON_NO_FILTERS);
                 return (Device) { 0 };
         }
 

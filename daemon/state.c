@@ -149,7 +149,8 @@ typedef struct LastBoot {
 static void found_of_last_boot(Attachment *a, void *userdata) {
         const LastBoot *l = userdata;
 
-        a->noted_object = a->left_object = 0;
+        a->noted_object = a->left_object = a->number = a->left_number = 0;
+        a->foreign = false;
         a->fingerprint.object = a->fingerprint.diskseq = 0;
         a->fingerprint.generation[0] = 0;
         a->asked = a->held = a->orphaned = a->past_due = false;
@@ -225,4 +226,74 @@ uint64_t state_boot_diskseq(const StateDir *s, uint64_t highest) {
         (void) snprintf(text, sizeof(text), "%" PRIu64 "\n", highest);
         (void) state_write_file(s->fd, BOOT_DISKSEQ, text, strlen(text));
         return highest;
+}
+
+#define STALE ".stale-numbers" /* hidden from state_load() */
+
+/**
+ * state_save_stale() - note which filters may be left on which device numbers
+ * @s: the folder
+ * @w: the world; what is beyond the size of a record is left out
+ *
+ * Return: 0, or a negative errno: the old note is still there.
+ */
+int state_save_stale(const StateDir *s, const World *w) {
+        Text t = TEXT_INIT;
+        char *text;
+        int r;
+
+        if (w->n_stale == 0)
+                return unlinkat(s->fd, STALE, 0) < 0 && errno != ENOENT ? -errno : 0;
+
+        text_add(&t, "boot ");
+        text_add(&t, s->boot);
+        text_add(&t, "\n");
+
+        for (size_t i = 0; i < w->n_stale && t.length < RECORD_SIZE_MAX - 64; i++) {
+                text_add_u64(&t, w->stale[i]->number);
+                text_add(&t, " ");
+                text_add(&t, w->stale[i]->filter);
+                text_add(&t, "\n");
+        }
+
+        r = text_steal(&t, &text);
+        if (r < 0)
+                return r;
+
+        r = state_write_file(s->fd, STALE, text, strlen(text));
+        free(text);
+        return r;
+}
+
+/**
+ * state_load_stale() - take in what an earlier daemon of this boot noted by state_save_stale()
+ * @s: the folder
+ * @w: the world; gets each that makes sense
+ *
+ * Return: 0, also if nothing was noted; or a negative errno.
+ */
+int state_load_stale(const StateDir *s, World *w) {
+        char *data, *rest, *line;
+        size_t size;
+        int r;
+
+        r = state_read_file(s->fd, STALE, &data, &size);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+
+        rest = data;
+        line = strsep(&rest, "\n");
+        if (strncmp(line, "boot ", 5) != 0 || !str_equal(line + 5, s->boot))
+                rest = NULL;
+
+        while (r >= 0 && (line = strsep(&rest, "\n"))) {
+                char *filter;
+                uint64_t number = strtoull(line, &filter, 10);
+
+                if (number && *filter == ' ' && filter_name_is_valid(filter + 1))
+                        r = world_add_stale(w, number, filter + 1);
+        }
+
+        free(data);
+        return r;
 }

@@ -12,6 +12,7 @@
  */
 
 #include "daemon/attachment.h"
+#include "daemon/plan.h"
 #include "daemon/record.h"
 
 typedef struct StateDir {
@@ -23,6 +24,8 @@ int state_open(const char *folder, StateDir *ret);
 void state_close(StateDir *s);
 int state_save(const StateDir *s, const Attachment *a, uint64_t now_realtime_usec);
 int state_remove(const StateDir *s, const char *id);
+int state_save_stale(const StateDir *s, const World *w);
+int state_load_stale(const StateDir *s, World *w);
 uint64_t state_boot_diskseq(const StateDir *s, uint64_t highest);
 
 /* Called for each record; takes the attachment over. */

@@ -32,7 +32,12 @@ static void log_return(const Attachment *a, const char *identity) {
         log_attachment(LOG_NOTICE, LOG_ID_RESTORED, a, message);
 }
 
-static void log_change(const Attachment *a) {
+/* That the kernel has no filters is said once, and not of each attachment. */
+static bool is_said_once(const Manager *m, const Attachment *a) {
+        return a->state == ATTACHMENT_UNSUPPORTED && m->world.interface == KERNEL_INTERFACE_NONE;
+}
+
+static void log_change(const Manager *m, const Attachment *a) {
         char message[1024], *identity = NULL;
         int priority;
 
@@ -49,7 +54,7 @@ static void log_change(const Attachment *a) {
 
         /* while a filter is on its way back the two lines above say all */
         if (a->changed & ATTACHMENT_CHANGED_STATE && a->state != ATTACHMENT_ATTACHING &&
-            !(a->changed & ATTACHMENT_CHANGED_BACK) &&
+            !(a->changed & ATTACHMENT_CHANGED_BACK) && !is_said_once(m, a) &&
             !(a->changed & ATTACHMENT_CHANGED_LOST && a->state == ATTACHMENT_WAITING)) {
                 priority = a->state == ATTACHMENT_ATTACHED || a->state == ATTACHMENT_WAITING ||
                            a->state == ATTACHMENT_DETACHED ? LOG_INFO : LOG_WARNING;
@@ -91,7 +96,7 @@ void tell_attachments(Manager *m) {
 
                 if (attachment_is_superfluous(a)) {
                         if (changed & ATTACHMENT_CHANGED_LOST) {
-                                log_change(a);
+                                log_change(m, a);
                                 if (m->listener.attachment_changed)
                                         m->listener.attachment_changed(a, changed, m->listener.userdata);
                         }
@@ -103,7 +108,7 @@ void tell_attachments(Manager *m) {
                 if (!changed)
                         continue;
 
-                log_change(a);
+                log_change(m, a);
                 if (changed & (ATTACHMENT_CHANGED_RECORD | ATTACHMENT_CHANGED_ADDED))
                         manager_save(m, a);
 
@@ -126,6 +131,27 @@ void tell_attachments(Manager *m) {
                                  " alone; make the policy narrower", PATTERN_INSTANCES_MAX);
                 m->n_refused_told = m->world.n_refused;
         }
+}
+
+/**
+ * tell_take_off() - what came of a filter that the daemon takes off by itself
+ * @m: the manager, before it has taken the answer in
+ * @request: JOB_DETACH; nothing is told of what an administrator asked for
+ * @reply: what came back
+ */
+void tell_take_off(Manager *m, const JobRequest *request, const JobReply *reply) {
+        const JobDevice *d = request->partition.name[0] ? &request->partition : &request->disk;
+
+        if (!world_find_stale_by_job(&m->world, request->id) && !world_find_by_job(&m->world, request))
+                return;
+
+        if (reply->outcome == JOB_OK)
+                log_line(LOG_NOTICE, "%s: taken off /dev/%s, where it was left by what was there before",
+                         request->filter, d->name);
+        else if (reply->outcome == JOB_UNSUPPORTED)
+                log_line(LOG_WARNING, "%s: it may be on /dev/%s still, where it was left by what was there before, and"
+                         " cannot be asked safely whether it is%s%s; if it has no business there detach it with its own"
+                         " tool, or reboot", request->filter, d->name, reply->message[0] ? ": " : "", reply->message);
 }
 
 /**

@@ -20,6 +20,9 @@
 /* What 61-blkfilter.rules puts on the devices that are watched. */
 #define TAG "blkfilter"
 
+/* Of the subsystem "misc"; its node is there before the event. */
+#define INTERFACE_DEVICE "bdevfilter"
+
 struct UEvent {
         struct udev *udev;
         struct udev_queue *queue;
@@ -45,6 +48,12 @@ static void handle(UEvent *u, struct udev_device *d, EventSource source) {
         if (subsystem && str_equal(subsystem, "module")) {
                 if (action && str_equal(action, "add"))
                         u->handler.module(udev_device_get_sysname(d), u->handler.userdata);
+                return;
+        }
+
+        if (subsystem && str_equal(subsystem, "misc")) {
+                if (action && str_equal(udev_device_get_sysname(d) ?: "", INTERFACE_DEVICE) && !str_equal(action, "change"))
+                        u->handler.interface(str_equal(action, "remove"), u->handler.userdata);
                 return;
         }
 
@@ -116,6 +125,8 @@ static int monitor_new(UEvent *u, sd_event *event, const char *group, int64_t pr
         r = udev_monitor_filter_add_match_subsystem_devtype(m, "block", NULL);
         if (r >= 0 && str_equal(group, "kernel"))
                 r = udev_monitor_filter_add_match_subsystem_devtype(m, "module", NULL);
+        if (r >= 0 && str_equal(group, "kernel"))
+                r = udev_monitor_filter_add_match_subsystem_devtype(m, "misc", NULL);
         if (r >= 0 && str_equal(group, "udev"))
                 r = udev_monitor_filter_add_match_tag(m, TAG);
         if (r < 0)

@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * Tells of block devices: the kernel's events, udev's, and a look at all that is there. The one
+ * Tells of block devices: the kernel's events, udev's, and a look at all that is there; and of modules and the one
+ * device of theirs that brings filters. The one
  * place that knows libudev, with uevent-facts.c. Callbacks only take facts in; "done" ends a batch of them.
  */
 
@@ -15,6 +16,7 @@ typedef struct UEvent UEvent;
 typedef struct UEventHandler {
         void (*device)(const DeviceEvent *e, void *userdata);
         void (*module)(const char *name, void *userdata); /* a kernel module was loaded */
+        void (*interface)(bool gone, void *userdata);     /* /dev/bdevfilter came, or went */
         void (*lost)(void *userdata);  /* events were lost: look at everything again */
         void (*done)(void *userdata);  /* no more events for the moment */
         void *userdata;

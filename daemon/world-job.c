@@ -104,7 +104,7 @@ static void take_history(Attachment *a, Attachment *b) {
  * was edited, or a policy now wants what was wished for at run time. What it knows goes over, unless there is a gap of
  * its own to be ended: that one was on another device, and has not seen what was seen here.
  */
-static void take_over(World *w, Attachment *a) {
+static bool take_over(World *w, Attachment *a) {
         for (const IndexItem *i = attachment_set_first_at(&w->attachments, a->home); i; i = index_next(i)) {
                 Attachment *b = i->owner;
 
@@ -114,6 +114,7 @@ static void take_over(World *w, Attachment *a) {
                 if (!attachment_get_open_gap(a))
                         take_history(a, b);
                 a->asked |= b->asked;
+                a->foreign = b->foreign;
 
                 b->has_fingerprint = false;
                 b->on_device = false;
@@ -124,8 +125,10 @@ static void take_over(World *w, Attachment *a) {
                 b->orphaned = true;
                 attachment_touch(b);
                 attachment_changed(b, ATTACHMENT_CHANGED_STATE);
-                return;
+                return true;
         }
+
+        return false;
 }
 
 /* The filter was not on that device: nor was it for any other attachment that says so. */
@@ -138,18 +141,21 @@ static void lose_others(World *w, const Attachment *a, const Now *now) {
         }
 }
 
-static void attach_failed(Attachment *a, const JobReply *reply, const Now *now) {
+static void attach_failed(Attachment *a, const JobReply *reply, bool by_number, const Now *now) {
         attachment_set_delay(a, now);
 
-        /* a worker that died may have attached before: the kernel is asked. Else the filter is not on */
+        /*
+         * A worker that died may have attached before: the kernel is asked. Else the filter is not on; but where it is
+         * kept by number, one that was put on what went right then may be.
+         */
         if (reply->outcome != JOB_DIED)
-                a->noted_object = 0;
+                a->noted_object = reply->outcome == JOB_GONE && by_number ? a->noted_object : 0;
         attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
 
         switch (reply->outcome) {
 
         case JOB_CONFLICT:
-                a->left_object = 0; /* if it was left there, it is not any more */
+                attachment_leave(a, 0); /* if it was left there, it is not any more */
                 if (a->settings->ignore_conflict)
                         a->retry_at_usec = UINT64_MAX;
                 attachment_set_state(a, ATTACHMENT_CONFLICT, reason_outcome(a, reply));
@@ -197,8 +203,27 @@ static Device find_device(const World *w, const JobRequest *request) {
 static void attach_done(World *w, Attachment *a, const JobRequest *request, const JobReply *reply, const Now *now) {
         Device d = device_set_get_by_uid(&w->devices, a->device_uid);
         Fingerprint f;
+        Stale *stale;
 
         a->last_outcome = reply->outcome;
+
+        /* what took it is gone since, and whatever was on with it */
+        if ((reply->outcome == JOB_OK || reply->outcome == JOB_ALREADY) && request->id <= w->interface_job) {
+                a->n_attached += reply->outcome == JOB_OK;
+                attachment_set_state(a, ATTACHMENT_WAITING,
+                                     reason_plain("the kernel's filters changed while it was attached"));
+                return;
+        }
+
+        /* from a device that had the number before: what it has seen, and what not, nobody can say */
+        stale = d.disk ? world_find_stale(w, device_number(d), a->filter) : NULL;
+        if (reply->outcome == JOB_ALREADY && stale) {
+                stale->due = true;
+                a->noted_object = 0;
+                attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
+                attachment_set_state(a, ATTACHMENT_WAITING, reason_stale(a, d));
+                return;
+        }
 
         /* registered anew since, and still the same object of the kernel */
         if (!d.disk) {
@@ -220,7 +245,7 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
                                 a->n_attached++;
                         a->noted_object = 0;
                         if (!request->partno && device_set_get_by_object(&w->devices, request->disk.object).disk)
-                                a->left_object = request->disk.object;
+                                attachment_leave(a, request->disk.object);
                         else {
                                 a->noted_object = request->partno ? request->partition.object : request->disk.object;
                                 w->devices.incomplete = true;
@@ -234,10 +259,15 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
 
                 /* a reply without the entry that it proved is no proof */
                 if (fill_fingerprint(request, reply, d.disk, &f)) {
+                        /* noted by an earlier daemon, whose kernel could not be asked by another job than this */
+                        bool ours = a->recorded_since_usec > 0;
+
                         if (reply->outcome == JOB_ALREADY)
-                                take_over(w, a);
+                                ours |= take_over(w, a);
                         else
                                 lose_others(w, a, now);
+                        if (reply->outcome == JOB_ALREADY && !ours)
+                                a->foreign = true;
 
                         /* not told this time: that is no other filter */
                         if (!f.generation[0] && reply->outcome == JOB_ALREADY && f.object &&
@@ -251,7 +281,7 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
                 }
         }
 
-        attach_failed(a, reply, now);
+        attach_failed(a, reply, kernel_interface_is_bdevfilter(w->interface), now);
 }
 
 /* The filter is on, as the kernel says: where an earlier daemon, or a job without an end, left it. */
@@ -259,6 +289,7 @@ static void check_found(World *w, Attachment *a, const JobRequest *request, cons
         Device d = find_device(w, request);
         const Entry *e;
         Fingerprint f;
+        Stale *stale;
         Facts facts;
 
         if (!d.disk) /* its event follows */
@@ -290,16 +321,33 @@ static void check_found(World *w, Attachment *a, const JobRequest *request, cons
         if (reply->generation[0]) /* else it was not to be had this time: that is no other filter */
                 (void) str_copy(f.generation, sizeof(f.generation), reply->generation);
 
+        /* a job that ended without a word found it there, or put it there: it cannot be told from one of before */
+        stale = world_find_stale(w, device_number(d), a->filter);
+        if (stale && !a->on_device && !a->recorded_since_usec) {
+                stale->due = true;
+                a->noted_object = 0;
+                attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
+                return;
+        }
+        if (stale)
+                world_drop_stale(w, stale->number, stale->filter);
+
         /* somebody took it off and put it on again: what is on now is another one */
-        if (a->on_device && !str_equal(f.generation, a->fingerprint.generation))
+        if (a->on_device && !str_equal(f.generation, a->fingerprint.generation)) {
                 attachment_lost(a, "foreign-detach", a->seen_usec, now);
+                a->foreign = true;
+        }
 
         (void) str_copy(a->device, sizeof(a->device), device_name(d));
         a->device_uid = device_uid(d);
+        a->number = device_number(d);
         attachment_attached(a, &f, true, now);
 }
 
 static void check_done(World *w, Attachment *a, const JobRequest *request, const JobReply *reply, const Now *now) {
+        if (request->id <= w->interface_job) /* it is asked again, by what takes filters now */
+                return;
+
         a->checked_usec = now->monotonic_usec;
 
         switch (reply->outcome) {
@@ -344,7 +392,7 @@ static void take_off_done(Attachment *a, const JobReply *reply, const Now *now) 
         case JOB_NOT_ATTACHED:
         case JOB_CONFLICT:
         case JOB_UNSUPPORTED:
-                a->left_object = 0;
+                attachment_leave(a, 0);
                 a->retry_at_usec = 0;
                 a->n_failures = 0;
                 attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
@@ -449,14 +497,16 @@ void world_job_done(World *w, const JobRequest *request, const JobReply *reply, 
         if (request->kind == JOB_DETACH && reply->outcome == JOB_OK)
                 doubt_filters(w, request);
 
+        if (a)
+                a->job = 0;
+        if (a && request->kind == JOB_ATTACH)
+                attach_done(w, a, request, reply, now);
+
+        world_stale_done(w, request, reply, now);
         if (!a)
                 return;
 
-        a->job = 0;
-
-        if (request->kind == JOB_ATTACH)
-                attach_done(w, a, request, reply, now);
-        else if (request->kind == JOB_CHECK)
+        if (request->kind == JOB_CHECK)
                 check_done(w, a, request, reply, now);
         else if (request->kind == JOB_DETACH)
                 take_off_done(a, reply, now);

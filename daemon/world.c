@@ -12,6 +12,7 @@
 void world_deinit(World *w) {
         device_set_deinit(&w->devices);
         attachment_set_deinit(&w->attachments);
+        world_forget_stale(w);
         free(w->patterns);
         *w = (World) { 0 };
 }
@@ -99,6 +100,25 @@ void world_check_all(World *w) {
                 if (w->attachments.items[i]->on_device)
                         w->attachments.items[i]->check_due = true;
 
+        world_touch_all(w);
+}
+
+/**
+ * world_lose_all() - the kernel's interface for filters went, and all filters with it
+ * @w: the world; nothing is on any device, what may have been on one is not either
+ * @seen: it was told of at once; else the filters may have gone at any time since they were last asked about
+ * @now: the time
+ */
+void world_lose_all(World *w, bool seen, const Now *now) {
+        for (size_t i = 0; i < w->attachments.n_items; i++) {
+                Attachment *a = w->attachments.items[i];
+
+                attachment_lost(a, "interface-gone", seen ? 0 : a->seen_usec, now);
+                attachment_lost_unseen(a, "interface-gone", now);
+                attachment_leave(a, 0);
+        }
+
+        world_forget_stale(w);
         world_touch_all(w);
 }
 

@@ -166,6 +166,14 @@ __attribute__((unused)) static int op_remove_record(const char *id, void *outsid
         return state_remove(&f->records, id);
 }
 
+__attribute__((unused)) static int op_save_stale(const World *w, void *outside) {
+        return state_save_stale(&((Fake *) outside)->records, w);
+}
+
+__attribute__((unused)) static int op_load_stale(World *w, void *outside) {
+        return state_load_stale(&((Fake *) outside)->records, w);
+}
+
 __attribute__((unused)) static int op_save_policy(const Policy *p, char **ret_path, void *outside) {
         Policy *copy = policy_new_of(p->name, p->filter, match_ref(p->match), settings_ref(p->settings));
         Fake *f = outside;
@@ -271,6 +279,8 @@ __attribute__((unused)) static void fake_begin_manager(Fake *f) {
                 .load_records = op_load_records,
                 .save_record = op_save_record,
                 .remove_record = op_remove_record,
+                .save_stale = op_save_stale,
+                .load_stale = op_load_stale,
                 .save_policy = op_save_policy,
                 .load_module = op_load_module,
                 .boot_is_over = op_boot_is_over,

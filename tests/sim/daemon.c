@@ -194,6 +194,9 @@ static Attachment *make_record(const Attachment *a) {
         r->fingerprint = a->fingerprint;
         r->noted_object = a->on_device ? a->fingerprint.object : sim.mistake == MISTAKE_FORGET_INTENT ? 0 : a->noted_object;
         r->left_object = a->left_object;
+        r->number = a->number;
+        r->left_number = a->left_number;
+        r->foreign = a->foreign;
 
         if (a->intact_since_usec) {
                 r->recorded_since_usec = a->intact_since_usec;
@@ -285,6 +288,27 @@ static int op_load_last_boot(uint64_t *ret_boot_usec, StateFound found, void *us
         return 0;
 }
 
+static int op_save_stale(const World *w, void *outside) {
+        (void) outside;
+
+        if (sim.dead)
+                return 0;
+
+        sim.n_stale = 0;
+        for (size_t i = 0; i < w->n_stale && i < STALE; i++)
+                sim.stale[sim.n_stale++] = *w->stale[i];
+        return 0;
+}
+
+static int op_load_stale(World *w, void *outside) {
+        (void) outside;
+
+        for (size_t i = 0; i < sim.n_stale; i++)
+                if (world_add_stale(w, sim.stale[i].number, sim.stale[i].filter) < 0)
+                        abort();
+        return 0;
+}
+
 static int op_save_policy(const Policy *p, char **ret_path, void *outside) {
         (void) p;
         (void) ret_path;
@@ -347,6 +371,8 @@ static void start(char holds[][ATTACHMENT_ID_SIZE], size_t n_holds) {
                 .load_records = op_load_records,
                 .save_record = op_save_record,
                 .remove_record = op_remove_record,
+                .save_stale = op_save_stale,
+                .load_stale = op_load_stale,
                 .save_policy = op_save_policy,
                 .load_module = op_load_module,
                 .boot_is_over = op_boot_is_over,

@@ -22,6 +22,7 @@
 #define CALLS 128
 #define FILES 4      /* of policies */
 #define RECORDS 32
+#define STALE 256
 #define SECOND UINT64_C(1000000)
 
 /* A disk as a thing with a table on it, wherever it is plugged in. */
@@ -185,6 +186,8 @@ typedef struct Sim {
         bool has_subject;
         File files[FILES];
         Attachment *records[RECORDS];
+        Stale stale[STALE];           /* as the daemon noted them */
+        size_t n_stale;
         uint64_t boot_diskseq;        /* as the first daemon noted it */
 
         Counts counts;
