@@ -31,8 +31,15 @@ void shown_daemon_deinit(ShownDaemon *d) {
                 free(d->counts[i].state);
         free(d->counts);
         shown_errors_deinit(&d->errors);
+        for (size_t i = 0; i < d->n_filters; i++) {
+                free(d->filters[i].name);
+                free(d->filters[i].registered);
+                free(d->filters[i].reason);
+        }
+        free(d->filters);
         free(d->version);
         free(d->interface);
+        free(d->interface_reason);
         *d = (ShownDaemon) { 0 };
 }
 
@@ -94,6 +101,32 @@ static int read_counts(sd_bus_message *m, void *value) {
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
+static int read_filters(sd_bus_message *m, void *value) {
+        ShownDaemon *d = value;
+        int r;
+
+        r = sd_bus_message_enter_container(m, 'a', "(sss)");
+        while (r > 0) {
+                const char *name, *registered, *reason;
+                ShownFilter *f;
+
+                r = sd_bus_message_read(m, "(sss)", &name, &registered, &reason);
+                if (r <= 0)
+                        break;
+
+                f = realloc(d->filters, (d->n_filters + 1) * sizeof(*f));
+                if (!f)
+                        return -ENOMEM;
+                d->filters = f;
+                f += d->n_filters++;
+                *f = (ShownFilter) { strdup(name), strdup(registered), strdup(reason) };
+                if (!f->name || !f->registered || !f->reason)
+                        return -ENOMEM;
+        }
+
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
 /**
  * client_get_daemon() - all that the daemon tells of itself
  * @c: as of client_new_call()
@@ -105,6 +138,8 @@ int client_get_daemon(Ctl *c, ShownDaemon *ret) {
         const ClientProperty wanted[] = {
                 { "Version", "s", client_read_string, &ret->version },
                 { "KernelInterface", "s", client_read_string, &ret->interface },
+                { "KernelInterfaceReason", "s", client_read_string, &ret->interface_reason },
+                { "Filters", "a(sss)", read_filters, ret },
                 { "ConfigErrors", "a(sus)", client_read_errors, &ret->errors },
                 { "Counts", "a{su}", read_counts, ret },
         };
@@ -117,6 +152,10 @@ int client_get_daemon(Ctl *c, ShownDaemon *ret) {
                 r = client_read_properties(reply, wanted, sizeof(wanted) / sizeof(wanted[0]));
                 if (r >= 0 && (!ret->version || !ret->interface))
                         r = -EBADMSG;
+                if (r >= 0 && !ret->interface_reason) {
+                        ret->interface_reason = strdup("");
+                        r = ret->interface_reason ? 0 : -ENOMEM;
+                }
                 status = r < 0 ? client_fault(r) : STATUS_OK;
         }
 

@@ -46,9 +46,16 @@ typedef struct ShownCount {
         uint32_t n;
 } ShownCount;
 
+/* A filter that is needed. */
+typedef struct ShownFilter {
+        char *name, *registered, *reason;
+} ShownFilter;
+
 /* The daemon as the bus tells it: the properties of org.blkfilter1.Manager. */
 typedef struct ShownDaemon {
-        char *version, *interface;
+        char *version, *interface, *interface_reason; /* the last is "" of a daemon that does not tell it */
+        ShownFilter *filters; /* n_filters elements, as they were told */
+        size_t n_filters;
         ShownErrors errors;
         ShownCount *counts; /* n_counts elements, as they were told */
         size_t n_counts;

@@ -202,13 +202,33 @@ static void print_shown(const Shown *s) {
         print_field("Object", "%s", s->path);
 }
 
+static void add_interface(json_object *o, const ShownDaemon *d) {
+        json_object *filters = json_object_new_array();
+
+        (void) json_object_object_add(o, "KernelInterface", json_object_new_string(d->interface));
+        (void) json_object_object_add(o, "KernelInterfaceReason", json_object_new_string(d->interface_reason));
+        for (size_t i = 0; i < d->n_filters; i++) {
+                json_object *f = json_object_new_object();
+
+                (void) json_object_object_add(f, "Filter", json_object_new_string(d->filters[i].name));
+                (void) json_object_object_add(f, "Registered", json_object_new_string(d->filters[i].registered));
+                (void) json_object_object_add(f, "Reason", json_object_new_string(d->filters[i].reason));
+                (void) json_object_array_add(filters, f);
+        }
+        (void) json_object_object_add(o, "Filters", filters);
+}
+
+static bool has_filters(const ShownDaemon *d) {
+        return strcmp(d->interface, "none") != 0 && strcmp(d->interface, "unknown") != 0;
+}
+
 static json_object *json_of_daemon(const ShownDaemon *d) {
         json_object *o = json_object_new_object(), *counts = json_object_new_object();
         json_object *errors = json_object_new_array();
 
         (void) json_object_object_add(o, "version", json_object_new_int(JSON_VERSION));
         (void) json_object_object_add(o, "Version", json_object_new_string(d->version));
-        (void) json_object_object_add(o, "KernelInterface", json_object_new_string(d->interface));
+        add_interface(o, d);
         for (size_t i = 0; i < d->errors.n_items; i++)
                 (void) json_object_array_add(errors, json_of_finding(d->errors.items[i].file, d->errors.items[i].line,
                                                                      d->errors.items[i].message));
@@ -233,7 +253,11 @@ static void print_daemon(const ShownDaemon *d) {
         bool any = false;
 
         (void) printf("%s●%s blkfilterd %s\n", colour_on(COLOUR_GOOD), colour_off(), d->version);
-        print_field("Kernel", "%s", d->interface);
+        if (has_filters(d))
+                print_field("Kernel", "%s", d->interface);
+        else
+                print_field("Kernel", "%s%s%s: %s", colour_on(COLOUR_BAD), d->interface, colour_off(),
+                            d->interface_reason);
         for (size_t i = 0; i < d->n_counts; i++)
                 if (d->counts[i].n > 0) {
                         print_field(any ? "" : "Filters", "%" PRIu32 " %s%s%s", d->counts[i].n,
@@ -242,6 +266,13 @@ static void print_daemon(const ShownDaemon *d) {
                 }
         if (!any)
                 print_field("Filters", "none; no policy wants one, and none was attached by hand");
+        any = false;
+        for (size_t i = 0; i < d->n_filters; i++)
+                if (strcmp(d->filters[i].registered, "no") == 0) {
+                        print_field(any ? "" : "Missing", "%s%s%s: %s", colour_on(COLOUR_BAD), d->filters[i].name,
+                                    colour_off(), d->filters[i].reason);
+                        any = true;
+                }
         if (d->errors.n_items > 0)
                 print_errors(&d->errors);
 }
@@ -300,7 +331,7 @@ int verb_status(Ctl *c, int argc, char *argv[]) {
         return status;
 }
 
-/** verb_probe() - which interface for filters the kernel has, and what to do if it has none */
+/** verb_probe() - which interface for filters the kernel has, which filters are needed, and what to do for them */
 int verb_probe(Ctl *c, int argc, char *argv[]) {
         ShownDaemon d;
         int status;
@@ -314,23 +345,24 @@ int verb_probe(Ctl *c, int argc, char *argv[]) {
                 return status;
         }
 
-        if (strcmp(d.interface, "none") == 0 || strcmp(d.interface, "unknown") == 0)
+        if (!has_filters(&d))
                 status = STATUS_NO;
 
         if (c->output != OUTPUT_TEXT) {
                 json_object *o = json_object_new_object();
 
                 (void) json_object_object_add(o, "version", json_object_new_int(JSON_VERSION));
-                (void) json_object_object_add(o, "KernelInterface", json_object_new_string(d.interface));
+                add_interface(o, &d);
                 (void) json_print(c, o);
-        } else if (strcmp(d.interface, "none") == 0)
-                (void) say("none: this kernel has no block device filters; boot one that has, or load the module that"
-                           " brings them");
-        else if (strcmp(d.interface, "unknown") == 0)
-                (void) say("unknown: there is no block device yet by which the kernel could be asked; ask again when"
-                           " there is one");
-        else
-                (void) say("%s: block device filters can be attached; each needs its module (modprobe)", d.interface);
+        } else {
+                (void) say("%s: %s", d.interface, d.interface_reason);
+                for (size_t i = 0; i < d.n_filters; i++)
+                        (void) say("filter %s: %s, %s", d.filters[i].name,
+                                   strcmp(d.filters[i].registered, "yes") == 0 ? "registered" :
+                                   strcmp(d.filters[i].registered, "no") == 0 ? "not registered" :
+                                                                                 "not tried yet",
+                                   d.filters[i].reason);
+        }
 
         shown_daemon_deinit(&d);
         return status;

@@ -531,6 +531,18 @@ const char *manager_get_interface_reason(Manager *m) {
 }
 
 /**
+ * manager_list_needs() - the filters that are wanted on devices, or are on some
+ * @m: the manager
+ * @ret: as of world_list_needs()
+ * @ret_n: elements
+ *
+ * Return: as of world_list_needs().
+ */
+int manager_list_needs(Manager *m, Need **ret, size_t *ret_n) {
+        return world_list_needs(&m->world, ret, ret_n);
+}
+
+/**
  * manager_get_raw_commands() - whether commands that are not known may be sent to filters
  * @m: the manager
  */

@@ -17,6 +17,7 @@
 #include "daemon/identity.h"
 #include "daemon/job.h"
 #include "daemon/manager-ops.h"
+#include "daemon/needs.h"
 #include "daemon/policy.h"
 
 typedef struct Manager Manager;
@@ -134,6 +135,7 @@ const AttachmentSet *manager_get_attachments(Manager *m);
 const PolicySet *manager_get_policies(Manager *m);
 KernelInterface manager_get_interface(Manager *m);
 const char *manager_get_interface_reason(Manager *m);
+int manager_list_needs(Manager *m, Need **ret, size_t *ret_n);
 bool manager_get_raw_commands(Manager *m);
 RequestError manager_explain(Manager *m, const char *device, Explanation *ret, char **ret_message);
 const Attachment *manager_find_attachment(Manager *m, const Subject *subject);

@@ -33,6 +33,7 @@ struct Bus {
 
         /* what manager_changed() last told, to tell only what is new */
         KernelInterface interface;
+        char *interface_reason; /* NULL: nothing yet */
         bool raw_commands;
         const PolicySet *policies; /* compared only, never followed */
         uint32_t counts[_ATTACHMENT_STATE_MAX];

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config.h"
@@ -114,6 +115,37 @@ static int property_get_interface(sd_bus *bus, const char *path, const char *int
         return sd_bus_message_append(reply, "s", kernel_interface_to_string(manager_get_interface(b->manager)));
 }
 
+static int property_get_interface_reason(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                         sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        Bus *b = userdata;
+
+        (void) bus, (void) path, (void) interface, (void) property, (void) error;
+
+        return bus_append_text(reply, manager_get_interface_reason(b->manager));
+}
+
+static int property_get_filters(sd_bus *bus, const char *path, const char *interface, const char *property,
+                                sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        Bus *b = userdata;
+        size_t n = 0;
+        Need *needs;
+        int r;
+
+        (void) bus, (void) path, (void) interface, (void) property, (void) error;
+
+        r = manager_list_needs(b->manager, &needs, &n);
+        if (r < 0)
+                return r;
+
+        r = sd_bus_message_open_container(reply, 'a', "(sss)");
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = sd_bus_message_append(reply, "(sss)", needs[i].filter,
+                                          need_registered_to_string(needs[i].registered), needs[i].reason);
+
+        needs_free(needs, n);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 static int property_get_raw(sd_bus *bus, const char *path, const char *interface, const char *property,
                             sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         Bus *b = userdata;
@@ -195,12 +227,26 @@ static const sd_bus_vtable manager_vtable[] = {
 
         SD_BUS_PROPERTY("Version", "s", property_get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("KernelInterface", "s", property_get_interface, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("KernelInterfaceReason", "s", property_get_interface_reason, 0,
+                        SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Filters", "a(sss)", property_get_filters, 0, 0),
         SD_BUS_PROPERTY("RawCommands", "b", property_get_raw, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ConfigErrors", "a(sus)", property_get_errors, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Counts", "a{su}", property_get_counts, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
 
         SD_BUS_VTABLE_END,
 };
+
+static void keep_interface(Bus *b) {
+        const char *reason = manager_get_interface_reason(b->manager);
+
+        b->interface = manager_get_interface(b->manager);
+        if (b->interface_reason && strcmp(b->interface_reason, reason) == 0)
+                return;
+
+        free(b->interface_reason);
+        b->interface_reason = strdup(reason); /* without memory for it, it is told once more */
+}
 
 /**
  * bus_add_manager() - put the manager's object on a new connection
@@ -209,7 +255,7 @@ static const sd_bus_vtable manager_vtable[] = {
  * Return: 0 or positive, or a negative errno of sd-bus.
  */
 int bus_add_manager(Bus *b) {
-        b->interface = manager_get_interface(b->manager);
+        keep_interface(b);
         b->raw_commands = manager_get_raw_commands(b->manager);
         b->policies = manager_get_policies(b->manager);
         bus_count_states(b, b->counts);
@@ -265,7 +311,8 @@ int bus_append_config_errors(sd_bus_message *m, const PolicySet *policies) {
  */
 void bus_tell_manager(Bus *b) {
         uint32_t counts[_ATTACHMENT_STATE_MAX];
-        char *names[5] = { NULL };
+        const char *reason = manager_get_interface_reason(b->manager);
+        char *names[6] = { NULL };
         size_t n = 0;
 
         bus_count_states(b, counts);
@@ -274,6 +321,8 @@ void bus_tell_manager(Bus *b) {
                 names[n++] = (char *) "Counts";
         if (b->interface != manager_get_interface(b->manager))
                 names[n++] = (char *) "KernelInterface";
+        if (!b->interface_reason || strcmp(b->interface_reason, reason) != 0)
+                names[n++] = (char *) "KernelInterfaceReason";
         if (b->raw_commands != manager_get_raw_commands(b->manager))
                 names[n++] = (char *) "RawCommands";
         /* a set is never changed, and a new one is made while the old one is there */
@@ -281,7 +330,7 @@ void bus_tell_manager(Bus *b) {
                 names[n++] = (char *) "ConfigErrors";
 
         memcpy(b->counts, counts, sizeof(counts));
-        b->interface = manager_get_interface(b->manager);
+        keep_interface(b);
         b->raw_commands = manager_get_raw_commands(b->manager);
         b->policies = manager_get_policies(b->manager);
 

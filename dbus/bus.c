@@ -262,6 +262,7 @@ Bus *bus_free(Bus *b) {
         sd_event_source_disable_unref(b->timer);
         sd_event_unref(b->event);
         free(b->address);
+        free(b->interface_reason);
         free(b);
         return NULL;
 }

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "daemon/reason.h"
 #include "tests/bus/mock-manager.h"
 
 /**
@@ -237,6 +238,25 @@ const PolicySet *manager_get_policies(Manager *m) {
 
 KernelInterface manager_get_interface(Manager *m) {
         return m->interface;
+}
+
+const char *manager_get_interface_reason(Manager *m) {
+        return m->interface == KERNEL_INTERFACE_NONE ? REASON_NO_FILTERS : "/dev/sda has said so";
+}
+
+int manager_list_needs(Manager *m, Need **ret, size_t *ret_n) {
+        Need *needs = calloc(m->n_needs + 1, sizeof(*needs));
+
+        assert(needs);
+        for (size_t i = 0; i < m->n_needs; i++) {
+                needs[i] = m->needs[i];
+                needs[i].reason = strdup(m->needs[i].reason);
+                assert(needs[i].reason);
+        }
+
+        *ret = needs;
+        *ret_n = m->n_needs;
+        return 0;
 }
 
 bool manager_get_raw_commands(Manager *m) {

@@ -15,6 +15,8 @@ struct Manager {
         AttachmentSet attachments;
         PolicySet *policies;
         KernelInterface interface;
+        const Need *needs;            /* n_needs elements, sorted; borrowed */
+        size_t n_needs;
         bool raw_commands;
 
         Subject subject;              /* what any device argument stands for */

@@ -85,6 +85,10 @@ static Attachment *attached(void) {
 }
 
 static void test_show(void) {
+        const Need needs[] = {
+                { "bfcount", NEED_NO, (char *) "load its module" },
+                { "bftrack", NEED_YES, (char *) "on 1 device" },
+        };
         Attachment *b;
 
         fixture_init(&fixture, 0);
@@ -108,11 +112,23 @@ static void test_show(void) {
         EXPECT("status /dev/sda1", 0, "● /dev/sda1 - bftrack", "State: attached", "Identity: PARTUUID=" UUID_A,
                "since Tue 2023-11-14 22:13:20 UTC", "Gaps: 1", "Tue 2023-11-14 22:13:10 UTC, 0.250s, rescan",
                "Proven: PartUUID=" UUID_A, PATH_A);
+        fixture.manager->needs = needs;
+        fixture.manager->n_needs = 2;
+        EXPECT("probe", 0, "blkfilter-1: /dev/sda has said so\n", "filter bfcount: not registered, load its module\n",
+               "filter bftrack: registered, on 1 device\n");
+        EXPECT("probe --json=short", 0, "\"KernelInterfaceReason\":\"/dev/sda has said so\"",
+               "\"Filters\":[{\"Filter\":\"bfcount\",\"Registered\":\"no\",\"Reason\":\"load its module\"},{\"Filter\":"
+               "\"bftrack\",\"Registered\":\"yes\"");
+        expect_as(NOBODY, &(const Command) { "status", 0, { "Missing: bfcount: load its module" }, "Missing: bftrack" });
+        fixture.manager->n_needs = 0;
+
         /* no colours where there is no terminal, but where they are asked for */
         expect_as(NOBODY, &(const Command) { "status /dev/sda1", 0, { "attached" }, "\033" });
         fixture.manager->interface = KERNEL_INTERFACE_NONE;
         EXPECT("probe", 1, "none: this kernel has no block device filters");
-        EXPECT("probe --json=short", 1, "{\"version\":1,\"KernelInterface\":\"none\"}");
+        EXPECT("probe --json=short", 1, "{\"version\":1,\"KernelInterface\":\"none\",\"KernelInterfaceReason\":\"",
+               "modprobe bdevfilter", "\"Filters\":[]}");
+        EXPECT("status", 0, "Kernel: none: this kernel has no block device filters", "load the module");
         EXPECT("status", 0, "Kernel: none", "1 attached", "1 waiting");
 
         fixture.manager->resolve_error = REQUEST_E_NO_SUCH_DEVICE;

@@ -163,6 +163,7 @@ static void reads_properties(sd_bus *bus, void *arg) {
         sd_bus_message_unref(m);
 
         expect_text(bus, ROOT, MANAGER, "KernelInterface", "blkfilter-1");
+        expect_text(bus, ROOT, MANAGER, "KernelInterfaceReason", "/dev/sda has said so");
         m = get(bus, ROOT, MANAGER, "Version", "s");
         assert(sd_bus_message_read(m, "s", &s) > 0 && s[0]);
         sd_bus_message_unref(m);
