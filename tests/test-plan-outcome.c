@@ -48,7 +48,7 @@ static void test_outcome(void) {
         test_outcome_one(JOB_LOCKED, ATTACHMENT_WAITING, 50000, "lock");
         test_outcome_one(JOB_GONE, ATTACHMENT_WAITING, SECOND, "went away");
         test_outcome_one(JOB_UNREADABLE, ATTACHMENT_FAILED, SECOND, "the message");
-        test_outcome_one(JOB_UNSUPPORTED, ATTACHMENT_UNSUPPORTED, SECOND, ": the message");
+        test_outcome_one(JOB_UNSUPPORTED, ATTACHMENT_UNSUPPORTED, SECOND, "/dev/sda1: the message");
         test_outcome_one(JOB_FAILED, ATTACHMENT_FAILED, SECOND, "the message");
 }
 
