@@ -112,10 +112,12 @@ void world_check_all(World *w) {
 void world_lose_all(World *w, bool seen, const Now *now) {
         for (size_t i = 0; i < w->attachments.n_items; i++) {
                 Attachment *a = w->attachments.items[i];
+                uint64_t noted = a->job ? a->noted_object : 0; /* a job may put it on yet */
 
                 attachment_lost(a, "interface-gone", seen ? 0 : a->seen_usec, now);
                 attachment_lost_unseen(a, "interface-gone", now);
                 attachment_leave(a, 0);
+                a->noted_object = noted;
         }
 
         world_forget_stale(w);

@@ -114,6 +114,8 @@ static void check_claims(const Attachment *a, const KPart *p, const Truth *t) {
         if (a->left_object && sim.manager->world.interface != KERNEL_INTERFACE_UNKNOWN)
                 sim_violation("quiet: the filter of %s is left on object %llu (%s)", a->id,
                               (unsigned long long) a->left_object, a->reason);
+        if (p && p->carried && p->put && p->filter[0])
+                sim_violation("quiet: %s takes a filter that is on %s from before for its own", a->id, a->device);
         if (a->on_device && !p)
                 sim_violation("quiet: %s claims to be on %s, which is gone", a->id, a->device);
         if (p && !str_equal(p->filter, a->filter))

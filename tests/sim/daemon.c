@@ -352,7 +352,7 @@ static void op_status(const char *line, void *outside) {
 }
 
 static void forget_sockets(void) {
-        sim.n_kernel = sim.n_udev = 0;
+        sim.n_kernel = sim.n_udev = sim.n_interface_events = 0;
         sim.lost = sim.scheduled = sim.has_subject = false;
         sim.wake_at_usec = 0;
 }

@@ -33,7 +33,8 @@ int jobs_submit(const JobRequest *request) {
                 };
                 sim_trace("daemon: job %llu kind %u on %s", (unsigned long long) request->id, request->kind,
                           request->partno ? request->partition.name : request->disk.name);
-                j->by_plan = world_find_by_job(&sim.manager->world, request) != NULL;
+                j->by_plan = world_find_by_job(&sim.manager->world, request) ||
+                             world_find_stale_by_job(&sim.manager->world, request->id);
                 check_submit(request);
                 return 0;
         }
@@ -190,6 +191,8 @@ static void read_and_prove(Job *j) {
         JobOutcome outcome;
 
         if (j->request.kind == JOB_PROBE) {
+                j->module_gone = sim.module_gone;
+                j->unclear = sim.interface != KERNEL_INTERFACE_BLKFILTER_1 && !sim.calm && sim_chance(20);
                 job_end(j, !sim.calm && sim_chance(20) ? JOB_FAILED : JOB_OK);
                 return;
         }
@@ -240,6 +243,8 @@ static JobOutcome call_attach(Job *j, KPart *p) {
         (void) str_copy(p->filter, sizeof(p->filter), j->request.filter);
         p->filter_since = sim.now.realtime_usec;
         p->generation = ++sim.last_generation;
+        p->carried = false;
+        p->put = j->life == sim.life;
         /* a worker of a daemon that is gone puts back what others took off: for who runs now, nothing happened */
         p->swapped = p->foreign_off && j->life != sim.life && !kernel_has_generation(p->filter);
         p->ours |= j->life == sim.life; /* of a daemon that lives, or of the one before, which noted what it was about to do */
@@ -286,6 +291,11 @@ static JobOutcome call_check(Job *j, const KPart *p) {
 
 static void call(Job *j) {
         KPart *p = held_part(j);
+
+        if (sim.module_gone) {
+                job_end(j, JOB_UNSUPPORTED);
+                return;
+        }
 
         switch (j->request.kind) {
         case JOB_ATTACH:
@@ -387,7 +397,12 @@ static JobReply *make_reply(const Job *j, JobOutcome outcome) {
         r.protocol = JOB_PROTOCOL;
         r.id = j->request.id;
         r.outcome = outcome;
-        r.interface = j->request.kind == JOB_PROBE ? KERNEL_INTERFACE_BLKFILTER_1 : KERNEL_INTERFACE_UNKNOWN;
+        if (j->request.kind == JOB_PROBE) {
+                r.interface = j->module_gone ? KERNEL_INTERFACE_NONE : sim.interface;
+                r.proven = true;
+                if (j->unclear)
+                        r.interface = KERNEL_INTERFACE_UNKNOWN;
+        }
         if (j->generation)
                 (void) snprintf(r.generation, sizeof(r.generation), "%llu", (unsigned long long) j->generation);
         (void) str_copy(r.pt_uuid, sizeof(r.pt_uuid), j->pt_uuid);

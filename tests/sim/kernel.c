@@ -125,15 +125,77 @@ static void random_entry(Entry *e, unsigned partno) {
         (void) str_copy(e->label, sizeof(e->label), labels[sim_below(N_LABELS)]);
 }
 
+/* Whether filters are kept by the number of a device. */
+bool kernel_keeps_numbers(void) {
+        return kernel_interface_is_bdevfilter(sim.interface);
+}
+
+/* A device goes: its filter goes with it, or stays on its number. */
+static void keep_filter(unsigned slot, unsigned partno) {
+        KPart *p = &sim.slots[slot].parts[partno];
+
+        if (!kernel_keeps_numbers() || !p->filter[0] || sim_chance(60))
+                return;
+
+        sim_trace("kernel: %s stays on the number of sd%c%u", p->filter, 'a' + slot, partno);
+        sim.kept[slot][partno] = *p;
+}
+
+/* A device comes, and has what was on its number before. */
+static void take_kept(unsigned slot, unsigned partno) {
+        KPart *p = &sim.slots[slot].parts[partno], *kept = &sim.kept[slot][partno];
+
+        if (!kept->filter[0])
+                return;
+
+        (void) str_copy(p->filter, sizeof(p->filter), kept->filter);
+        p->filter_since = kept->filter_since;
+        p->generation = kept->generation;
+        p->ours = kept->ours;
+        p->put = kept->put;
+        p->carried = true;
+        kept->filter[0] = 0;
+        sim_trace("kernel: %s is on object %llu from before", p->filter, (unsigned long long) p->object);
+}
+
+/* The module goes, and all filters with it. */
+static void module_remove(void) {
+        sim_trace("kernel: the module goes");
+        sim.module_gone = true;
+        memset(sim.kept, 0, sizeof(sim.kept));
+
+        for (unsigned i = 0; i < SLOTS; i++)
+                for (unsigned n = 0; n <= PARTS; n++) {
+                        KPart *p = &sim.slots[i].parts[n];
+
+                        if (p->filter[0]) {
+                                p->foreign_off = true; /* nobody knows before it is told */
+                                p->off_usec = sim.now.realtime_usec;
+                        }
+                        p->filter[0] = 0;
+                        p->ours = p->carried = false;
+                }
+
+        udev_tell_interface(true);
+}
+
+static void module_insert(void) {
+        sim_trace("kernel: the module comes");
+        sim.module_gone = false;
+        udev_tell_interface(false);
+}
+
 static void part_make(unsigned slot, unsigned partno) {
         const Entry *e = &sim.slots[slot].medium->table[partno];
 
         sim.slots[slot].parts[partno] = (KPart) { .exists = true, .object = ++sim.last_object, .start = e->start_sectors,
                                                   .size = e->size_sectors, .made_from = *e };
+        take_kept(slot, partno);
         udev_emit(slot, partno, EVENT_ADD, false);
 }
 
 static void part_drop(unsigned slot, unsigned partno) {
+        keep_filter(slot, partno);
         sim.slots[slot].parts[partno].exists = false;
         sim.slots[slot].parts[partno].filter[0] = 0;
         udev_emit(slot, partno, EVENT_REMOVE, false);
@@ -213,6 +275,7 @@ static void disk_insert(unsigned slot, Medium *medium) {
 
         *s = (Slot) { .present = true, .medium = medium, .diskseq = ++sim.last_diskseq, .touched = true };
         s->parts[0] = (KPart) { .exists = true, .object = ++sim.last_object };
+        take_kept(slot, 0);
         sim_trace("kernel: medium %u comes as sd%c", (unsigned) (medium - sim.media), 'a' + slot);
         udev_emit(slot, 0, EVENT_ADD, false);
         for (unsigned n = 1; n <= PARTS; n++)
@@ -227,6 +290,7 @@ static void disk_remove(unsigned slot) {
                 if (s->parts[n].exists)
                         part_drop(slot, n);
 
+        keep_filter(slot, 0);
         udev_emit(slot, 0, EVENT_REMOVE, false);
         *s = (Slot) { .touched = true };
 }
@@ -376,10 +440,11 @@ static void meddle(Slot *s) {
         KPart *p = &s->parts[sim_below(PARTS + 1)];
         const char *filter = sim_filters[sim_below(3)];
 
-        if (!p->exists)
+        if (!p->exists || sim.module_gone)
                 return;
 
         if (!p->filter[0]) {
+                p->carried = p->put = false;
                 (void) str_copy(p->filter, sizeof(p->filter), filter);
                 p->filter_since = sim.now.realtime_usec;
                 p->generation = ++sim.last_generation;
@@ -406,6 +471,14 @@ void kernel_random_step(void) {
         unsigned slot = sim_below(SLOTS), what = sim_below(100);
         Slot *s = &sim.slots[slot];
         Medium *m;
+
+        if (kernel_keeps_numbers() && sim_chance(sim.module_gone ? 20 : sim.meddlers ? 2 : 0)) {
+                if (sim.module_gone)
+                        module_insert();
+                else
+                        module_remove();
+                return;
+        }
 
         if (s->rereading) {
                 kernel_reread_end(slot);
@@ -469,6 +542,9 @@ static bool may_stay_untold(const Slot *s) {
 
 /* Everybody ends what they have begun, and the kernel knows the tables. */
 void kernel_calm(void) {
+        if (sim.module_gone)
+                module_insert();
+
         for (unsigned i = 0; i < SLOTS; i++) {
                 Slot *s = &sim.slots[i];
 

@@ -223,6 +223,8 @@ static bool run_seed(uint64_t seed, unsigned n_steps, Mistake mistake, bool trac
         sim.mistake = mistake;
         sim.trace = trace;
         sim.now = (Now) { .monotonic_usec = 1000 * SECOND, .realtime_usec = 1700000000 * SECOND };
+        sim.interface = seed % 4 == 3 ? KERNEL_INTERFACE_BDEVFILTER_56 :
+                        seed % 8 == 1 ? KERNEL_INTERFACE_BLKFILTER_2 : KERNEL_INTERFACE_BLKFILTER_1;
         sim.meddlers = sim_chance(25);
         sim.lose_below = sim_chance(25) ? 90 : 89;
         sim.end_below = sim_chance(25) ? 97 : 93;

@@ -47,6 +47,8 @@ typedef struct KPart {
         bool ours;              /* the daemon has noted that its filter is on */
         bool foreign_off;       /* others took a filter off, or a worker whose daemon is gone: it is found in time */
         bool swapped;           /* others put a filter without a generation back on: nobody can know */
+        bool put;               /* the filter was put on by a daemon that lived to hear of it, or by its last wish */
+        bool carried;           /* the filter is on since the number was another device's */
 } KPart;
 
 typedef struct Slot {
@@ -99,6 +101,7 @@ typedef struct Job { /* one worker process at its work */
         char pt_uuid[PART_UUID_SIZE];
         JobOutcome outcome;
         bool by_plan;           /* not for an administrator */
+        bool module_gone, unclear; /* PROBE: what was found */
         uint64_t generation;
 } Job;
 
@@ -158,6 +161,12 @@ typedef struct Sim {
         unsigned sick;          /* 1 + slot whose workers hang on while all else is quiet; 0 none */
         bool meddlers;          /* in this run others take filters off, too */
         Now now;
+
+        KernelInterface interface; /* that the kernel has, by the seed */
+        bool module_gone;       /* what brings it is not loaded */
+        bool interface_events[8]; /* in the daemon's socket: whether it went */
+        size_t n_interface_events;
+        KPart kept[SLOTS][PARTS + 1]; /* filters that stayed on numbers whose devices are gone */
 
         Slot slots[SLOTS];
         Medium media[MEDIA];
@@ -219,11 +228,13 @@ void kernel_reread_end(unsigned slot);
 void kernel_random_step(void);
 void kernel_clone(unsigned slot, unsigned partno);
 void kernel_calm(void);
+bool kernel_keeps_numbers(void);
 
 /* udev.c */
 void udev_emit(unsigned slot, unsigned partno, EventAction action, bool synthetic);
 bool udev_process(void);
 bool udev_deliver_kernel(void);
+void udev_tell_interface(bool gone);
 bool udev_deliver_udev(void);
 void udev_deliver_lost(void);
 void udev_lose(void);

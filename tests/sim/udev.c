@@ -180,11 +180,32 @@ void udev_deliver_lost(void) {
         manager_told(sim.manager);
 }
 
+/* The kernel tells that what brings its filters came, or went. */
+void udev_tell_interface(bool gone) {
+        if (!sim.manager)
+                return;
+
+        if (sim.n_interface_events < sizeof(sim.interface_events) / sizeof(sim.interface_events[0]))
+                sim.interface_events[sim.n_interface_events++] = gone;
+        else
+                sim.lost = true;
+}
+
 /* The daemon reads one event of the kernel; false if there is none. */
 bool udev_deliver_kernel(void) {
         DeviceEvent e;
 
         udev_deliver_lost();
+        if (sim.n_interface_events > 0) {
+                bool gone = sim.interface_events[0];
+
+                memmove(sim.interface_events, sim.interface_events + 1, --sim.n_interface_events);
+                sim_trace("daemon: the interface %s", gone ? "went" : "came");
+                manager_interface(sim.manager, gone);
+                manager_told(sim.manager);
+                return true;
+        }
+
         if (sim.n_kernel == 0)
                 return false;
 
@@ -223,6 +244,10 @@ void udev_lose(void) {
         unsigned which = 1 + sim_below(3);
 
         sim_trace("kernel: events are lost (%u)", which);
+        if (which & 1 && sim.n_interface_events > 0) {
+                sim.n_interface_events = 0;
+                sim.lost = true;
+        }
         if (which & 1 && sim.n_kernel > 0) {
                 sim.n_kernel -= 1 + sim_below((unsigned) sim.n_kernel);
                 sim.lost = true;
