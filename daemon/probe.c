@@ -99,6 +99,7 @@ static void adopt(Manager *m, KernelInterface interface, bool proven, const char
         m->world.interface_unclear = false;
         (void) str_copy(m->world.interface_why, sizeof(m->world.interface_why), why);
         set_reason(m);
+        manager_schedule(m);
         world_check_all(&m->world); /* what is on by another one's word, or a module's that was not the same */
 
         if (interface == m->told_interface)
