@@ -213,7 +213,7 @@ static int plan_attach(Run *run, Attachment *a, const Holder *h) {
                 return 0;
         }
 
-        stale = world_find_stale(run->world, device_number(d), a->filter);
+        stale = world_find_stale_on(run->world, d, a->filter);
         if (stale && stale->due) {
                 attachment_stands(a, ATTACHMENT_WAITING, reason_stale(a, d));
                 return 0;

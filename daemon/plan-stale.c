@@ -49,6 +49,20 @@ Stale *world_find_stale(const World *w, uint64_t number, const char *filter) {
         return NULL;
 }
 
+/**
+ * world_find_stale_on() - whether a filter may be on a device from before, where it is not to stay
+ * @w: the world
+ * @d: a device, or none
+ * @filter: its name
+ *
+ * Return: borrowed; NULL if not.
+ */
+Stale *world_find_stale_on(const World *w, Device d, const char *filter) {
+        Stale *s = d.disk ? world_find_stale(w, device_number(d), filter) : NULL;
+
+        return s && s->spared && s->spared == device_object(d) ? NULL : s;
+}
+
 /* The device that has a number now; its disk is NULL if none has. */
 static Device find_number(const World *w, uint64_t number) {
         for (size_t i = 0; i < w->devices.n_disks; i++) {
@@ -70,15 +84,18 @@ static Device find_number(const World *w, uint64_t number) {
  *     keep no filter by number
  * @number: of the device; 0: not known, nothing happens
  * @filter: that the daemon put on it
+ * @spared: a device that keeps it for as long as it is there, as device_object(); 0: none
  *
  * Return: 0, or -ENOMEM.
  */
-int world_add_stale(World *w, uint64_t number, const char *filter) {
-        Stale **items, *s;
+int world_add_stale(World *w, uint64_t number, const char *filter, uint64_t spared) {
+        Stale **items, *s = world_find_stale(w, number, filter);
         Device d;
 
-        if (!number || world_find_stale(w, number, filter) ||
-            (w->interface != KERNEL_INTERFACE_UNKNOWN && !kernel_interface_is_bdevfilter(w->interface)))
+        if (s && !spared)
+                s->spared = 0;
+
+        if (!number || s || (w->interface != KERNEL_INTERFACE_UNKNOWN && !kernel_interface_is_bdevfilter(w->interface)))
                 return 0;
 
         items = realloc(w->stale, (w->n_stale + 1) * sizeof(*items));
@@ -93,6 +110,7 @@ int world_add_stale(World *w, uint64_t number, const char *filter) {
         }
 
         s->number = number;
+        s->spared = spared;
         (void) str_copy(s->filter, sizeof(s->filter), filter);
         items[w->n_stale++] = s;
         w->stale_changed = true;
@@ -174,6 +192,9 @@ static int take_off(Run *run, Stale *s, Device d) {
         World *w = run->world;
         uint64_t now_usec = run->now->monotonic_usec;
         JobRequest request;
+
+        if (s->spared && s->spared == device_object(d))
+                return 0;
 
         if (s->uid != device_uid(d)) {
                 s->uid = device_uid(d);

@@ -162,7 +162,7 @@ static int notice_loss(World *w, Attachment *a, const Now *now) {
         int r;
 
         if (!d.disk) {
-                r = world_add_stale(w, a->number, a->filter);
+                r = world_add_stale(w, a->number, a->filter, 0);
                 if (r >= 0)
                         attachment_lost(a, "removed", w->devices.found_gone ? a->seen_usec : 0, now);
                 return r;
@@ -191,7 +191,7 @@ static int notice_noted(World *w, Attachment *a, const Now *now) {
         int r;
 
         if (!d.disk) {
-                r = world_add_stale(w, a->number, a->filter);
+                r = world_add_stale(w, a->number, a->filter, 0);
                 if (r >= 0)
                         attachment_lost_unseen(a, "daemon-not-running", now);
                 return r;
@@ -220,7 +220,7 @@ static int notice_left(World *w, Attachment *a) {
                 return 0;
         }
 
-        r = world_add_stale(w, a->left_number, a->filter);
+        r = world_add_stale(w, a->left_number, a->filter, 0);
         if (r < 0)
                 return r;
 

@@ -46,6 +46,8 @@ typedef struct Pattern {
 typedef struct Stale {
         uint64_t number;         /* device_number() */
         char filter[FILTER_NAME_SIZE];
+        uint64_t spared;         /* a device that keeps it all the same, as device_object(): it may be another program's
+                                  * there; 0 none */
         bool due;                /* it was found there where it is to be put anew: off at once */
         uint64_t uid;            /* of the device that has the number now; 0: none was seen yet */
         uint64_t since_usec;     /* monotonic: when that came */
@@ -142,10 +144,11 @@ bool attachment_is_superfluous(const Attachment *a);
 void world_remove_attachment(World *w, Attachment *a);
 
 /* plan-stale.c */
-int world_add_stale(World *w, uint64_t number, const char *filter);
+int world_add_stale(World *w, uint64_t number, const char *filter, uint64_t spared);
 void world_drop_stale(World *w, uint64_t number, const char *filter);
 void world_forget_stale(World *w);
 Stale *world_find_stale(const World *w, uint64_t number, const char *filter);
+Stale *world_find_stale_on(const World *w, Device d, const char *filter);
 Stale *world_find_stale_by_job(const World *w, uint64_t job);
 void world_stale_done(World *w, const JobRequest *request, const JobReply *reply, const Now *now);
 

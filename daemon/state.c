@@ -252,6 +252,8 @@ int state_save_stale(const StateDir *s, const World *w) {
         for (size_t i = 0; i < w->n_stale && t.length < RECORD_SIZE_MAX - 64; i++) {
                 text_add_u64(&t, w->stale[i]->number);
                 text_add(&t, " ");
+                text_add_u64(&t, w->stale[i]->spared);
+                text_add(&t, " ");
                 text_add(&t, w->stale[i]->filter);
                 text_add(&t, "\n");
         }
@@ -287,11 +289,11 @@ int state_load_stale(const StateDir *s, World *w) {
                 rest = NULL;
 
         while (r >= 0 && (line = strsep(&rest, "\n"))) {
-                char *filter;
-                uint64_t number = strtoull(line, &filter, 10);
+                char *end, *filter;
+                uint64_t number = strtoull(line, &end, 10), spared = strtoull(end, &filter, 10);
 
                 if (number && *filter == ' ' && filter_name_is_valid(filter + 1))
-                        r = world_add_stale(w, number, filter + 1);
+                        r = world_add_stale(w, number, filter + 1, spared);
         }
 
         free(data);

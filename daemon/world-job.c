@@ -216,7 +216,7 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
         }
 
         /* from a device that had the number before: what it has seen, and what not, nobody can say */
-        stale = d.disk ? world_find_stale(w, device_number(d), a->filter) : NULL;
+        stale = world_find_stale_on(w, d, a->filter);
         if (reply->outcome == JOB_ALREADY && stale) {
                 stale->due = true;
                 a->noted_object = 0;
@@ -302,6 +302,10 @@ static void check_found(World *w, Attachment *a, const JobRequest *request, cons
                 if (device_is_being_read(d))
                         return;
 
+                /* it stays, but not on the next one where it is kept by number */
+                if (world_add_stale(w, device_number(d), a->filter, device_object(d)) < 0)
+                        return;
+
                 a->noted_object = 0;
                 attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
                 return;
@@ -322,7 +326,7 @@ static void check_found(World *w, Attachment *a, const JobRequest *request, cons
                 (void) str_copy(f.generation, sizeof(f.generation), reply->generation);
 
         /* a job that ended without a word found it there, or put it there: it cannot be told from one of before */
-        stale = world_find_stale(w, device_number(d), a->filter);
+        stale = world_find_stale_on(w, d, a->filter);
         if (stale && !a->on_device && !a->recorded_since_usec) {
                 stale->due = true;
                 a->noted_object = 0;

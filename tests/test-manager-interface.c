@@ -252,10 +252,12 @@ static void test_numbers_are_kept(void) {
         Fake f;
 
         fake_init(&f);
-        CHECK(world_add_stale(&w, number_of(8, 1), "bftrack") == 0 && world_add_stale(&w, number_of(259, 77), "a-b") == 0);
-        CHECK(world_add_stale(&w, number_of(8, 1), "bftrack") == 0 && w.n_stale == 2);
+        CHECK(world_add_stale(&w, number_of(8, 1), "bftrack", 0) == 0);
+        CHECK(world_add_stale(&w, number_of(259, 77), "a-b", 5) == 0);
+        CHECK(world_add_stale(&w, number_of(8, 1), "bftrack", 0) == 0 && w.n_stale == 2);
         CHECK(state_save_stale(&f.records, &w) == 0 && state_load_stale(&f.records, &v) == 0 && v.n_stale == 2);
         CHECK(world_find_stale(&v, number_of(8, 1), "bftrack") && world_find_stale(&v, number_of(259, 77), "a-b"));
+        CHECK(world_find_stale(&v, number_of(259, 77), "a-b")->spared == 5);
         world_forget_stale(&v);
 
         /* another boot's are nobody's */

@@ -164,6 +164,33 @@ static void test_over_restart(void) {
         script_deinit(&s);
 }
 
+/* A job without an end has put it there, or another program has: there it stays, and on the next one it does not. */
+static void test_spared(void) {
+        Attachment *a;
+        Script s;
+
+        script_init(&s);
+        s.world.interface = KERNEL_INTERFACE_BDEVFILTER_56;
+        script_table_1(&s, "sda", 1, UUID_Y, "other");
+        script_had(&s, "sda");
+        keep(&s, "sda1", "bftrack");
+        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
+        a->noted_object = script_device(&s, "sda1")->object;
+        a->number = number_of(8, 1);
+        script_look(&s);
+        script_expect(&s, JOB_CHECK, "sda1");
+        script_answer(&s);
+        CHECK(script_run(&s) == 0 && !a->noted_object && s.world.n_stale == 1);
+
+        script_reread(&s, "sda");
+        keep(&s, "sda1", "bftrack");
+        script_udev(&s);
+        script_expect(&s, JOB_DETACH, "sda1");
+        script_answer(&s);
+        CHECK(script_run(&s) == 0 && s.world.n_stale == 0);
+        script_deinit(&s);
+}
+
 /* Kernels whose filters go with the device's object are not asked. */
 static void test_by_object(void) {
         Script s;
@@ -240,6 +267,7 @@ int main(void) {
         test_not_known_for_long();
         test_cannot_be_asked();
         test_over_restart();
+        test_spared();
         test_by_object();
         test_interface_gone();
         test_foreign();

@@ -198,8 +198,13 @@ static void check_settled(const Attachment *a) {
 }
 
 /* Whether an attachment says that its filter is on that object. */
-static bool is_known(const KPart *p) {
+static bool is_known(const KPart *p, unsigned slot, unsigned partno) {
         const AttachmentSet *s = manager_get_attachments(sim.manager);
+        const World *w = &sim.manager->world;
+
+        /* it waits for the kernel's answer */
+        if (w->interface == KERNEL_INTERFACE_UNKNOWN && world_find_stale(w, number_of(8, slot * 16 + partno), p->filter))
+                return true;
 
         for (size_t i = 0; i < s->n_items; i++)
                 if (str_equal(s->items[i]->filter, p->filter) &&
@@ -282,7 +287,7 @@ void check_quiet(void) {
                 for (unsigned n = 0; n <= PARTS; n++) {
                         const KPart *p = &sim.slots[i].parts[n];
 
-                        if (p->exists && i + 1 != sim.sick && p->ours && p->filter[0] && !is_known(p))
+                        if (p->exists && i + 1 != sim.sick && p->ours && p->filter[0] && !is_known(p, i, n))
                                 sim_violation("quiet: %s is on sd%c%u (object %llu), and no attachment knows of it", p->filter,
                                               'a' + i, n, (unsigned long long) p->object);
                 }

@@ -304,7 +304,7 @@ static int op_load_stale(World *w, void *outside) {
         (void) outside;
 
         for (size_t i = 0; i < sim.n_stale; i++)
-                if (world_add_stale(w, sim.stale[i].number, sim.stale[i].filter) < 0)
+                if (world_add_stale(w, sim.stale[i].number, sim.stale[i].filter, sim.stale[i].spared) < 0)
                         abort();
         return 0;
 }
