@@ -268,9 +268,10 @@ void plan_take_delayed_stale(Run *run) {
  * @w: the world
  * @request: what was asked
  * @reply: what came back; not JOB_TIMED_OUT
+ * @is_taken: an attachment is on that device now
  * @now: the time
  */
-void world_stale_done(World *w, const JobRequest *request, const JobReply *reply, const Now *now) {
+void world_stale_done(World *w, const JobRequest *request, const JobReply *reply, bool is_taken, const Now *now) {
         const JobDevice *device = request->partno ? &request->partition : &request->disk;
         uint64_t number = number_of(device->major, device->minor);
         Stale *s = world_find_stale_by_job(w, request->id);
@@ -284,8 +285,9 @@ void world_stale_done(World *w, const JobRequest *request, const JobReply *reply
         switch (reply->outcome) {
 
         case JOB_OK:
-                /* CHECK and CTL found it: that it is where it belongs they do not say */
-                if (request->kind == JOB_ATTACH || request->kind == JOB_DETACH)
+                /* CHECK and CTL found it: that it is where it belongs they do not say; nor does an ATTACH on a device
+                 * that is gone by now, or for nobody */
+                if ((request->kind == JOB_ATTACH && is_taken) || request->kind == JOB_DETACH)
                         world_drop_stale(w, number, request->filter);
                 break;
 

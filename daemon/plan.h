@@ -150,7 +150,7 @@ void world_forget_stale(World *w);
 Stale *world_find_stale(const World *w, uint64_t number, const char *filter);
 Stale *world_find_stale_on(const World *w, Device d, const char *filter);
 Stale *world_find_stale_by_job(const World *w, uint64_t job);
-void world_stale_done(World *w, const JobRequest *request, const JobReply *reply, const Now *now);
+void world_stale_done(World *w, const JobRequest *request, const JobReply *reply, bool is_taken, const Now *now);
 
 /* pending.c */
 bool world_is_pending(const World *w, Device d, const Attachment **ret_attachment);

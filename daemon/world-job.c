@@ -506,7 +506,7 @@ void world_job_done(World *w, const JobRequest *request, const JobReply *reply, 
         if (a && request->kind == JOB_ATTACH)
                 attach_done(w, a, request, reply, now);
 
-        world_stale_done(w, request, reply, now);
+        world_stale_done(w, request, reply, a && a->on_device, now);
         if (!a)
                 return;
 

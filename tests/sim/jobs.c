@@ -259,6 +259,10 @@ static JobOutcome call_detach(Job *j, KPart *p) {
                 sim_violation("I6: a DETACH of %s from %s (object %llu), which nobody asked for", j->request.filter,
                               j->request.partition.name, (unsigned long long) p->object);
 
+        /* what is on the number of a device that is gone a worker does not say */
+        if (!p && kernel_keeps_numbers())
+                return JOB_GONE;
+
         if (!p || !p->filter[0])
                 return JOB_NOT_ATTACHED;
 
