@@ -97,6 +97,7 @@ static int print_table(Ctl *c, const Shown *items, size_t n) {
 
 /** verb_list() - a line for each attachment */
 int verb_list(Ctl *c, int argc, char *argv[]) {
+        const char *unsupported = NULL;
         size_t n, n_on = 0;
         Shown *items;
         int status;
@@ -124,8 +125,13 @@ int verb_list(Ctl *c, int argc, char *argv[]) {
                 status = print_table(c, items, n);
         if (n > 0 && !c->without_legend)
                 (void) printf("\n");
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
                 n_on += strcmp(items[i].state, "attached") == 0;
+                if (!unsupported && strcmp(items[i].state, "unsupported") == 0)
+                        unsupported = items[i].reason;
+        }
+        if (status == STATUS_OK && !c->without_legend && unsupported)
+                (void) say("Unsupported: %s.", unsupported);
         if (status == STATUS_OK && !c->without_legend)
                 (void) say("%zu attachment%s, %zu attached.%s", n, n == 1 ? "" : "s", n_on,
                            n > 0 ? "" :

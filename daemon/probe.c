@@ -132,6 +132,8 @@ static void conclude(Manager *m, const Now *now) {
         m->world.interface_unclear = true;
         (void) str_copy(m->world.interface_why, sizeof(m->world.interface_why), m->probe_why);
         set_reason(m);
+        if (m->n_probe_failures == 1)
+                log_line(LOG_WARNING, "%s", manager_get_interface_reason(m));
         world_touch_all(&m->world);
         manager_schedule(m);
 }

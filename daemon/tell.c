@@ -32,9 +32,12 @@ static void log_return(const Attachment *a, const char *identity) {
         log_attachment(LOG_NOTICE, LOG_ID_RESTORED, a, message);
 }
 
-/* That the kernel has no filters is said once, and not of each attachment. */
+/* That the kernel has no filters, or that its answers do not tell, is said once, and not of each attachment. */
 static bool is_said_once(const Manager *m, const Attachment *a) {
-        return a->state == ATTACHMENT_UNSUPPORTED && m->world.interface == KERNEL_INTERFACE_NONE;
+        const World *w = &m->world;
+
+        return (a->state == ATTACHMENT_UNSUPPORTED && w->interface == KERNEL_INTERFACE_NONE) ||
+                (a->state == ATTACHMENT_WAITING && w->interface == KERNEL_INTERFACE_UNKNOWN && w->interface_unclear);
 }
 
 static void log_change(const Manager *m, const Attachment *a) {

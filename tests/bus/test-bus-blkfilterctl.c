@@ -131,6 +131,9 @@ static void test_show(void) {
         EXPECT("status", 0, "Kernel: none: this kernel has no block device filters", "load the module");
         EXPECT("status", 0, "Kernel: none", "1 attached", "1 waiting");
 
+        attachment_set_state(b, ATTACHMENT_UNSUPPORTED, strdup("this kernel has none; load the module"));
+        EXPECT("list", 0, "unsupported", "\nUnsupported: this kernel has none; load the module.\n2 attachments");
+
         fixture.manager->resolve_error = REQUEST_E_NO_SUCH_DEVICE;
         EXPECT("status /dev/sdz", 3, "blkfilterctl: no block device answers to that name");
         fixture_deinit(&fixture);
