@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: suite=interfaces limit=120
-# vm: append=blk_filter.attribute=no append=blk_filter.interface=blkfilter-3
-"""A kernel without the attribute "filter", as the earlier series, and with a word for the interface that is none."""
+# vm: interface=blkfilter-1-v4 append=blk_filter.interface=blkfilter-3 limit=120
+"""A kernel without the attribute "filter", as the earlier series are, and with a word for the interface that is none."""
 
 import os
 import sys
