@@ -2,8 +2,8 @@
 # vm: suite=bench limit=7200
 """How long it takes until every one of 16, 128 and 512 partitions has its filter, when the daemon is started
 
-  blkfilterd        while the disks come, as at boot; beside it "udev": how long udev needs until it is idle after the same
-                    disks have come, without the daemon
+  blkfilterd        and the disks come when it listens, as at boot, where udev is told of them after that; beside it
+                    "udev": how long udev needs until it is idle after the same disks have come, without the daemon
   blkfilterd-later  on a system where all is there and udev is idle; beside it "udev-trigger": how long udev needs when
                     it is told of the same devices again (udevadm trigger --settle)
 """
@@ -72,7 +72,8 @@ def udev_alone(scsi, n_disks, n_parts):
 def with_disks(scsi, n_disks, n_parts):
     unplug(scsi)
     begin()
-    began = now_ms()
+    began = began_at()
+    bf.wait_for(lambda: bfd.unit_property('ActiveState') == 'active', LIMIT_SEC, 'the daemon to listen')
     plug(scsi)
     found = stamps.wait(n_disks * n_parts, began, LIMIT_SEC)
     wait_settled(n_disks, n_parts)
