@@ -77,8 +77,8 @@ char *reason_absent(const Attachment *a, const Holder *ignored) {
                          ignored->disk->ignored[0] ? ignored->disk->ignored :
                          "udev does not call it ready; it may have no medium");
         } else {
-                text_add(&t, match_wants_partition(a->match) ? "no partition with " : "no device with ");
-                add_identity(&t, a->match);
+                /* which one stands beside it wherever this is told, and thousands may be told at once */
+                text_add(&t, match_wants_partition(a->match) ? "no such partition" : "no such device");
                 text_add(&t, " is present; it is attached when one comes");
         }
 

@@ -110,7 +110,7 @@ static void test_only_kernel_forgets(void) {
         script_kernel(&s, EVENT_CHANGE, "sda");
         script_udev(&s);
         script_settle(&s);
-        CHECK_HAS(a->reason, "no device with UUID=" FS_A " is present");
+        CHECK_HAS(a->reason, "no such device is present");
         script_deinit(&s);
 }
 

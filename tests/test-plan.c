@@ -71,8 +71,7 @@ static void test_unwanted(void) {
         script_udev(&s);
         CHECK(script_run(&s) == 0);
         CHECK(s.world.attachments.items[0]->state == ATTACHMENT_WAITING);
-        CHECK_STR(s.world.attachments.items[0]->reason, "no partition with PARTUUID=" UUID_X
-                  " is present; it is attached when one comes");
+        CHECK_STR(s.world.attachments.items[0]->reason, "no such partition is present; it is attached when one comes");
         script_deinit(&s);
 }
 
