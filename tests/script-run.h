@@ -91,7 +91,7 @@ __attribute__((unused)) static size_t script_run(Script *s) {
         s->wake_at_usec = plan.wake_at_usec;
 
         for (size_t i = 0; i < n; i++) {
-                CHECK(plan.requests[i].id != 0 && s->n_jobs < SCRIPT_QUEUE);
+                CHECK(plan.requests[i].id != 0 && s->n_jobs < SCRIPT_JOBS);
                 for (size_t j = 0; j < s->n_jobs; j++)
                         CHECK(s->jobs[j].id != plan.requests[i].id &&
                               (!str_equal(s->jobs[j].disk.name, plan.requests[i].disk.name) ||

@@ -15,6 +15,7 @@
 #define SCRIPT_DISKS 4
 #define SCRIPT_PARTITIONS 4
 #define SCRIPT_QUEUE 64
+#define SCRIPT_JOBS 16
 
 typedef struct ScriptDevice {
         bool present;                       /* the kernel has it */
@@ -47,7 +48,7 @@ typedef struct Script {
         ScriptDisk disks[SCRIPT_DISKS]; /* sda, sdb, ... */
         ScriptEvent udev[SCRIPT_QUEUE]; /* what udev has not told yet, oldest first */
         size_t n_udev;
-        JobRequest jobs[SCRIPT_QUEUE];  /* begun and not answered, oldest first */
+        JobRequest jobs[SCRIPT_JOBS];   /* begun and not answered, oldest first */
         size_t n_jobs;
         uint64_t wake_at_usec;          /* of the last plan */
 } Script;
