@@ -118,7 +118,7 @@ typedef struct Attachment {
                                        * on: its medium changed, or a detach did not end. It has to be taken off
                                        * or proven again; 0 none */
         uint64_t left_usec;           /* monotonic: since when that is known; 0: not yet */
-        uint64_t number;              /* device_number() of the device that on_device or noted_object is about; 0 none */
+        uint64_t number;              /* device_number() of the device that on_device or noted_object is about */
         uint64_t left_number;         /* and of that which left_object is about */
         bool foreign;                 /* the filter that is on was there already, and is none that the daemon put on as
                                        * far as is known */

@@ -22,7 +22,8 @@ struct Manager {
         uint64_t probe_job;            /* id of the question which interface there is; 0 none */
         uint64_t probe_since;          /* id of the first question of which the answer counts */
         uint64_t probe_round;          /* from 1: in each all disks are asked once */
-        size_t n_probe_asked, n_probe_none, n_probe_unclear, n_probe_silent; /* disks in this round, and their answers */
+        size_t n_probe_asked;          /* disks in this round; and of them by their answers: */
+        size_t n_probe_none, n_probe_unclear, n_probe_silent;
         bool probe_answered;           /* something was answered that nothing has been made of yet */
         bool probe_proven;             /* the interface is known for certain, be it none */
         char probe_why[JOB_MESSAGE_SIZE]; /* of the last answer */

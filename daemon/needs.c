@@ -85,7 +85,8 @@ static int fill(const World *w, const Seen *s, Need *ret) {
                 text_add_u64(&t, s->n_on);
                 text_add(&t, s->n_on == 1 ? " device" : " devices");
         } else if (ret->registered == NEED_NO && s->module[0]) {
-                text_add(&t, "the kernel has none of that name though its module was asked for; see journalctl -u modprobe@");
+                text_add(&t, "the kernel has none of that name though its module was asked for; see journalctl -u"
+                             " modprobe@");
                 text_add(&t, s->module);
                 text_add(&t, ".service");
         } else if (ret->registered == NEED_NO) {
@@ -106,8 +107,8 @@ static int fill(const World *w, const Seen *s, Need *ret) {
  * @ret: released by needs_free(); sorted by name. NULL if there is none
  * @ret_n: elements
  *
- * Nothing is asked for it: a filter that is on is registered, one that the kernel did not know when it was tried last is
- * not.
+ * Nothing is asked for it: a filter that is on is registered, one that the kernel did not know when it was tried last
+ * is not.
  *
  * Return: 0, or -ENOMEM.
  */

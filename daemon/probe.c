@@ -4,8 +4,8 @@
  * Which interface for filters the kernel has. One disk after the other is asked, in rounds, until one proves it:
  *
  *      an interface, or proven that there is none    known, until something of the kernel comes or goes
- *      none, but it may be the driver that says so   the next disk; none if all of them say so, until another disk comes
- *      nothing that tells, or no answer              the next disk; and all of them again later, less and less often
+ *      none, but it may be the driver that says so   the next disk; none if all say so, until another disk comes
+ *      nothing that tells, or no answer              the next disk; and all again later, less and less often
  */
 
 #include <errno.h>
@@ -109,8 +109,8 @@ static void adopt(Manager *m, KernelInterface interface, bool proven, const char
         if (interface == KERNEL_INTERFACE_NONE)
                 log_event(LOG_WARNING, LOG_ID_UNSUPPORTED, m->interface_reason ?: REASON_NO_FILTERS);
         else
-                log_line(LOG_INFO, "the kernel's interface for filters is %s: %s", kernel_interface_to_string(interface),
-                         m->interface_reason ?: "");
+                log_line(LOG_INFO, "the kernel's interface for filters is %s: %s",
+                         kernel_interface_to_string(interface), m->interface_reason ?: "");
 }
 
 /* All that may be asked have been: what comes of it. */
@@ -119,7 +119,8 @@ static void conclude(Manager *m, const Now *now) {
                 return;
 
         m->probe_answered = false;
-        if (m->n_probe_none > 0 && !m->n_probe_unclear && (!m->n_probe_silent || m->n_probe_failures >= PROBE_SILENT_MAX)) {
+        if (m->n_probe_none > 0 && !m->n_probe_unclear &&
+            (!m->n_probe_silent || m->n_probe_failures >= PROBE_SILENT_MAX)) {
                 adopt(m, KERNEL_INTERFACE_NONE, false, m->probe_why);
                 return;
         }

@@ -52,7 +52,8 @@ static void handle(UEvent *u, struct udev_device *d, EventSource source) {
         }
 
         if (subsystem && str_equal(subsystem, "misc")) {
-                if (action && str_equal(udev_device_get_sysname(d) ?: "", INTERFACE_DEVICE) && !str_equal(action, "change"))
+                if (action && str_equal(udev_device_get_sysname(d) ?: "", INTERFACE_DEVICE) &&
+                    !str_equal(action, "change"))
                         u->handler.interface(str_equal(action, "remove"), u->handler.userdata);
                 return;
         }

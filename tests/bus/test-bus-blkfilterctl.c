@@ -119,7 +119,8 @@ static void test_show(void) {
         EXPECT("probe --json=short", 0, "\"KernelInterfaceReason\":\"/dev/sda has said so\"",
                "\"Filters\":[{\"Filter\":\"bfcount\",\"Registered\":\"no\",\"Reason\":\"load its module\"},{\"Filter\":"
                "\"bftrack\",\"Registered\":\"yes\"");
-        expect_as(NOBODY, &(const Command) { "status", 0, { "Missing: bfcount: load its module" }, "Missing: bftrack" });
+        expect_as(NOBODY, &(const Command) { "status", 0, { "Missing: bfcount: load its module" },
+                                             "Missing: bftrack" });
         fixture.manager->n_needs = 0;
 
         /* no colours where there is no terminal, but where they are asked for */

@@ -203,7 +203,8 @@ static bool is_known(const KPart *p, unsigned slot, unsigned partno) {
         const World *w = &sim.manager->world;
 
         /* it waits for the kernel's answer */
-        if (w->interface == KERNEL_INTERFACE_UNKNOWN && world_find_stale(w, number_of(8, slot * 16 + partno), p->filter))
+        if (w->interface == KERNEL_INTERFACE_UNKNOWN &&
+            world_find_stale(w, number_of(8, slot * 16 + partno), p->filter))
                 return true;
 
         for (size_t i = 0; i < s->n_items; i++)
