@@ -362,7 +362,7 @@ int verb_probe(Ctl *c, int argc, char *argv[]) {
                 (void) json_print(c, o);
         } else {
                 (void) say("%s: %s", d.interface, d.interface_reason);
-                for (size_t i = 0; i < d.n_filters; i++)
+                for (size_t i = 0; i < d.n_filters && has_filters(&d); i++)
                         (void) say("filter %s: %s, %s", d.filters[i].name,
                                    strcmp(d.filters[i].registered, "yes") == 0 ? "registered" :
                                    strcmp(d.filters[i].registered, "no") == 0 ? "not registered" :

@@ -121,6 +121,9 @@ static void test_show(void) {
                "\"bftrack\",\"Registered\":\"yes\"");
         expect_as(NOBODY, &(const Command) { "status", 0, { "Missing: bfcount: load its module" },
                                              "Missing: bftrack" });
+        fixture.manager->interface = KERNEL_INTERFACE_NONE;
+        expect_as(NOBODY, &(const Command) { "probe", 1, { "none: this kernel" }, "filter bfcount" });
+        fixture.manager->interface = KERNEL_INTERFACE_BLKFILTER_1;
         fixture.manager->n_needs = 0;
 
         /* no colours where there is no terminal, but where they are asked for */
