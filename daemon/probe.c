@@ -198,7 +198,7 @@ void probe_done(Manager *m, const JobReply *reply) {
         }
 
         m->probe_answered = true;
-        if (late && m->n_probe_silent > 0) /* it was counted when it was late */
+        if (late && reply->outcome == JOB_OK && m->n_probe_silent > 0) /* it was counted when it was late */
                 m->n_probe_silent--;
 
         if (reply->outcome != JOB_OK)

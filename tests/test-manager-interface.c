@@ -154,6 +154,28 @@ static void test_silent(void) {
         fake_deinit(&f);
 }
 
+/* One that does not answer in time holds up nobody, and counts when it does. */
+static void test_late(void) {
+        JobRequest late;
+        JobReply r;
+        Fake f;
+
+        begin(&f);
+        late = f.jobs[0];
+        fake_answer(&f, JOB_TIMED_OUT);
+        memmove(f.jobs, f.jobs + 1, --f.n_jobs * sizeof(f.jobs[0]));
+        expect_asked(&f, "sdb");
+        answer(&f, JOB_OK, KERNEL_INTERFACE_NONE, false, "sdb says so");
+        CHECK(manager_get_interface(f.manager) == KERNEL_INTERFACE_UNKNOWN && f.n_jobs == 0);
+
+        r = (JobReply) { .protocol = JOB_PROTOCOL, .id = late.id, .outcome = JOB_OK,
+                         .interface = KERNEL_INTERFACE_BLKFILTER_2, .proven = true, .message = "sda knows it" };
+        manager_job_done(f.manager, &late, &r, -EBADF);
+        fake_run(&f);
+        CHECK(manager_get_interface(f.manager) == KERNEL_INTERFACE_BLKFILTER_2);
+        fake_deinit(&f);
+}
+
 /* The module comes later, and the policies are in force; it goes, and that is a gap. */
 static void test_module(void) {
         Attachment *a;
@@ -278,6 +300,7 @@ int main(void) {
         test_none_proven();
         test_unclear();
         test_silent();
+        test_late();
         test_module();
         test_lost();
         test_needs();
