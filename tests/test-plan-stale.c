@@ -218,6 +218,7 @@ static void test_interface_gone(void) {
         script_answer(&s);
         script_expect(&s, JOB_ATTACH, "sdb1");
 
+        script_pass(&s, SECOND);
         world_lose_all(&s.world, true, &s.now);
         s.world.interface = KERNEL_INTERFACE_NONE;
         s.world.interface_job = s.world.last_job;
