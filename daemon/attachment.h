@@ -84,6 +84,7 @@ typedef struct Attachment {
         bool absent;         /* nothing present has its identity, for all that is known */
         bool pending;        /* something will be done for it, or be known of it, by itself and soon; of no value while
                               * a job is under way */
+        bool awaits_disk;    /* it waits until it is known what is on a new disk, which may be a clone */
         bool past_due;       /* made before the records of the last boot could be read: what they say of it is taken
                               * over when they can */
 

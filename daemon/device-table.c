@@ -198,6 +198,16 @@ bool disk_is_unclear(const Disk *d) {
 }
 
 /**
+ * disk_is_untold() - whether udev has said nothing of a disk yet, and may call it one to be left alone
+ * @d: the disk
+ *
+ * Its table may be known all the same: see disk_is_unclear().
+ */
+bool disk_is_untold(const Disk *d) {
+        return !d->known && !d->processed && !d->ignored[0];
+}
+
+/**
  * disk_settle_by_udev() - call a disk's table known by what udev has told
  * @d: the disk; disk_udev_caught_up() holds
  *

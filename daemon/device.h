@@ -229,6 +229,7 @@ int disk_set_table(DeviceSet *s, Disk *d, const char *pt_uuid, const Entry *entr
 bool disk_udev_caught_up(const Disk *d);
 bool device_is_being_read(Device d);
 bool disk_is_unclear(const Disk *d);
+bool disk_is_untold(const Disk *d);
 void disk_settle_by_udev(Disk *d);
 
 /* device-event.c: how it comes to be known */

@@ -43,7 +43,8 @@ static bool is_unsure(const Holder *h, const Match *m) {
         if (!h->entry)
                 return !h->disk->processed || (h->disk->dirty && match_has_key(m, MATCH_PT_UUID));
 
-        return h->disk->dirty || (h->partition && !h->partition->settled && match_wants_fs(m));
+        return h->disk->dirty || disk_is_untold(h->disk) ||
+                (h->partition && !h->partition->settled && match_wants_fs(m));
 }
 
 /* By name and number, as they are told: the index has no order that stays. */

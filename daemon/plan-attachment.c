@@ -9,12 +9,8 @@
 #include "daemon/reason.h"
 #include "daemon/text.h"
 
-/*
- * How long a new disk that udev has not told all of keeps others from being attached for the first
- * time: it may be a clone. udev as a rule takes a fraction of it; one bad disk must not hold up all.
- */
-#define UNCLEAR_USEC       UINT64_C(5000000)
-#define UNCLEAR_AGAIN_USEC UINT64_C(50000) /* that udev is idle is told by no event */
+/* That udev is idle is told by no event: while somebody waits for that it is looked again. */
+#define UNCLEAR_AGAIN_USEC UINT64_C(50000)
 
 /*
  * Between two questions whether a filter is still on. After an event, or an attach, somebody may be at work on
@@ -68,47 +64,6 @@ static const Attachment *find_hold(const World *w, const Attachment *a, const Ho
 /* Whether an attachment was on that disk last, and the disk has not left since. */
 static bool was_there(const Attachment *a, const Disk *d) {
         return a->has_fingerprint && str_equal(a->fingerprint.disk, d->name) && a->fingerprint.diskseq == d->diskseq;
-}
-
-/* The first disk of which it is not known yet what it is, alone or with its partitions; NULL if there is none. */
-static const Disk *find_awaited(const Run *run, bool itself) {
-        const World *w = run->world;
-
-        for (size_t i = 0; i < w->devices.n_disks; i++) {
-                const Disk *d = w->devices.disks[i];
-
-                if (d->awaited_usec && !(itself && d->processed) &&
-                    (w->devices.in_doubt || run->now->monotonic_usec < d->awaited_usec + UNCLEAR_USEC))
-                        return d;
-        }
-
-        return NULL;
-}
-
-/*
- * A disk that may turn out to have the identity too; NULL if there is none, or nobody should wait for
- * it any longer. What comes back to where it was does not wait: a clone that comes takes nothing away. But after
- * a look of which it is in doubt what is on the other disks, a clone may have been there all the time; until the next
- * look, which believes what it finds if udev has been busy for long, everybody waits.
- */
-static const Disk *find_unclear(Run *run, const Attachment *a, const Holder *h) {
-        const World *w = run->world;
-
-        if (!w->devices.in_doubt && (!w->udev_is_busy || was_there(a, h->disk)))
-                return NULL;
-
-        /*
-         * A whole device is known when udev has told of it, whatever its partitions are. These are told of later, and
-         * udev may be holding the device back for this very filter.
-         */
-        if (!match_fits_kind(a->match, true))
-                return find_awaited(run, true);
-
-        if (!run->unclear_is_known)
-                run->unclear = find_awaited(run, false);
-
-        run->unclear_is_known = true;
-        return run->unclear;
 }
 
 /* Which kind of return it is if a filter is attached there: POLICY_ON_*. */
@@ -474,12 +429,13 @@ static int plan_absent(Run *run, Attachment *a, Holders *holders) {
                 return 0;
         }
 
-        unclear = left.disk ? NULL : find_unclear(run, a, h);
+        unclear = left.disk ? NULL : plan_find_unclear(run, a, was_there(a, h->disk));
         if (unclear) {
+                a->awaits_disk = true;
                 attachment_stands(a, ATTACHMENT_WAITING, reason_unclear(unclear));
                 a->retry_at_usec = run->now->monotonic_usec + UNCLEAR_AGAIN_USEC;
                 world_wake(w, a->retry_at_usec);
-                return 0;
+                return plan_read_overdue(run, a);
         }
 
         return plan_attach(run, a, h);
@@ -496,7 +452,7 @@ int plan_attachment(Run *run, Attachment *a) {
 
         world_find_holders(w, a->match, a->chosen_uid, &holders);
         a->absent = holders.n_items == 0;
-        a->pending = false;
+        a->pending = a->awaits_disk = false;
 
         if (a->on_device) {
                 attachment_set_state(a, a->orphaned ? ATTACHMENT_ORPHANED : ATTACHMENT_ATTACHED, a->orphaned ?

@@ -12,7 +12,7 @@ typedef struct Run {
         Plan *plan;
         Disk **disks;        /* to be looked at; n_disks elements, room for more */
         size_t n_disks, room;
-        const Disk *unclear; /* see find_unclear(); of value if unclear_is_known */
+        const Disk *unclear; /* see plan_find_unclear(); of value if unclear_is_known */
         bool unclear_is_known;
 } Run;
 
@@ -21,6 +21,10 @@ int run_add(Run *run, const JobRequest *request, Disk *d);
 
 /* plan-attachment.c */
 int plan_attachment(Run *run, Attachment *a);
+
+/* plan-clone.c */
+const Disk *plan_find_unclear(Run *run, const Attachment *a, bool was_there);
+int plan_read_overdue(Run *run, const Attachment *a);
 
 /* plan-change.c */
 bool plan_find_change(const Attachment *a, const Holder *h, char **ret_reason);

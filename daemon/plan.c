@@ -78,6 +78,13 @@ static void hear(World *w, Disk *d) {
         }
 }
 
+/* A new disk has turned out to be none that anybody has to wait for. */
+static void touch_waiting(World *w) {
+        for (size_t i = 0; i < w->attachments.n_items; i++)
+                if (w->attachments.items[i]->awaits_disk)
+                        attachment_touch(w->attachments.items[i]);
+}
+
 /* What happened to disks since the plan last ran: who has to do with it. */
 static int take_changes(Run *run) {
         World *w = run->world;
@@ -103,7 +110,9 @@ static int take_changes(Run *run) {
                         touch_interested(w, d);
                 }
 
-                if (!disk_is_unclear(d))
+                if (d->awaited_usec && !disk_is_unclear(d))
+                        touch_waiting(w);
+                if (!disk_is_unclear(d) && !disk_is_untold(d))
                         d->awaited_usec = 0;
                 else if (!d->awaited_usec)
                         d->awaited_usec = run->now->monotonic_usec;

@@ -313,72 +313,6 @@ static void test_restart_one(bool reread, AttachmentState state) {
         script_deinit(&s);
 }
 
-/* At boot udev has told of one clone, and not yet of the other: nobody gets the filter by chance. */
-static void test_unclear(void) {
-        Attachment *a;
-        Script s;
-
-        script_init(&s);
-        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
-        script_table_1(&s, "sda", 1, UUID_X, "");
-        script_table_1(&s, "sdb", 2, UUID_X, "");
-        script_look(&s);
-        s.world.udev_is_busy = true;
-        script_plug(&s, "sda");
-        script_udev(&s);
-        script_plug(&s, "sdb");
-        script_settle(&s);
-        CHECK(!a->on_device && a->state == ATTACHMENT_WAITING && s.n_jobs == 0);
-        CHECK_HAS(a->reason, "/dev/sdb is new too");
-        CHECK(s.wake_at_usec > s.now.monotonic_usec && s.wake_at_usec < s.now.monotonic_usec + SECOND);
-
-        script_udev(&s);
-        script_settle(&s);
-        CHECK(!a->on_device && a->state == ATTACHMENT_AMBIGUOUS);
-        CHECK_HAS(a->reason, "/dev/sda1 and /dev/sdb2");
-        script_deinit(&s);
-}
-
-/* One disk that udev never gets done with holds up the others for some seconds, not for ever. */
-static void test_unclear_for_long(void) {
-        Attachment *a;
-        Script s;
-
-        script_init(&s);
-        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
-        script_table_1(&s, "sda", 1, UUID_X, "");
-        script_look(&s);
-        s.world.udev_is_busy = true;
-        script_plug(&s, "sda");
-        script_udev(&s);
-        script_kernel(&s, EVENT_ADD, "sdd");
-        script_settle(&s);
-        CHECK(!a->on_device && a->state == ATTACHMENT_WAITING);
-        script_pass(&s, 6 * SECOND);
-        script_settle(&s);
-        CHECK(a->on_device);
-        script_deinit(&s);
-
-        /* and where udev is idle nothing is to be waited for */
-        script_init(&s);
-        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
-        script_table_1(&s, "sda", 1, UUID_X, "");
-        script_look(&s);
-        script_plug(&s, "sda");
-        script_udev(&s);
-        script_kernel(&s, EVENT_ADD, "sdd");
-        script_settle(&s);
-        CHECK(a->on_device);
-
-        /* what comes back to where it was does not wait for anybody */
-        s.world.udev_is_busy = true;
-        script_kernel(&s, EVENT_ADD, "sdc");
-        script_reread(&s, "sda");
-        script_settle(&s);
-        CHECK(a->on_device && a->n_attached == 2);
-        script_deinit(&s);
-}
-
 static void test_restart(void) {
         test_restart_one(false, ATTACHMENT_ATTACHED);
         test_restart_one(true, ATTACHMENT_AMBIGUOUS);
@@ -397,7 +331,5 @@ int main(void) {
         test_both_are_reread();
         test_any_order();
         test_restart();
-        test_unclear();
-        test_unclear_for_long();
         return EXIT_SUCCESS;
 }

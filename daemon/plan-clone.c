@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Disks that are new, and may turn out to be clones: who is attached for the first time waits until it is known what is
+ * on them. udev tells, as a rule soon.
+ */
+
+#include "daemon/plan-internal.h"
+
+/*
+ * How long a new disk that udev has not told all of keeps others from being attached for the first
+ * time: it may be a clone. udev as a rule takes a fraction of it; one bad disk must not hold up all.
+ */
+#define UNCLEAR_USEC       UINT64_C(5000000)
+
+/* After so long its table is read by a worker. As a rule udev has told by then, and the disk need not be opened. */
+#define UNCLEAR_READ_USEC  UINT64_C(300000)
+
+/* What has to be known of a new disk before somebody is attached for the first time: it may be a clone. */
+typedef enum Await {
+        AWAIT_ITSELF, /* what udev says of the whole device, whatever its partitions are */
+        AWAIT_TABLE,  /* what its table says */
+        AWAIT_ALL,    /* what udev says of it and its partitions */
+} Await;
+
+static Await await_of(const Match *m) {
+        if (!match_fits_kind(m, true))
+                return AWAIT_ITSELF;
+
+        switch (match_get_primary(m)->key) {
+        case MATCH_PART_UUID:
+        case MATCH_PART_LABEL:
+        case MATCH_PT_UUID:
+                return AWAIT_TABLE;
+        default:
+                return AWAIT_ALL;
+        }
+}
+
+/* Whether udev takes so long to tell of a disk that it may be waiting for what waits for that. */
+static bool is_overdue(const Run *run, const Disk *d) {
+        return run->now->monotonic_usec >= d->awaited_usec + UNCLEAR_READ_USEC;
+}
+
+static bool is_awaited(const Run *run, const Disk *d, Await what) {
+        if (!d->awaited_usec ||
+            (!run->world->devices.in_doubt && run->now->monotonic_usec >= d->awaited_usec + UNCLEAR_USEC))
+                return false;
+
+        switch (what) {
+        case AWAIT_ITSELF:
+                return !d->processed;
+        case AWAIT_TABLE:
+                /* where the kernel has no partition there is none to be attached to by mistake */
+                return disk_is_unclear(d) && (d->n_partitions > 0 || !is_overdue(run, d));
+        default:
+                return true;
+        }
+}
+
+/* The first disk of which that is not known yet; NULL if there is none. */
+static const Disk *find_awaited(const Run *run, Await what) {
+        const DeviceSet *s = &run->world->devices;
+
+        for (size_t i = 0; i < s->n_disks; i++)
+                if (is_awaited(run, s->disks[i], what))
+                        return s->disks[i];
+
+        return NULL;
+}
+
+/*
+ * A disk that may turn out to have the identity of an attachment too; NULL if there is none, or nobody should wait for
+ * it any longer. What comes back to where it was does not wait: a clone that comes takes nothing away. But after
+ * a look of which it is in doubt what is on the other disks, a clone may have been there all the time; until the next
+ * look, which believes what it finds if udev has been busy for long, everybody waits.
+ */
+const Disk *plan_find_unclear(Run *run, const Attachment *a, bool was_there) {
+        const World *w = run->world;
+        Await what = await_of(a->match);
+
+        if (!w->devices.in_doubt && (!w->udev_is_busy || was_there))
+                return NULL;
+
+        /* udev may be holding a whole device back for this very filter; of its partitions it tells later */
+        if (what != AWAIT_TABLE)
+                return find_awaited(run, what);
+
+        if (!run->unclear_is_known)
+                run->unclear = find_awaited(run, what);
+
+        run->unclear_is_known = true;
+        return run->unclear;
+}
+
+/*
+ * udev's workers may all be holding devices back for filters that wait for a disk whose event is queued behind
+ * theirs. Then the tables of such disks are read, wanted or not: with them it is known whether one is a clone. For an
+ * attachment that plan_find_unclear() keeps waiting.
+ */
+int plan_read_overdue(Run *run, const Attachment *a) {
+        World *w = run->world;
+        JobRequest request;
+        int r = 0;
+
+        if (await_of(a->match) != AWAIT_TABLE)
+                return 0;
+
+        for (size_t i = 0; i < w->devices.n_disks && r >= 0; i++) {
+                Disk *d = w->devices.disks[i];
+
+                if (!is_awaited(run, d, AWAIT_TABLE) || !is_overdue(run, d) || d->job || d->stuck ||
+                    d->scan_retry_at_usec > run->now->monotonic_usec)
+                        continue;
+
+                world_fill_request(w, (Device) { d, NULL }, JOB_SCAN, &request);
+                r = run_add(run, &request, d);
+        }
+
+        return r;
+}
