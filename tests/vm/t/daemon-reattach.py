@@ -168,12 +168,7 @@ with bf.case('daemon/reattach/disk-comes-back-under-another-name'):
             scsi.remove(second)
             a = bfd.wait_state('waiting', part_uuid=bfd.uuid(1), label='data')
             bf.equal((a.device, a.intact_since), ('', 0), 'device and IntactSince while the disk is away')
-            # the lowest name that is free goes to whoever comes first
-            for host in reversed(hosts):
-                with open(f'/sys/class/scsi_host/host{host}/scan', 'w', encoding='ascii') as stream:
-                    stream.write('- - -')
-                n_there = len(hosts) - hosts.index(host)
-                bf.wait_for(lambda n=n_there: len(scsi.disks()) == n, what=f'{n_there} disks')
+            scsi.plug_in(hosts[::-1])
             now = bf.wait_for(lambda: bf.name_of(f'disk/by-partuuid/{bfd.uuid(1)}') in bf.partitions(second) and
                               bf.partition(second, 1), what=f'the partition on {second}')
             bfd.wait_attached(now)

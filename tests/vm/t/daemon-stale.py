@@ -134,20 +134,15 @@ with bf.scsi_debug(2) as scsi:
         bf.sfdisk(sdb, table(OTHER, bfd.uuid(4)))
         scsi.remove(sda)
         scsi.remove(sdb)
-        # the lowest name, and its numbers, go to whoever comes first
-        for n, host in enumerate(reversed(hosts), 1):
-            with open(f'/sys/class/scsi_host/host{host}/scan', 'w', encoding='ascii') as stream:
-                stream.write('- - -')
-            bf.wait_for(lambda n=n: len(scsi.disks()) == n, what=f'{n} disks')
-        bf.settle()
+        # the name, and its numbers, go to whoever comes first
+        scsi.plug_in(hosts[::-1])
         bf.equal((bf.partuuid(sda1), bf.partuuid(bf.partition(sdb, 1))), (OTHER, MINE), 'who has which name')
         taken_off(sda1)
         bfp.wait_on(FILE, bf.partition(sdb, 1))
         only_on(bf.partition(sdb, 1))
         for disk in (sda, sdb):
             scsi.remove(disk)
-        scsi.rescan(1)
-        scsi.rescan(2)
+        scsi.plug_in(hosts)
         bf.sh(f'wipefs --quiet --all {sdb}')
 
     with bf.case('daemon/stale/what-others-have-put-on-is-theirs'), attached():

@@ -54,14 +54,6 @@ def mapped(name, uuid, table):
         bf.sh(f'dmsetup remove --retry {name}')
 
 
-def plug_in_backwards(scsi, hosts):
-    """The disks of scsi_debug come back, the last host's first: it gets the first name that is free."""
-    for n, host in enumerate(reversed(hosts), 1):
-        Path(f'/sys/class/scsi_host/host{host}/scan').write_text('- - -')
-        bf.wait_for(lambda n=n: len(scsi.disks()) == n, what=f'{n} disks')
-    bf.settle()
-
-
 bfd.begin()
 
 with bf.scsi_debug(2) as scsi:
@@ -135,7 +127,7 @@ with bf.scsi_debug(2) as scsi:
         scsi.remove(sda)
         scsi.remove(sdb)
         bf.wait_for(lambda: bfp.every()[0].State == 'waiting', what='the attachment to wait')
-        plug_in_backwards(scsi, hosts)
+        scsi.plug_in(hosts[::-1])
         bf.equal(bfp.udev_property(sdb, 'ID_WWN'), wwn, f'WWN of {sdb}, which was {sda}')
         bfd.wait_attached(sdb)
         bfd.quiet()
