@@ -210,8 +210,8 @@ class ScsiDebug:
         wait_for(lambda: not Path(f'/sys/block/{disk}').exists(), what=f'{disk} to go away')
 
     def plug_in(self, hosts):
-        """Plugs in the disks of these hosts, of which none is there, in that order: the first gets the first name that is
-        free. For hosts with a disk each."""
+        """Plugs in the disks of these hosts, of which none is there, in that order: the first gets the first name that
+        is free. For hosts with a disk each."""
         for n, host in enumerate(hosts, 1):
             Path(f'/sys/class/scsi_host/host{host}/scan').write_text('- - -')
             wait_for(lambda n=n: len(self.disks()) == n, what=f'{n} disks')

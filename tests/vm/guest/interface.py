@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The kernel's interface for filters that this machine was booted with (`tests/vm/run --interface`): its ioctls, and how
-to learn which filter is on a device. For the tests; the daemon has its own.
+"""The kernel's interface for filters that this machine was booted with (`tests/vm/run --interface`): its ioctls, and
+how to learn which filter is on a device. For the tests; the daemon has its own.
 
 The calls take a device as a name (sda1), a node or a link to one, or an open descriptor of it."""
 
@@ -41,15 +41,6 @@ def become(name):
 
 
 become(os.environ.get('VM_INTERFACE') or 'blkfilter-1')
-
-
-def left_out(where, case, why):
-    """Whether a case cannot hold by the nature of the interface that the machine has; says so, once. `where` is the
-    name of an interface, or "bdevfilter" for both sizes."""
-    if where not in (NAME, TOLD):
-        return False
-    print(f'# left out on {NAME}: {case}: {why}', flush=True)
-    return True
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The filters' commands and the kernel's other ioctls, and what the tests of kernel/ share on top of bf.py. The ioctls for
-filters are in interface.py."""
+"""The filters' commands and the kernel's other ioctls, and what the tests of kernel/ share on top of bf.py. The ioctls
+for filters are in interface.py."""
 
 import ctypes
 import errno

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The daemon on a kernel that has no filters (none yet): it says so, everywhere, once, and is in nobody's way. Shared by
-the test on Debian's own kernel and the one where filters come with a module."""
+"""The daemon on a kernel that has no filters (none yet): it says so, everywhere, once, and is in nobody's way. Shared
+by the test on Debian's own kernel and the one where filters come with a module."""
 
 import time
 from collections import Counter
@@ -13,8 +13,8 @@ WHAT = {'part_uuid': bfd.uuid(1)}
 FILE = '20-data.conf'
 UNSUPPORTED = bfd.ERROR + 'Unsupported'
 
-# What an administrator types at a device there, the exit status, and whether what is printed has to be the one sentence that
-# says why not. (monitor, verify, cat-config need no filter; they and the rest are seen to work below.)
+# What an administrator types at a device there, the exit status, and whether what is printed has to be the one sentence
+# that says why not. The others work all the same.
 VERBS = (
     ('attach {part} bftrack', 3, True),
     ('attach {part} bftrack --persistent', 3, True),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: interfaces limit=420
+# vm: interfaces-long limit=420
 """A filter never comes onto another partition than the one that was meant, and follows that one wherever it goes.
 The devices are watched all the while, and the module's count of users and the daemon's count of attaches are
 compared: a filter that was on the wrong partition for a moment would show. sfdisk runs with --no-reread: else it

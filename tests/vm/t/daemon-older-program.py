@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # vm: suite=interfaces interface=blkfilter-2 limit=300
-"""A program that was made for blkfilter-1 on a kernel that has blkfilter-2, where the number of its CTL is that of ATTACH:
-a question about a filter attaches it. Such an attachment is seen and called another party's, and is never taken for the
-daemon's own; where the daemon's filter is, the program can do no harm."""
+"""A program that was made for blkfilter-1 on a kernel that has blkfilter-2, where the number of its CTL is that of
+ATTACH: a question about a filter attaches it. Such an attachment is seen and called another party's, and is never taken
+for the daemon's own; where the daemon's filter is, the program can do no harm."""
 
 import ctypes
 import errno
@@ -116,7 +116,8 @@ with bf.scsi_debug() as scsi:
         blkctl.ctl(f'forget {sda1}')
         a = bfp.wait(FILE, 'attached', 'was there already')
         bf.check(a.IntactSince >= found * 1e6, f'intact since {a.IntactSince}, not before {found}')
-        bf.equal((bfd.generation(sda1), a.AttachCount), (generation, before.AttachCount), 'attach, and attaches of the daemon')
+        bf.equal((bfd.generation(sda1), a.AttachCount), (generation, before.AttachCount),
+                 'attach, and attaches of the daemon')
         bf.check('was there already' in blkctl.ctl(f'status {sda1}'), 'status says it')
         print(f'# {a.StateReason}')
 

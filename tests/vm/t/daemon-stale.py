@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # vm: suite=interfaces interface=bdevfilter-56 append=bdevfilter.keep=1 limit=420
-"""bdevfilter keeps filters by the number of their device, and nothing promises that one goes with its partition: here it
-never does. Who has the number next finds the filter on. The daemon takes off what it has put on another partition, soon,
-also if it was not there when the number changed hands; and leaves alone what others have put on."""
+"""bdevfilter keeps filters by the number of their device, and nothing promises that one goes with its partition: here
+it never does. Who has the number next finds the filter on. The daemon takes off what it has put on another partition,
+soon, also if it was not there when the number changed hands; and leaves alone what others have put on."""
 
 import os
 import sys
@@ -26,8 +26,8 @@ def table(first, second=THIRD):
 
 
 def rewrite(disk, *uuids):
-    """Another table, and the number of each partition is another one's, or the same one's again. Without the re-read of the
-    old one that sfdisk begins with."""
+    """Another table, and the number of each partition is another one's, or the same one's again. Without the re-read of
+    the old one that sfdisk begins with."""
     bf.sfdisk(disk, table(*uuids), '--no-reread')
     bf.wait_for(lambda: [bf.partuuid(p) for p in bf.partitions(disk)] == list(uuids), what='the partitions')
 

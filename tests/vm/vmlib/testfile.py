@@ -44,8 +44,8 @@ class TestFile:
     suite=NAME    belongs to that suite instead of "vm", which is part of every run
     interfaces    besides, it is part of the table of tests that `./check interfaces` runs over each interface that a
     interfaces-long   kernel can have for filters; or only of the longer one, of `./check interfaces-long`
-    interface=NAME    needs a machine with this one: a name of machine.INTERFACES. VM_INTERFACE in the environment of each
-                  file says which one its machine has
+    interface=NAME    needs a machine with this one: a name of machine.INTERFACES. VM_INTERFACE in the environment of
+                  each file says which one its machine has
     append=WORD   a machine of its own with this word on the kernel's command line; may be repeated
     panics=WORD   the same; the kernel must panic, with a message that begins with the word: that is its case
 
