@@ -292,8 +292,9 @@ void world_stale_done(World *w, const JobRequest *request, const JobReply *reply
                 break;
 
         case JOB_NOT_ATTACHED:
-        case JOB_CONFLICT: /* whatever is on it, it is not this one */
-                world_drop_stale(w, number, request->filter);
+        case JOB_CONFLICT: /* whatever is on it, it is not this one; of a device that is gone that says nothing */
+                if (s || device_set_get_by_object(&w->devices, device->object).disk)
+                        world_drop_stale(w, number, request->filter);
                 break;
 
         case JOB_UNSUPPORTED: /* it cannot be found out, ever */

@@ -96,6 +96,31 @@ static void test_other_is_freed(void) {
         script_deinit(&s);
 }
 
+/* An answer that was long on its way is of the device that went; of what has its number now it says nothing. */
+static void test_answer_of_the_past(void) {
+        Script s;
+        Attachment *a = begin(&s);
+        JobReply late = { .protocol = JOB_PROTOCOL, .outcome = JOB_NOT_ATTACHED };
+        JobRequest check;
+
+        world_fill_request(&s.world, device_set_get(&s.world.devices, "sda1"), JOB_CHECK, &check);
+        (void) str_copy(check.filter, sizeof(check.filter), "bftrack");
+        late.id = check.id;
+        script_table_1(&s, "sda", 1, UUID_Y, "other");
+        script_reread(&s, "sda");
+        keep(&s, "sda1", "bftrack");
+        script_expect(&s, JOB_SCAN, "sda");
+        script_udev(&s);
+        CHECK(s.world.n_stale == 1);
+        world_job_done(&s.world, &check, &late, &s.now);
+        CHECK(s.world.n_stale == 1);
+        script_answer(&s);
+        script_expect(&s, JOB_DETACH, "sda1");
+        script_answer(&s);
+        CHECK(script_run(&s) == 0 && !a->on_device && s.world.n_stale == 0 && !script_device(&s, "sda1")->filter[0]);
+        script_deinit(&s);
+}
+
 /* Nobody knows for how long a table cannot be read: the filter does not stay for all of it. */
 static void test_not_known_for_long(void) {
         Script s;
@@ -265,6 +290,7 @@ int main(void) {
         test_gone_with_device();
         test_same_is_put_on_anew();
         test_other_is_freed();
+        test_answer_of_the_past();
         test_not_known_for_long();
         test_cannot_be_asked();
         test_over_restart();
