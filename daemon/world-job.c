@@ -442,6 +442,23 @@ static void doubt_filters(World *w, const JobRequest *request) {
         }
 }
 
+/*
+ * A filter was taken off, as it was left where it does not belong. Who an earlier daemon noted to have it there, and was
+ * not asked about yet, has lost it, whatever is there by the time that he is.
+ */
+static void lose_noted(World *w, const JobRequest *request, const Now *now) {
+        uint64_t object = request->partno ? request->partition.object : request->disk.object;
+
+        for (size_t i = 0; object && i < w->attachments.n_items; i++) {
+                Attachment *a = w->attachments.items[i];
+
+                if (a->noted_object == object && str_equal(a->filter, request->filter)) {
+                        attachment_lost_unseen(a, "daemon-not-running", now);
+                        attachment_touch(a);
+                }
+        }
+}
+
 /**
  * world_job_done() - take in what a worker has replied
  * @w: the world
@@ -498,8 +515,12 @@ void world_job_done(World *w, const JobRequest *request, const JobReply *reply, 
             (!request->partno || (a && device_set_get_by_uid(&w->devices, a->device_uid).disk)))
                 w->devices.incomplete = true;
 
-        if (request->kind == JOB_DETACH && reply->outcome == JOB_OK)
+        if (request->kind == JOB_DETACH && reply->outcome == JOB_OK) {
                 doubt_filters(w, request);
+                /* what an administrator asked for tells of itself */
+                if (a || world_find_stale_by_job(w, request->id))
+                        lose_noted(w, request, now);
+        }
 
         if (a)
                 a->job = 0;
