@@ -349,12 +349,12 @@ static int plan_take_off(Run *run, Attachment *a, Device left) {
         return plan_job(run, a, left, &request);
 }
 
-/* Whether the filter that was left on a device is another attachment's by now. */
-static bool is_anothers(const World *w, const Attachment *a, Device left) {
-        for (const IndexItem *i = attachment_set_first_at(&w->attachments, left.disk->name); i; i = index_next(i)) {
-                const Attachment *b = i->owner;
+/* Whether an attachment has its filter on a device, as far as is known, and this is it. */
+bool plan_is_on(const World *w, Device d, const char *filter) {
+        for (const IndexItem *i = attachment_set_first_at(&w->attachments, d.disk->name); i; i = index_next(i)) {
+                const Attachment *a = i->owner;
 
-                if (b != a && b->on_device && b->device_uid == device_uid(left) && str_equal(b->filter, a->filter))
+                if (a->on_device && a->device_uid == device_uid(d) && str_equal(a->filter, filter))
                         return true;
         }
 
@@ -391,7 +391,7 @@ static int plan_absent(Run *run, Attachment *a, Holders *holders) {
                 return 0;
         }
 
-        if (left.disk && is_anothers(w, a, left)) {
+        if (left.disk && plan_is_on(w, left, a->filter)) { /* it is another attachment's by now */
                 attachment_leave(a, 0);
                 attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
                 left = (Device) { 0 };

@@ -21,6 +21,7 @@ int run_add(Run *run, const JobRequest *request, Disk *d);
 
 /* plan-attachment.c */
 int plan_attachment(Run *run, Attachment *a);
+bool plan_is_on(const World *w, Device d, const char *filter);
 
 /* plan-clone.c */
 const Disk *plan_find_unclear(Run *run, const Attachment *a, bool was_there);

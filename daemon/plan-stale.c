@@ -60,7 +60,7 @@ Stale *world_find_stale(const World *w, uint64_t number, const char *filter) {
 Stale *world_find_stale_on(const World *w, Device d, const char *filter) {
         Stale *s = d.disk ? world_find_stale(w, device_number(d), filter) : NULL;
 
-        return s && s->spared && s->spared == device_object(d) ? NULL : s;
+        return s && ((s->spared && s->spared == device_object(d)) || plan_is_on(w, d, filter)) ? NULL : s;
 }
 
 /* The device that has a number now; its disk is NULL if none has. */
@@ -196,6 +196,12 @@ static int take_off(Run *run, Stale *s, Device d) {
         if (s->spared && s->spared == device_object(d))
                 return 0;
 
+        /* an attachment has it there, put on since: that one went was told late */
+        if (plan_is_on(w, d, s->filter)) {
+                world_drop_stale(w, s->number, s->filter);
+                return 0;
+        }
+
         if (s->uid != device_uid(d)) {
                 s->uid = device_uid(d);
                 s->since_usec = now_usec;
@@ -232,12 +238,14 @@ int plan_stale(Run *run, Disk *d) {
         for (size_t k = 0; k <= d->n_partitions; k++) {
                 Device device = { d, k > 0 ? d->partitions[k - 1] : NULL };
                 uint64_t number = device_number(device);
-                const IndexItem *i = index_first(&w->stale_by_number, stale_hash(number));
+                const IndexItem *next, *i = index_first(&w->stale_by_number, stale_hash(number));
 
-                for (; i; i = index_next(i)) {
+                for (; i; i = next) {
                         Stale *s = i->owner;
-                        int r = s->number == number ? take_off(run, s, device) : 0;
+                        int r;
 
+                        next = index_next(i);
+                        r = s->number == number ? take_off(run, s, device) : 0; /* which may be its end */
                         if (r < 0)
                                 return r;
                 }

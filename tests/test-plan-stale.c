@@ -216,6 +216,39 @@ static void test_spared(void) {
         script_deinit(&s);
 }
 
+/*
+ * A job on a device that went takes long to say so: meanwhile another attachment has the number, and its filter there,
+ * put on anew. Only then it is known that the first one's may have been left there.
+ */
+static void test_late_gone(void) {
+        Attachment *a, *b;
+        JobRequest late;
+        Script s;
+
+        script_init(&s);
+        s.world.interface = KERNEL_INTERFACE_BDEVFILTER_56;
+        script_table_1(&s, "sda", 1, UUID_X, "data");
+        script_had(&s, "sda");
+        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
+        b = script_policy(&s, "30-more.conf", "bftrack", UUID_Y, "");
+        script_look(&s);
+        script_expect(&s, JOB_ATTACH, "sda1");
+        late = s.jobs[0];
+        s.n_jobs = 0;
+
+        script_unplug(&s, "sda");
+        script_table_1(&s, "sda", 1, UUID_Y, "more");
+        script_plug(&s, "sda");
+        script_udev(&s);
+        script_settle(&s);
+        CHECK(b->on_device && !a->on_device && s.world.n_stale == 0);
+
+        s.jobs[s.n_jobs++] = late;
+        script_reply_outcome(&s, JOB_GONE);
+        CHECK(script_run(&s) == 0 && b->on_device && b->n_gaps == 0 && s.world.n_stale == 0);
+        script_deinit(&s);
+}
+
 /* Kernels whose filters go with the device's object are not asked. */
 static void test_by_object(void) {
         Script s;
@@ -295,6 +328,7 @@ int main(void) {
         test_cannot_be_asked();
         test_over_restart();
         test_spared();
+        test_late_gone();
         test_by_object();
         test_interface_gone();
         test_foreign();
