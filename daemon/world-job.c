@@ -425,17 +425,20 @@ Attachment *world_find_by_job(const World *w, const JobRequest *request) {
 }
 
 /*
- * A filter was taken off. A worker that took long may have done so when it had been put on again: a whole
- * device stays when its medium changes. Who is there now, as far as is known, is asked about.
+ * A filter was taken off, or may have been. A worker that took long may have done so when it had been put on again: a
+ * whole device stays when its medium changes, and a call by path reaches whatever has the name. Who is there now, as far
+ * as is known, is asked about.
  */
 static void doubt_filters(World *w, const JobRequest *request) {
         uint64_t object = request->partno ? request->partition.object : request->disk.object;
+        bool by_path = kernel_interface_is_bdevfilter(request->interface);
 
         for (const IndexItem *i = attachment_set_first_at(&w->attachments, request->disk.name); i; i = index_next(i)) {
                 Attachment *a = i->owner;
 
-                if (a->on_device && object && a->fingerprint.object == object &&
-                    str_equal(a->filter, request->filter)) {
+                if (a->on_device && str_equal(a->filter, request->filter) &&
+                    ((object && a->fingerprint.object == object) ||
+                     (by_path && str_equal(a->device, job_subject(request)->name)))) {
                         a->check_due = true;
                         attachment_touch(a);
                 }
@@ -457,6 +460,16 @@ static void lose_noted(World *w, const JobRequest *request, const Now *now) {
                         attachment_touch(a);
                 }
         }
+}
+
+/* Also an ATTACH by path: one that finds that its device has gone undoes what it did, by that path. */
+static bool may_have_taken_off(const JobRequest *request, const JobReply *reply) {
+        if (request->kind == JOB_DETACH && reply->outcome == JOB_OK)
+                return true;
+
+        return kernel_interface_is_bdevfilter(request->interface) &&
+                (request->kind == JOB_DETACH || request->kind == JOB_ATTACH) &&
+                (reply->outcome == JOB_GONE || reply->outcome == JOB_DIED);
 }
 
 /**
@@ -515,12 +528,11 @@ void world_job_done(World *w, const JobRequest *request, const JobReply *reply, 
             (!request->partno || (a && device_set_get_by_uid(&w->devices, a->device_uid).disk)))
                 w->devices.incomplete = true;
 
-        if (request->kind == JOB_DETACH && reply->outcome == JOB_OK) {
+        if (may_have_taken_off(request, reply))
                 doubt_filters(w, request);
-                /* what an administrator asked for tells of itself */
-                if (a || world_find_stale_by_job(w, request->id))
-                        lose_noted(w, request, now);
-        }
+        /* what an administrator asked for tells of itself */
+        if (request->kind == JOB_DETACH && reply->outcome == JOB_OK && (a || world_find_stale_by_job(w, request->id)))
+                lose_noted(w, request, now);
 
         if (a)
                 a->job = 0;

@@ -246,6 +246,31 @@ static void test_late_gone(void) {
         s.jobs[s.n_jobs++] = late;
         script_reply_outcome(&s, JOB_GONE);
         CHECK(script_run(&s) == 0 && b->on_device && b->n_gaps == 0 && s.world.n_stale == 0);
+
+        /* what that job did it did by the path, which is the other one's by now */
+        script_pass(&s, 3 * SECOND);
+        script_device(&s, "sda1")->filter[0] = 0;
+        script_expect(&s, JOB_CHECK, "sda1");
+        script_answer(&s);
+        CHECK(script_run(&s) == 1 && b->n_gaps == 1);
+        script_answer(&s);
+
+        /* a DETACH that took as long */
+        late.kind = JOB_DETACH;
+        CHECK(script_run(&s) == 0 && b->on_device);
+        script_pass(&s, 3 * SECOND);
+        s.jobs[s.n_jobs++] = late;
+        script_reply_outcome(&s, JOB_OK);
+        script_expect(&s, JOB_CHECK, "sda1");
+        script_answer(&s);
+
+        /* is no concern of an interface whose calls are made on what is open */
+        CHECK(script_run(&s) == 0 && b->on_device);
+        script_pass(&s, 3 * SECOND);
+        late.interface = KERNEL_INTERFACE_BLKFILTER_1;
+        s.jobs[s.n_jobs++] = late;
+        script_reply_outcome(&s, JOB_OK);
+        CHECK(script_run(&s) == 0 && b->on_device && !b->check_due);
         script_deinit(&s);
 }
 
