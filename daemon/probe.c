@@ -215,10 +215,12 @@ void probe_done(Manager *m, const JobReply *reply) {
  * @gone: it went: with it all filters that were on by it
  */
 void manager_interface(Manager *m, bool gone) {
+        bool in_use = kernel_interface_is_bdevfilter(m->world.interface);
         Now now = manager_now(m);
 
-        if (gone && kernel_interface_is_bdevfilter(m->world.interface))
+        if (gone && in_use)
                 world_lose_all(&m->world, true, &now);
 
-        probe_again(m, m->world.interface != KERNEL_INTERFACE_NONE);
+        /* what is in use and comes had come before, and is told of once more, as by "udevadm trigger" at boot */
+        probe_again(m, in_use ? gone : m->world.interface != KERNEL_INTERFACE_NONE);
 }

@@ -214,6 +214,27 @@ static void test_module(void) {
         fake_deinit(&f);
 }
 
+/* "udevadm trigger" has the kernel tell of all that is there as if it came: what is under way goes on, and counts. */
+static void test_told_again(void) {
+        Attachment *a;
+        Fake f;
+
+        begin(&f);
+        answer(&f, JOB_OK, KERNEL_INTERFACE_BDEVFILTER_56, true, "it is there");
+        while (f.jobs[0].kind != JOB_ATTACH)
+                fake_answer(&f, JOB_OK);
+        manager_interface(f.manager, false);
+        fake_run(&f);
+        CHECK(manager_get_interface(f.manager) == KERNEL_INTERFACE_BDEVFILTER_56);
+        a = get(&f, "bftrack", UUID_X, "");
+        fake_answer(&f, JOB_OK);
+        CHECK(a->on_device && a->n_attached == 1);
+        expect_asked(&f, "sdb");
+        answer(&f, JOB_OK, KERNEL_INTERFACE_BDEVFILTER_40, true, "it is another one");
+        CHECK(manager_get_interface(f.manager) == KERNEL_INTERFACE_BDEVFILTER_40 && a->on_device);
+        fake_deinit(&f);
+}
+
 /* It may have come or gone unseen when events were lost: asked again, and so is what is on. */
 static void test_lost(void) {
         Attachment *a;
@@ -302,6 +323,7 @@ int main(void) {
         test_silent();
         test_late();
         test_module();
+        test_told_again();
         test_lost();
         test_needs();
         test_numbers_are_kept();
