@@ -56,6 +56,35 @@ static bool is_astray(const JobRequest *request, const Backend *backend) {
         return backend->by_path && !device_is_in_sysfs(job_subject(request), &request->disk);
 }
 
+/*
+ * The module opens what a call is about for writing, too, and says ENOENT if it cannot: of a device that is read-only,
+ * whatever is on it.
+ */
+static bool is_out_of_reach(const JobRequest *request, const Backend *backend) {
+        uint64_t read_only;
+
+        return backend->by_path && device_read_sysfs_u64(job_subject(request), "ro", &read_only) >= 0 && read_only;
+}
+
+static JobOutcome fail_out_of_reach(JobReply *reply) {
+        reply->error = EROFS;
+        (void) snprintf(reply->message, sizeof(reply->message),
+                        "it is read-only, and bdevfilter takes calls only for what it can open for writing, too; make it"
+                        " writable (blockdev --setrw), or leave it as it is: nothing is written to it");
+        return JOB_FAILED;
+}
+
+/* What an answer comes to that says that something is not there: that may be said of the path. */
+static JobOutcome doubt_path(const JobRequest *request, const Backend *backend, JobOutcome outcome, JobReply *reply) {
+        if (is_astray(request, backend))
+                return JOB_GONE;
+
+        if ((outcome == JOB_NOT_ATTACHED || outcome == JOB_NOT_REGISTERED) && is_out_of_reach(request, backend))
+                return fail_out_of_reach(reply);
+
+        return outcome;
+}
+
 static JobOutcome take_result(BackendResult result, JobReply *reply) {
         reply->error = result.error;
 
@@ -88,8 +117,7 @@ static JobOutcome do_attach(const JobRequest *request, const Backend *backend, H
                 presence_name_other(request, backend, t, reply);
                 return outcome;
         case JOB_NOT_REGISTERED:
-                /* a path that leads nowhere is answered alike */
-                return is_astray(request, backend) ? JOB_GONE : outcome;
+                return doubt_path(request, backend, outcome, reply);
         case JOB_UNSUPPORTED:
                 if (!result.error)
                         (void) snprintf(reply->message, sizeof(reply->message),
@@ -138,7 +166,7 @@ static JobOutcome do_check(const JobRequest *request, const Backend *backend, Ho
                 if (is_astray(request, backend))
                         return JOB_GONE;
                 outcome = presence_ask(request, backend, t, reply);
-                return is_astray(request, backend) ? JOB_GONE : outcome;
+                return doubt_path(request, backend, outcome, reply);
         }
 
         /* it does not answer as it should: what is known without stays known */
@@ -160,8 +188,9 @@ static JobOutcome do_detach(const JobRequest *request, const Backend *backend, c
         if (backend->by_path)
                 switch (outcome) {
                 case JOB_NOT_ATTACHED:
-                        if (is_astray(request, backend))
-                                return JOB_GONE;
+                        outcome = doubt_path(request, backend, outcome, reply);
+                        if (outcome != JOB_NOT_ATTACHED)
+                                return outcome;
                         presence_name_other(request, backend, t, reply);
                         return reply->other_filter[0] ? JOB_CONFLICT : outcome;
                 case JOB_UNSUPPORTED:
@@ -179,9 +208,18 @@ static JobOutcome do_detach(const JobRequest *request, const Backend *backend, c
         return outcome;
 }
 
-/* What a command came to. EINVAL is the filter's own, or says that another one is on: sysfs knows. */
-static JobOutcome take_command(BackendResult result, const JobRequest *request, int attribute_fd, JobReply *reply) {
+/*
+ * What a command came to. EINVAL is the filter's own, or says that another one is on: sysfs knows. ENOENT of a device
+ * that is out of reach says nothing of filters.
+ */
+static JobOutcome take_command(BackendResult result, const JobRequest *request, int attribute_fd, bool out_of_reach,
+                               JobReply *reply) {
         char other[FILTER_NAME_SIZE];
+
+        if (result.outcome == JOB_NOT_ATTACHED && out_of_reach) {
+                reply->sent = false;
+                return fail_out_of_reach(reply);
+        }
 
         if (result.outcome == JOB_FAILED && result.error == EINVAL && attribute_fd >= 0 &&
             filter_read(attribute_fd, other) >= 0 && other[0] && !str_equal(other, request->filter)) {
@@ -201,6 +239,7 @@ static JobOutcome do_ctl(const JobRequest *request, const Backend *backend, cons
         size_t table = (request->payload_size + 7U) & ~(size_t) 7;
         int attribute_fd = -EBADF;
         JobOutcome outcome = JOB_FAILED;
+        bool out_of_reach;
         JobBuffer *buffers;
         struct stat st;
         uint8_t *map;
@@ -225,6 +264,7 @@ static JobOutcome do_ctl(const JobRequest *request, const Backend *backend, cons
 
         if (!backend->by_path)
                 attribute_fd = device_open_filter(job_subject(request));
+        out_of_reach = is_out_of_reach(request, backend);
 
         r = confine_to_command(backend->by_path ? t->node_fd : t->fd, backend->ctl_request, memfd, attribute_fd);
         if (r < 0) {
@@ -238,7 +278,7 @@ static JobOutcome do_ctl(const JobRequest *request, const Backend *backend, cons
         reply->sent = true;
         if (!map)
                 return take_command(backend->ctl(t, request->filter, request->cmd, NULL, 0), request, attribute_fd,
-                                    reply);
+                                    out_of_reach, reply);
 
         buffers = (JobBuffer *) (map + table);
 
@@ -249,7 +289,7 @@ static JobOutcome do_ctl(const JobRequest *request, const Backend *backend, cons
         }
 
         outcome = take_command(backend->ctl(t, request->filter, request->cmd, map, request->payload_size), request,
-                               attribute_fd, reply);
+                               attribute_fd, out_of_reach, reply);
 
         for (uint32_t i = 0; i < request->n_buffers; i++)
                 memset(map + buffers[i].payload_offset, 0, sizeof(uint64_t));

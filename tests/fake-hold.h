@@ -54,6 +54,7 @@ static struct {
         const char *on[N_DEVICES]; /* the filter that block devices have taken themselves; "" none */
         const char *on_node[N_DEVICES]; /* that the module has put on them */
         bool path_fails;           /* for the module: it cannot open the path */
+        bool read_only;            /* sysfs calls the device so */
         int attach_error, ctl_error; /* of the filter, positive */
         uint8_t id[16];            /* that the filter tells */
         uint32_t id_size;          /* it tells in a reply of at least so many bytes */
@@ -146,6 +147,12 @@ uint64_t kernel_read_seqnum(void) {
 }
 
 int device_read_sysfs_u64(const JobDevice *device, const char *attribute, uint64_t *ret) {
+        if (str_equal(attribute, "ro")) {
+                CHECK(!real.confined);
+                *ret = real.read_only;
+                return 0;
+        }
+
         CHECK(str_equal(device->name, "disk1"));
         *ret = str_equal(attribute, "start") ? real.start : real.size;
         return 0;

@@ -231,6 +231,30 @@ static void test_gone(const Case *c) {
         }
 }
 
+/*
+ * The module opens the device for writing, too, and says ENOENT of one that is read-only, whatever is on it: nothing is
+ * known then, and the person is told what is the matter.
+ */
+static void test_read_only(const Case *c) {
+        for (JobKind kind = JOB_ATTACH; kind <= JOB_CHECK; kind++) {
+                JobRequest r = set_up(c, kind);
+                int memfd = memfd_create("command", MFD_CLOEXEC);
+
+                expect(&r, MATCH_PT_UUID, UUID_TABLE);
+                real.path_fails = real.read_only = true;
+                real.kind = r.kind;
+                CHECK(memfd >= 0);
+                worker_do(&r, memfd, &reply);
+                close(memfd);
+                if (!c->by_path || (!c->can_be_asked && (kind == JOB_DETACH || kind == JOB_CHECK)))
+                        continue;
+
+                check_case(c, kind, (JobOutcome) reply.outcome, JOB_FAILED, c->on);
+                CHECK(strstr(reply.message, "read-only") && strstr(reply.message, "blockdev --setrw"));
+                CHECK(reply.error == EROFS && !reply.sent);
+        }
+}
+
 static void test_node(const Case *c) {
         static const World without = { "no module", 0, false, 0, ENOTTY, 0, INTERFACE(NONE) };
 
@@ -295,6 +319,7 @@ int main(void) {
                         test_check(&c);
                         test_ctl(&c);
                         test_gone(&c);
+                        test_read_only(&c);
                         test_node(&c);
                         test_unsure(&c);
                 }
