@@ -80,6 +80,7 @@ static void detect_none(const BackendTarget *t, const JobDevice *disk, int error
         const char *node = t->node_fd >= 0 ? BDEVFILTER_NODE " takes ATTACH neither of 56 nor of 40 bytes" :
                                              "there is no " BDEVFILTER_NODE;
         char filter[FILTER_NAME_SIZE];
+        int r;
 
         if (error == ENOTTY) {
                 found(reply, KERNEL_INTERFACE_NONE, true);
@@ -89,10 +90,12 @@ static void detect_none(const BackendTarget *t, const JobDevice *disk, int error
         }
 
         /* blkfilter-2 with a filter on this very disk answers so, too */
-        if (device_read_filter(disk, filter) >= 0 && filter[0]) {
+        r = device_read_filter(disk, filter);
+        if (r == -EINVAL || (r >= 0 && filter[0])) { /* with a name that is none, it is still one */
                 reply->error = error;
                 (void) snprintf(reply->message, sizeof(reply->message),
-                                "%s has filter %s on it, so that its answer proves nothing", t->path, filter);
+                                "%s has %s%s on it, so that its answer proves nothing", t->path,
+                                filter[0] ? "filter " : "a filter", filter);
                 return;
         }
 

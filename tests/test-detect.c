@@ -103,6 +103,18 @@ static void test_attribute(void) {
         CHECK(run(&r) == JOB_OK && reply.interface == NONE && !reply.proven);
 }
 
+/* A name that none of ours could have is a filter's all the same. */
+static void test_odd_name(void) {
+        JobRequest r = request_of(JOB_PROBE, false);
+
+        make(two, NULL);
+        real.world = &worlds[6];
+        real.on[DISK] = "bfcount";
+        real.attribute_error = EINVAL;
+        CHECK(run(&r) == JOB_OK && reply.interface == KERNEL_INTERFACE_UNKNOWN && !reply.proven);
+        CHECK_STR(reply.message, "/dev/disk has a filter on it, so that its answer proves nothing");
+}
+
 static void test_unclear(void) {
         static const int errors[] = { EACCES, EPERM, ENODEV };
         static const World odd = { "a driver with a mind of its own", 0, false, 0, EIO, 0, NONE };
@@ -141,6 +153,7 @@ int main(void) {
         test_worlds();
         test_reasons();
         test_attribute();
+        test_odd_name();
         test_unclear();
         return EXIT_SUCCESS;
 }
