@@ -118,8 +118,10 @@ static void detect_none(const BackendTarget *t, const JobDevice *disk, int error
  *
  * Only ENOENT proves that a kernel knows a call: for one that it does not, drivers answer ENOTTY or EINVAL. ENOTTY
  * proves that it does not: none of the three is answered so by who knows it.
+ *
+ * Return: JOB_OK; JOB_FAILED: this disk has not answered, but failed, as one that is broken does.
  */
-void backend_detect(const BackendTarget *t, int node_error, const JobDevice *disk, JobReply *reply) {
+JobOutcome backend_detect(const BackendTarget *t, int node_error, const JobDevice *disk, JobReply *reply) {
         int error;
 
         reply->interface = KERNEL_INTERFACE_UNKNOWN;
@@ -130,33 +132,34 @@ void backend_detect(const BackendTarget *t, int node_error, const JobDevice *dis
                 (void) snprintf(reply->message, sizeof(reply->message),
                                 "the module bdevfilter is loaded, but " BDEVFILTER_NODE " cannot be opened: %s",
                                 node_error == -ENODEV ? "it is missing, or another device" : strerror(-node_error));
-                return;
+                return JOB_OK;
         }
 
         if (t->node_fd >= 0 && detect_bdevfilter(t, reply))
-                return;
+                return JOB_OK;
 
         error = backend_blkfilter_1.probe(t);
         if (error == ENOENT) {
                 found(reply, KERNEL_INTERFACE_BLKFILTER_1, true);
                 (void) snprintf(reply->message, sizeof(reply->message), "%s knows the ATTACH of blkfilter-1", t->path);
-                return;
+                return JOB_OK;
         }
         if (error != ENOTTY && error != EINVAL) {
                 unclear(reply, t->path, NULL, error);
-                return;
+                return JOB_FAILED;
         }
 
         error = backend_blkfilter_2.probe(t);
         if (error == ENOENT) {
                 found(reply, KERNEL_INTERFACE_BLKFILTER_2, true);
                 (void) snprintf(reply->message, sizeof(reply->message), "%s knows the DETACH of blkfilter-2", t->path);
-                return;
+                return JOB_OK;
         }
         if (error != ENOTTY && error != EINVAL) {
                 unclear(reply, t->path, NULL, error);
-                return;
+                return JOB_FAILED;
         }
 
         detect_none(t, disk, error, reply);
+        return JOB_OK;
 }

@@ -309,8 +309,7 @@ static JobOutcome do_probe(const JobRequest *request, Hold *h, BackendTarget *t,
 
         t->fd = h->disk_fd;
         t->node_fd = h->node_fd;
-        backend_detect(t, node_error, &request->disk, reply);
-        return JOB_OK;
+        return backend_detect(t, node_error, &request->disk, reply);
 }
 
 static JobOutcome do_job(const JobRequest *request, int memfd, Hold *h, JobReply *reply) {
