@@ -28,6 +28,7 @@ typedef struct Worker {
         sd_event_source *timer;
         Work *work;  /* what it is doing; NULL: idle */
         bool stuck;  /* has not answered in time */
+        bool used;   /* has had a job, and may have parsed what is on a disk */
 } Worker;
 
 struct WorkerPool {
@@ -196,6 +197,7 @@ static int worker_begin(Worker *w, Work *work) {
          * to say that it failed. */
         (void) r;
         w->work = work;
+        w->used = true;
         return 0;
 }
 
@@ -223,11 +225,12 @@ static void pool_dispatch(WorkerPool *p) {
                 unsigned n_busy = 0;
                 Work *work = p->queue;
                 bool throwaway = work->request.kind == JOB_CTL;
+                bool unused = work->request.kind == JOB_PROBE; /* its answer is one for all disks, not for its own */
                 int r;
 
                 for (Worker *i = p->workers; i; i = i->next)
                         if (!i->work)
-                                w = throwaway ? w : i;
+                                w = throwaway || (unused && i->used) ? w : i;
                         else if (!i->stuck)
                                 n_busy++;
 

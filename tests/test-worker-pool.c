@@ -70,15 +70,19 @@ static void on_done(const JobRequest *request, const JobReply *reply, int memfd,
         f->last = reply->outcome;
 }
 
-static void submit(Fixture *f, uint64_t id) {
+static void submit_kind(Fixture *f, JobKind kind, uint64_t id) {
         const JobRequest request = {
                 .protocol = JOB_PROTOCOL,
-                .kind = JOB_SCAN,
+                .kind = kind,
                 .id = id,
                 .disk = { .name = "there-is-no-such-disk", .major = 1, .minor = 1 },
         };
 
         CHECK(worker_pool_submit(f->pool, &request, -EBADF) == 0);
+}
+
+static void submit(Fixture *f, uint64_t id) {
+        submit_kind(f, JOB_SCAN, id);
 }
 
 static void wait_done(Fixture *f, unsigned n) {
@@ -173,6 +177,28 @@ static void test_death(const char *worker) {
         teardown(&f);
 }
 
+/* Which interface the kernel has is not asked by a worker that has read a disk. */
+static void test_probe(const char *worker) {
+        const WorkerPoolConfig config = {
+                .executable = worker, .timeout_usec = LIMIT_USEC, .n_warm = 1, .n_resting = 1, .rest_usec = 1000, .n_max = 2,
+        };
+        pid_t before[CHILDREN_MAX], after[CHILDREN_MAX];
+        Fixture f;
+
+        setup(&f, &config);
+        CHECK(children(before) == 1);
+        submit_kind(&f, JOB_PROBE, 1);
+        CHECK(children(after) == 1 && after[0] == before[0]);
+        wait_done(&f, 1);
+
+        submit_kind(&f, JOB_PROBE, 2);
+        CHECK(children(after) == 2);
+        wait_done(&f, 2);
+        CHECK(f.last == JOB_GONE);
+        wait_children(&f, 1);
+        teardown(&f);
+}
+
 int main(int argc, char *argv[]) {
         const char *worker = argv[1];
 
@@ -182,5 +208,6 @@ int main(int argc, char *argv[]) {
         test_rest(worker);
         test_no_rest(worker);
         test_death(worker);
+        test_probe(worker);
         return EXIT_SUCCESS;
 }
