@@ -108,9 +108,13 @@ void manager_device(Manager *m, const DeviceEvent *e) {
 /**
  * manager_module() - a module was loaded: it may bring what an attachment waits for
  * @m: the manager
+ * @gone: it was removed: where nothing holds a filter's module it has taken its filter off all devices
  */
-void manager_module(Manager *m) {
-        world_retry_registered(&m->world);
+void manager_module(Manager *m, bool gone) {
+        if (!gone)
+                world_retry_registered(&m->world);
+        else if (kernel_interface_is_bdevfilter(m->world.interface))
+                world_check_all(&m->world);
 }
 
 /**

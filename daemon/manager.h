@@ -30,7 +30,7 @@ bool manager_is_settled(const Manager *m);
 /* For the outside: what it has to tell. */
 void manager_run(Manager *m);
 void manager_device(Manager *m, const DeviceEvent *e);
-void manager_module(Manager *m);
+void manager_module(Manager *m, bool gone);
 void manager_interface(Manager *m, bool gone);
 void manager_lost(Manager *m);
 void manager_told(Manager *m);

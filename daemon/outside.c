@@ -256,12 +256,10 @@ static void on_device(const DeviceEvent *e, void *userdata) {
         manager_device(o->manager, e);
 }
 
-static void on_module(const char *name, void *userdata) {
+static void on_module(bool gone, void *userdata) {
         Outside *o = userdata;
 
-        (void) name;
-
-        manager_module(o->manager);
+        manager_module(o->manager, gone);
 }
 
 static void on_interface(bool gone, void *userdata) {

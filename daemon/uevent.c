@@ -46,8 +46,8 @@ static void handle(UEvent *u, struct udev_device *d, EventSource source) {
         UEventFacts f;
 
         if (subsystem && str_equal(subsystem, "module")) {
-                if (action && str_equal(action, "add"))
-                        u->handler.module(udev_device_get_sysname(d), u->handler.userdata);
+                if (action && (str_equal(action, "add") || str_equal(action, "remove")))
+                        u->handler.module(str_equal(action, "remove"), u->handler.userdata);
                 return;
         }
 

@@ -15,7 +15,7 @@ typedef struct UEvent UEvent;
 
 typedef struct UEventHandler {
         void (*device)(const DeviceEvent *e, void *userdata);
-        void (*module)(const char *name, void *userdata); /* a kernel module was loaded */
+        void (*module)(bool gone, void *userdata);        /* a kernel module was loaded, or removed */
         void (*interface)(bool gone, void *userdata);     /* /dev/bdevfilter came, or went */
         void (*lost)(void *userdata);  /* events were lost: look at everything again */
         void (*done)(void *userdata);  /* no more events for the moment */

@@ -214,6 +214,33 @@ static void test_module(void) {
         fake_deinit(&f);
 }
 
+/* Nothing holds the module of a filter there: when one is removed its filter may be off everywhere. */
+static void test_filter_module(void) {
+        static const KernelInterface interfaces[] = { KERNEL_INTERFACE_BDEVFILTER_56, KERNEL_INTERFACE_BLKFILTER_1 };
+
+        for (int i = 0; i < 2; i++) {
+                Fake f;
+
+                begin(&f);
+                answer(&f, JOB_OK, interfaces[i], true, "it is there");
+                fake_settle(&f);
+                fake_pass(&f, 10 * SECOND);
+                CHECK(f.n_jobs == 0);
+
+                manager_module(f.manager, true);
+                manager_told(f.manager);
+                fake_run(&f);
+                CHECK(f.n_jobs == (i == 0));
+                if (i == 0) {
+                        CHECK(f.jobs[0].kind == JOB_CHECK);
+                        fake_answer(&f, JOB_NOT_ATTACHED);
+                        CHECK(get(&f, "bftrack", UUID_X, "")->n_gaps == 1);
+                }
+                fake_settle(&f);
+                fake_deinit(&f);
+        }
+}
+
 /* "udevadm trigger" has the kernel tell of all that is there as if it came: what is under way goes on, and counts. */
 static void test_told_again(void) {
         Attachment *a;
@@ -323,6 +350,7 @@ int main(void) {
         test_silent();
         test_late();
         test_module();
+        test_filter_module();
         test_told_again();
         test_lost();
         test_needs();

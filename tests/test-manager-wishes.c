@@ -232,7 +232,7 @@ static void test_module(void) {
         CHECK(!in_order(&f, "module bftrack_mod", "module")); /* the other has none */
 
         /* it has come: both are tried at once */
-        manager_module(f.manager);
+        manager_module(f.manager, false);
         manager_told(f.manager);
         fake_settle(&f);
         CHECK(x->on_device && get(&f, "bfcount", UUID_Y, "")->on_device);

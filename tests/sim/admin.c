@@ -116,7 +116,7 @@ void admin_random_step(void) {
         if (what < 20)
                 edit_policies();
         else if (what < 25)
-                manager_module(sim.manager);
+                manager_module(sim.manager, false);
         else if (what < 60 || !sim.has_subject) {
                 name_device();
                 if (sim_chance(70))
