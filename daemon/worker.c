@@ -57,8 +57,8 @@ static bool is_astray(const JobRequest *request, const Backend *backend) {
 }
 
 /*
- * The module opens what a call is about for writing, too, and says ENOENT if it cannot: of a device that is read-only,
- * whatever is on it.
+ * The module opens what a call is about for writing, too, and if it cannot, as a device is read-only, says so, or ENOENT,
+ * depending on its version: whatever is on it.
  */
 static bool is_out_of_reach(const JobRequest *request, const Backend *backend) {
         uint64_t read_only;
@@ -74,12 +74,17 @@ static JobOutcome fail_out_of_reach(JobReply *reply) {
         return JOB_FAILED;
 }
 
-/* What an answer comes to that says that something is not there: that may be said of the path. */
+/* Whether an answer may be about the path, which could not be opened. */
+static bool may_be_of_path(JobOutcome outcome, int error) {
+        return outcome == JOB_NOT_ATTACHED || outcome == JOB_NOT_REGISTERED || error == EACCES || error == EROFS;
+}
+
+/* What an answer that may be about the path comes to. */
 static JobOutcome doubt_path(const JobRequest *request, const Backend *backend, JobOutcome outcome, JobReply *reply) {
         if (is_astray(request, backend))
                 return JOB_GONE;
 
-        if ((outcome == JOB_NOT_ATTACHED || outcome == JOB_NOT_REGISTERED) && is_out_of_reach(request, backend))
+        if (may_be_of_path(outcome, reply->error) && is_out_of_reach(request, backend))
                 return fail_out_of_reach(reply);
 
         return outcome;
@@ -129,7 +134,7 @@ static JobOutcome do_attach(const JobRequest *request, const Backend *backend, H
                         (void) snprintf(reply->message, sizeof(reply->message),
                                         "%s; as a rule that is the filter's answer to options that it does not take:"
                                         " see Options= in the policy", strerror(result.error));
-                return outcome;
+                return doubt_path(request, backend, outcome, reply);
         default:
                 return outcome;
         }
@@ -188,6 +193,7 @@ static JobOutcome do_detach(const JobRequest *request, const Backend *backend, c
         if (backend->by_path)
                 switch (outcome) {
                 case JOB_NOT_ATTACHED:
+                case JOB_FAILED:
                         outcome = doubt_path(request, backend, outcome, reply);
                         if (outcome != JOB_NOT_ATTACHED)
                                 return outcome;
@@ -209,14 +215,14 @@ static JobOutcome do_detach(const JobRequest *request, const Backend *backend, c
 }
 
 /*
- * What a command came to. EINVAL is the filter's own, or says that another one is on: sysfs knows. ENOENT of a device
- * that is out of reach says nothing of filters.
+ * What a command came to. EINVAL is the filter's own, or says that another one is on: sysfs knows. Of a device that is
+ * out of reach nothing is said.
  */
 static JobOutcome take_command(BackendResult result, const JobRequest *request, int attribute_fd, bool out_of_reach,
                                JobReply *reply) {
         char other[FILTER_NAME_SIZE];
 
-        if (result.outcome == JOB_NOT_ATTACHED && out_of_reach) {
+        if (out_of_reach && may_be_of_path(result.outcome, result.error)) {
                 reply->sent = false;
                 return fail_out_of_reach(reply);
         }

@@ -53,7 +53,7 @@ static struct {
         const char *attribute;     /* what stands there; NULL: what is true */
         const char *on[N_DEVICES]; /* the filter that block devices have taken themselves; "" none */
         const char *on_node[N_DEVICES]; /* that the module has put on them */
-        bool path_fails;           /* for the module: it cannot open the path */
+        int path_fails;            /* of the module's opening the path, positive */
         bool read_only;            /* sysfs calls the device so */
         int attach_error, ctl_error; /* of the filter, positive */
         uint8_t id[16];            /* that the filter tells */

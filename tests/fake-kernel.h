@@ -171,7 +171,7 @@ static int call_node(unsigned long number, void *arg) {
                 return ENOTTY;
 
         if (real.path_fails)
-                return ENOENT;
+                return real.path_fails;
 
         switch (number) {
         case BDEVFILTER_ATTACH_40:

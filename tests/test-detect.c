@@ -137,7 +137,7 @@ static void test_unclear(void) {
         for (int i = 7; i < 9; i++) {
                 make(two, NULL);
                 real.world = &worlds[i];
-                real.path_fails = true;
+                real.path_fails = ENOENT;
                 CHECK(run(&r) == JOB_OK && reply.interface == worlds[i].interface && reply.proven);
         }
 

@@ -225,23 +225,24 @@ static void test_gone(const Case *c) {
                 JobRequest r = set_up(c, kinds[i]);
 
                 expect(&r, MATCH_PT_UUID, UUID_TABLE);
-                real.path_fails = true;
+                real.path_fails = ENOENT;
                 real.gone_after = 2;
                 CHECK(run(&r) == (c->can_be_asked || r.kind != JOB_DETACH ? JOB_GONE : JOB_UNSUPPORTED));
         }
 }
 
 /*
- * The module opens the device for writing, too, and says ENOENT of one that is read-only, whatever is on it: nothing is
+ * The module opens the device for writing, too, which fails with one that is read-only, whatever is on it: nothing is
  * known then, and the person is told what is the matter.
  */
-static void test_read_only(const Case *c) {
+static void test_read_only(const Case *c, int error) {
         for (JobKind kind = JOB_ATTACH; kind <= JOB_CHECK; kind++) {
                 JobRequest r = set_up(c, kind);
                 int memfd = memfd_create("command", MFD_CLOEXEC);
 
                 expect(&r, MATCH_PT_UUID, UUID_TABLE);
-                real.path_fails = real.read_only = true;
+                real.path_fails = error;
+                real.read_only = true;
                 real.kind = r.kind;
                 CHECK(memfd >= 0);
                 worker_do(&r, memfd, &reply);
@@ -319,7 +320,8 @@ int main(void) {
                         test_check(&c);
                         test_ctl(&c);
                         test_gone(&c);
-                        test_read_only(&c);
+                        test_read_only(&c, ENOENT);
+                        test_read_only(&c, EACCES);
                         test_node(&c);
                         test_unsure(&c);
                 }
