@@ -47,6 +47,7 @@ struct Manager {
 
 Now manager_now(Manager *m);
 void manager_schedule(Manager *m);
+bool manager_wants_anything(const Manager *m);
 void manager_submit(Manager *m, const JobRequest *request, int memfd);
 void manager_save(Manager *m, const Attachment *a);
 void manager_remove_attachment(Manager *m, Attachment *a);

@@ -210,7 +210,11 @@ static void wake_at(uint64_t *wake_at_usec, uint64_t at_usec) {
                 *wake_at_usec = at_usec;
 }
 
-static bool is_anything_wanted(const Manager *m) {
+/**
+ * manager_wants_anything() - whether any filter is wanted anywhere, or may come to be as a device comes
+ * @m: the manager
+ */
+bool manager_wants_anything(const Manager *m) {
         return m->world.attachments.n_items + m->world.n_patterns > 0;
 }
 
@@ -236,7 +240,7 @@ static void check_all(Manager *m, const Now *now) {
                 return;
 
         m->check_at_usec = now->monotonic_usec + m->check_usec;
-        if (!is_anything_wanted(m)) /* then no disk is opened either */
+        if (!manager_wants_anything(m)) /* then no disk is opened either */
                 return;
 
         world_check_all(&m->world);
@@ -328,7 +332,7 @@ void manager_run(Manager *m) {
                 wake_at(&plan.wake_at_usec, now.monotonic_usec + DOUBT_AGAIN_USEC);
         else if (!m->boot_is_noted)
                 wake_at(&plan.wake_at_usec, now.monotonic_usec + BOOT_AGAIN_USEC);
-        if (m->check_usec && is_anything_wanted(m))
+        if (m->check_usec && manager_wants_anything(m))
                 wake_at(&plan.wake_at_usec, m->check_at_usec);
 
         wake_at(&plan.wake_at_usec, m->past_again_at_usec);

@@ -61,6 +61,12 @@ void probe_again(Manager *m, bool forget) {
         manager_schedule(m);
 }
 
+/* Whether enough was answered in this round: with nothing that wants a filter no disk is opened to hear "none" again. */
+static bool is_enough(const Manager *m) {
+        return m->n_probe_asked >= PROBE_DISKS_MAX ||
+                (m->world.interface == KERNEL_INTERFACE_NONE && m->n_probe_none > 0 && !manager_wants_anything(m));
+}
+
 /* A disk that may be opened and was not asked in this round; *ret_busy: there is one, and something is done on it. */
 static Disk *find_disk(const Manager *m, bool *ret_busy) {
         const DeviceSet *s = &m->world.devices;
@@ -156,7 +162,7 @@ void probe_begin(Manager *m, const Now *now, uint64_t *wake_at_usec) {
         if (!m->probe_round || (m->probe_again_at_usec && m->probe_again_at_usec <= now->monotonic_usec))
                 begin_round(m);
 
-        if (!m->probe_again_at_usec && m->n_probe_asked < PROBE_DISKS_MAX)
+        if (!m->probe_again_at_usec && !is_enough(m))
                 d = find_disk(m, &busy);
         if (!d && !busy && !m->probe_again_at_usec)
                 conclude(m, now);

@@ -84,6 +84,39 @@ static void test_none(void) {
         fake_deinit(&f);
 }
 
+/* With nothing that wants a filter no more disks are opened for that than it takes to say it. */
+static void test_none_wanted(void) {
+        Fake f;
+
+        fake_begin(&f);
+        fake_begin_manager(&f);
+        fake_run(&f);
+        expect_asked(&f, "sda");
+        answer(&f, JOB_OK, KERNEL_INTERFACE_NONE, false, "sda says so");
+        CHECK(manager_get_interface(f.manager) == KERNEL_INTERFACE_NONE && f.n_jobs == 0);
+        come(&f, "sdb");
+        CHECK(f.n_jobs == 0);
+
+        fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
+        CHECK(manager_reload(f.manager) == 0);
+        fake_run(&f);
+        expect_asked(&f, "sdb");
+        answer(&f, JOB_OK, KERNEL_INTERFACE_NONE, false, "sdb says so");
+        CHECK(f.n_jobs == 0);
+        fake_deinit(&f);
+
+        /* but when something of the kernel comes */
+        fake_begin(&f);
+        fake_begin_manager(&f);
+        fake_run(&f);
+        answer(&f, JOB_OK, KERNEL_INTERFACE_NONE, false, "sda says so");
+        manager_interface(f.manager, false);
+        fake_run(&f);
+        expect_asked(&f, "sda");
+        answer(&f, JOB_OK, KERNEL_INTERFACE_BDEVFILTER_56, true, "it is there");
+        fake_deinit(&f);
+}
+
 /* So many are asked, and no more. */
 static void test_bound(void) {
         Fake f;
@@ -344,6 +377,7 @@ static void test_numbers_are_kept(void) {
 int main(void) {
         test_found();
         test_none();
+        test_none_wanted();
         test_bound();
         test_none_proven();
         test_unclear();
