@@ -11,13 +11,15 @@
  * confine_to_reading() - from here on this process opens nothing for writing
  *
  * It parses what disks contain, and may be led astray by it. By its control group it may open disks for writing, as the
- * module bdevfilter opens for it the device that a call is about; it itself needs that for none. It cannot be undone.
+ * module bdevfilter opens for it the device that a call is about; it itself needs that for none. Nor can it write into
+ * the daemon's memory, which is in the same group and not confined so: what else would do for that the unit forbids. It
+ * cannot be undone.
  *
  * Return: 0, or a negative errno: the process is as it was.
  */
 int confine_to_reading(void) {
         static const int others[] = { SCMP_SYS(creat), SCMP_SYS(openat2), SCMP_SYS(open_by_handle_at),
-                                      SCMP_SYS(io_uring_setup) };
+                                      SCMP_SYS(io_uring_setup), SCMP_SYS(process_vm_writev) };
         static const scmp_datum_t modes[] = { O_WRONLY, O_RDWR, O_ACCMODE };
         scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
         int r = filter ? 0 : -ENOMEM;
