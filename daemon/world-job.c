@@ -462,6 +462,23 @@ static void lose_noted(World *w, const JobRequest *request, const Now *now) {
         }
 }
 
+/*
+ * A filter of the daemon's own is off a device where it did not belong: whoever found it in the way has not met another
+ * party's, and comes now, even if it does not wait for those to go.
+ */
+static void retry_conflicts(World *w, const JobRequest *request) {
+        Device d = find_device(w, request);
+
+        for (const IndexItem *i = attachment_set_first_at(&w->attachments, request->disk.name); i; i = index_next(i)) {
+                Attachment *a = i->owner;
+
+                if (d.disk && a->state == ATTACHMENT_CONFLICT && a->device_uid == device_uid(d)) {
+                        a->retry_at_usec = 0;
+                        attachment_touch(a);
+                }
+        }
+}
+
 /* Also an ATTACH by path: one that finds that its device has gone undoes what it did, by that path. */
 static bool may_have_taken_off(const JobRequest *request, const JobReply *reply) {
         if (request->kind == JOB_DETACH && reply->outcome == JOB_OK)
@@ -531,8 +548,10 @@ void world_job_done(World *w, const JobRequest *request, const JobReply *reply, 
         if (may_have_taken_off(request, reply))
                 doubt_filters(w, request);
         /* what an administrator asked for tells of itself */
-        if (request->kind == JOB_DETACH && reply->outcome == JOB_OK && (a || world_find_stale_by_job(w, request->id)))
+        if (request->kind == JOB_DETACH && reply->outcome == JOB_OK && (a || world_find_stale_by_job(w, request->id))) {
                 lose_noted(w, request, now);
+                retry_conflicts(w, request);
+        }
 
         if (a)
                 a->job = 0;

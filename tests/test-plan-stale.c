@@ -121,6 +121,26 @@ static void test_answer_of_the_past(void) {
         script_deinit(&s);
 }
 
+/* It keeps none out that is to be there, not even one that does not wait for what others have put on. */
+static void test_keeps_none_out(void) {
+        Settings *settings;
+        Attachment *b;
+        Script s;
+
+        (void) begin(&s);
+        CHECK(settings_new(&settings) == 0);
+        settings->ignore_conflict = true;
+        b = script_policy_of(&s, "30-more.conf", "bfcount", match_of(UUID_Y, ""), settings);
+        script_table_1(&s, "sda", 1, UUID_Y, "more");
+        script_reread(&s, "sda");
+        keep(&s, "sda1", "bftrack");
+        script_udev(&s);
+        script_settle(&s);
+        CHECK(b->on_device && b->state == ATTACHMENT_ATTACHED && s.world.n_stale == 0);
+        CHECK_STR(script_device(&s, "sda1")->filter, "bfcount");
+        script_deinit(&s);
+}
+
 /* Nobody knows for how long a table cannot be read: the filter does not stay for all of it. */
 static void test_not_known_for_long(void) {
         Script s;
@@ -349,6 +369,7 @@ int main(void) {
         test_same_is_put_on_anew();
         test_other_is_freed();
         test_answer_of_the_past();
+        test_keeps_none_out();
         test_not_known_for_long();
         test_cannot_be_asked();
         test_over_restart();
