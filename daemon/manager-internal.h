@@ -62,6 +62,7 @@ void probe_done(Manager *m, const JobReply *reply);
 void tell_attachments(Manager *m);
 void tell_take_off(Manager *m, const JobRequest *request, const JobReply *reply);
 void tell_job(const JobRequest *request, const JobReply *reply);
+void tell_no_filters(Manager *m);
 void tell_policies(const PolicySet *policies);
 void tell_status(Manager *m);
 

@@ -394,6 +394,8 @@ int manager_reload(Manager *m) {
         m->counts_changed = true;
 
         tell_policies(policies);
+        if (m->world.interface == KERNEL_INTERFACE_NONE)
+                tell_no_filters(m);
         manager_schedule(m);
         return 0;
 }

@@ -87,7 +87,7 @@ static Disk *find_disk(const Manager *m, bool *ret_busy) {
 
 /* What all answers together say is so from now on. */
 static void adopt(Manager *m, KernelInterface interface, bool proven, const char *why) {
-        KernelInterface before = m->world.interface;
+        KernelInterface before = m->world.interface, told = m->told_interface;
         Now now = manager_now(m);
 
         m->probe_proven = proven;
@@ -108,13 +108,15 @@ static void adopt(Manager *m, KernelInterface interface, bool proven, const char
         manager_schedule(m);
         world_check_all(&m->world); /* what is on by another one's word, or a module's that was not the same */
 
-        if (interface == m->told_interface)
+        if (interface == told)
                 return;
 
         m->told_interface = interface;
-        if (interface == KERNEL_INTERFACE_NONE)
+        if (interface == KERNEL_INTERFACE_NONE) {
                 log_event(LOG_WARNING, LOG_ID_UNSUPPORTED, m->interface_reason ?: REASON_NO_FILTERS);
-        else
+                if (told == KERNEL_INTERFACE_UNKNOWN) /* what was there and went an administrator has removed */
+                        tell_no_filters(m);
+        } else
                 log_line(LOG_INFO, "the kernel's interface for filters is %s: %s",
                          kernel_interface_to_string(interface), m->interface_reason ?: "");
 }

@@ -9,6 +9,7 @@
 
 #include "daemon/log.h"
 #include "daemon/manager-internal.h"
+#include "daemon/text.h"
 
 static void log_loss(const Attachment *a, const char *identity) {
         const Gap *g = attachment_get_lost_gap(a);
@@ -69,19 +70,36 @@ static void log_change(const Manager *m, const Attachment *a) {
         free(identity);
 }
 
-static void load_module(Manager *m, Attachment *a) {
+/* @who: an attachment, or a policy's file */
+static void load_module(Manager *m, const char *who, const char *module) {
         int r;
 
-        if (!a->module_due)
-                return;
-
-        a->module_due = false;
-        log_line(LOG_INFO, "%s: asking systemd to load module %s", a->id, a->settings->module);
-        r = m->ops.load_module(a->settings->module, m->ops.outside);
+        log_line(LOG_INFO, "%s: asking systemd to load module %s", who, module);
+        r = m->ops.load_module(module, m->ops.outside);
         if (r < 0)
                 log_line(LOG_WARNING,
-                         "%s: systemd cannot be asked to load module %s: %s; load it by hand (modprobe %s)", a->id,
-                         a->settings->module, strerror(-r), a->settings->module);
+                         "%s: systemd cannot be asked to load module %s: %s; load it by hand (modprobe %s)", who,
+                         module, strerror(-r), module);
+}
+
+/**
+ * tell_no_filters() - the kernel has no filters: what policies name as the modules of theirs may bring them
+ * @m: the manager
+ *
+ * A filter's module needs that of its interface, which is loaded with it. Each is asked for once.
+ */
+void tell_no_filters(Manager *m) {
+        const PolicySet *s = m->policies;
+
+        for (size_t i = 0; i < s->n_policies; i++) {
+                const char *module = s->policies[i]->settings->module;
+                size_t k = 0;
+
+                while (k < i && !str_equal(s->policies[k]->settings->module, module))
+                        k++;
+                if (module[0] && k == i)
+                        load_module(m, s->policies[i]->path, module);
+        }
 }
 
 /**
@@ -107,7 +125,9 @@ void tell_attachments(Manager *m) {
                         continue;
                 }
 
-                load_module(m, a);
+                if (a->module_due)
+                        load_module(m, a->id, a->settings->module);
+                a->module_due = false;
                 if (!changed)
                         continue;
 

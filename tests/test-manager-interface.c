@@ -117,6 +117,48 @@ static void test_none_wanted(void) {
         fake_deinit(&f);
 }
 
+static size_t count(const Fake *f, const char *what) {
+        size_t n = 0;
+
+        for (const char *s = f->trace; (s = strstr(s, what)); s++)
+                n++;
+        return n;
+}
+
+/* What may bring the filters is loaded, if policies say what; not again when somebody has removed it. */
+static void test_modules(void) {
+        static const char *const modules[] = { "snap_mod", "", "snap_mod", "other_mod" };
+        Fake f;
+
+        fake_begin(&f);
+        for (int i = 0; i < 4; i++) {
+                char name[] = { (char) ('1' + i), '0', '.', 'c', 'o', 'n', 'f', 0 };
+                Settings *settings;
+
+                CHECK(settings_new(&settings) == 0);
+                CHECK(str_copy(settings->module, sizeof(settings->module), modules[i]));
+                CHECK(policy_set_add(f.policies, policy_new_of(name, "bftrack", match_of(UUID_X, ""), settings)) == 0);
+        }
+        fake_begin_manager(&f);
+        fake_run(&f);
+        CHECK(count(&f, "module") == 0);
+        answer(&f, JOB_OK, KERNEL_INTERFACE_NONE, true, "there is none");
+        CHECK(count(&f, "module snap_mod") == 1 && count(&f, "module other_mod") == 1 && count(&f, "module") == 2);
+
+        manager_interface(f.manager, false);
+        fake_run(&f);
+        answer(&f, JOB_OK, KERNEL_INTERFACE_BDEVFILTER_56, true, "it is there");
+        fake_settle(&f);
+        manager_interface(f.manager, true);
+        fake_run(&f);
+        answer(&f, JOB_OK, KERNEL_INTERFACE_NONE, true, "there is none");
+        CHECK(count(&f, "module") == 2);
+
+        CHECK(manager_reload(f.manager) == 0);
+        CHECK(count(&f, "module") == 4);
+        fake_deinit(&f);
+}
+
 /* So many are asked, and no more. */
 static void test_bound(void) {
         Fake f;
@@ -378,6 +420,7 @@ int main(void) {
         test_found();
         test_none();
         test_none_wanted();
+        test_modules();
         test_bound();
         test_none_proven();
         test_unclear();
