@@ -10,7 +10,7 @@ static bool is_line(const char *s, size_t size) {
         return memchr(s, 0, size) && utf8_is_printable(s);
 }
 
-/* "", or an id as generation_read() writes it. */
+/* "", or an id as question_put() writes it. */
 static bool is_generation(const char *s) {
         size_t n;
 
