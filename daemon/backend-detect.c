@@ -75,8 +75,8 @@ static bool detect_bdevfilter(const BackendTarget *t, JobReply *reply) {
         return true;
 }
 
-/* No call is known, as far as this disk's driver says. */
-static void detect_none(const BackendTarget *t, const JobDevice *disk, int error, JobReply *reply) {
+/* No call is known, as far as this device's driver says. */
+static void detect_none(const BackendTarget *t, const JobDevice *device, int error, JobReply *reply) {
         const char *node = t->node_fd >= 0 ? BDEVFILTER_NODE " takes ATTACH neither of 56 nor of 40 bytes" :
                                              "there is no " BDEVFILTER_NODE;
         char filter[FILTER_NAME_SIZE];
@@ -89,8 +89,8 @@ static void detect_none(const BackendTarget *t, const JobDevice *disk, int error
                 return;
         }
 
-        /* blkfilter-2 with a filter on this very disk answers so, too */
-        r = device_read_filter(disk, filter);
+        /* blkfilter-2 with a filter on this very device answers so, too */
+        r = device_read_filter(device, filter);
         if (r == -EINVAL || (r >= 0 && filter[0])) { /* with a name that is none, it is still one */
                 reply->error = error;
                 (void) snprintf(reply->message, sizeof(reply->message),
@@ -107,9 +107,9 @@ static void detect_none(const BackendTarget *t, const JobDevice *disk, int error
 
 /**
  * backend_detect() - find out which interface the kernel has
- * @t: any whole disk, open for reading; node_fd is open if the module bdevfilter is there
+ * @t: any device, open for reading; node_fd is open if the module bdevfilter is there
  * @node_error: why it is not open; 0 or -ENOENT: there is no such module
- * @disk: the same disk
+ * @device: the same device
  * @reply: interface, proven, error and message are written, as job.h says
  *
  * Three questions, in this order, each with an empty name, which no filter can have: bdevfilter's ATTACH, on its node
@@ -119,9 +119,9 @@ static void detect_none(const BackendTarget *t, const JobDevice *disk, int error
  * Only ENOENT proves that a kernel knows a call: for one that it does not, drivers answer ENOTTY or EINVAL. ENOTTY
  * proves that it does not: none of the three is answered so by who knows it.
  *
- * Return: JOB_OK; JOB_FAILED: this disk has not answered, but failed, as one that is broken does.
+ * Return: JOB_OK; JOB_FAILED: this device has not answered, but failed, as one that is broken does.
  */
-JobOutcome backend_detect(const BackendTarget *t, int node_error, const JobDevice *disk, JobReply *reply) {
+JobOutcome backend_detect(const BackendTarget *t, int node_error, const JobDevice *device, JobReply *reply) {
         int error;
 
         reply->interface = KERNEL_INTERFACE_UNKNOWN;
@@ -160,6 +160,6 @@ JobOutcome backend_detect(const BackendTarget *t, int node_error, const JobDevic
                 return JOB_FAILED;
         }
 
-        detect_none(t, disk, error, reply);
+        detect_none(t, device, error, reply);
         return JOB_OK;
 }

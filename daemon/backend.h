@@ -50,7 +50,7 @@ typedef struct Backend {
 
 /* backend-detect.c */
 const Backend *backend_get(KernelInterface interface);
-JobOutcome backend_detect(const BackendTarget *t, int node_error, const JobDevice *disk, JobReply *reply);
+JobOutcome backend_detect(const BackendTarget *t, int node_error, const JobDevice *device, JobReply *reply);
 
 /* for backends: backend-call.c */
 void backend_set_name(uint8_t *name, const char *filter);

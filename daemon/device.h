@@ -89,6 +89,7 @@ typedef struct Partition {
         char ignored[64];
         char *links;               /* as in the event; NULL if none */
         char *fs[3];               /* MATCH_FS_UUID, MATCH_FS_LABEL, MATCH_FS_TYPE; owned, NULL if none */
+        uint64_t probed;           /* in which round it was asked which interface the kernel has; 0 never */
         bool seen;                 /* found again by the look that is going on */
 } Partition;
 
@@ -145,6 +146,7 @@ struct Disk {
         bool reread_due;           /* its table is to be read though nothing was told: see there */
 
         uint64_t probed;           /* in which round it was asked which interface the kernel has; 0 never */
+        uint64_t unclear;          /* in which its answer proved nothing, as with a filter on it */
 
         uint64_t job;              /* id of the job under way on it; 0 none: one at a time */
         uint64_t job_began_at;     /* n_events when it began */

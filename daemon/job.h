@@ -30,7 +30,7 @@ typedef enum JobKind {
         JOB_CTL,    /* check that it is the device, then send one command */
         JOB_CHECK,  /* ask whether this filter is on it, and of which generation; changes nothing, and opens it only
                      * if sysfs does not tell all of that */
-        JOB_PROBE,  /* which interface does the kernel have, as far as this disk tells; changes nothing */
+        JOB_PROBE,  /* which interface does the kernel have, as far as this device tells; changes nothing */
         _JOB_KIND_MAX,
 } JobKind;
 
@@ -93,7 +93,7 @@ typedef struct JobReply {
         uint32_t outcome;    /* JobOutcome */
         uint64_t id;
         int32_t error;       /* errno, positive; 0 if none */
-        uint32_t interface;  /* JOB_PROBE: KernelInterface; message says why. UNKNOWN: this disk's answer proves
+        uint32_t interface;  /* JOB_PROBE: KernelInterface; message says why. UNKNOWN: the answer proves
                               * nothing, ask another one, and this one later */
         uint32_t proven;     /* JOB_PROBE: the answer is one for the whole kernel. NONE unless proven: this disk knows
                               * no such call, but it may be its driver that says so: ask other disks, and believe it

@@ -57,7 +57,7 @@ void past_check(Manager *m, const Now *now);
 
 void probe_again(Manager *m, bool forget);
 void probe_begin(Manager *m, const Now *now, uint64_t *wake_at_usec);
-void probe_done(Manager *m, const JobReply *reply);
+void probe_done(Manager *m, const JobRequest *request, const JobReply *reply);
 
 void tell_attachments(Manager *m);
 void tell_take_off(Manager *m, const JobRequest *request, const JobReply *reply);

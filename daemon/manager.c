@@ -87,7 +87,7 @@ void manager_job_done(Manager *m, const JobRequest *request, const JobReply *rep
         if (request->kind == JOB_DETACH)
                 tell_take_off(m, request, reply);
         if (request->kind == JOB_PROBE)
-                probe_done(m, reply);
+                probe_done(m, request, reply);
 
         /* the disk is free again, or stuck, whoever asked */
         world_job_done(&m->world, request, reply, &now);

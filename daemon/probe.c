@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Which interface for filters the kernel has. One disk after the other is asked, in rounds, until one proves it:
+ * Which interface for filters the kernel has. One disk after the other is asked, in rounds, until one proves it; of one
+ * whose answer proves nothing its partitions are, too, for it may be a filter on it that makes it so:
  *
  *      an interface, or proven that there is none    known, until something of the kernel comes or goes
  *      none, but it may be the driver that says so   the next disk; none if all say so, until another disk comes
@@ -67,22 +68,43 @@ static bool is_enough(const Manager *m) {
                 (m->world.interface == KERNEL_INTERFACE_NONE && m->n_probe_none > 0 && !manager_wants_anything(m));
 }
 
-/* A disk that may be opened and was not asked in this round; *ret_busy: there is one, and something is done on it. */
-static Disk *find_disk(const Manager *m, bool *ret_busy) {
+/* Of a disk what may be opened and was not asked in this round; none if there is nothing. */
+static Device find_of_disk(const Manager *m, Disk *d) {
+        if (!d->known || d->ignored[0] || d->stuck)
+                return (Device) { 0 };
+        if (d->probed != m->probe_round)
+                return (Device) { d, NULL };
+
+        for (size_t k = 0; d->unclear == m->probe_round && k < d->n_partitions; k++)
+                if (!d->partitions[k]->ignored[0] && d->partitions[k]->probed != m->probe_round)
+                        return (Device) { d, d->partitions[k] };
+
+        return (Device) { 0 };
+}
+
+/*
+ * A device that may be asked now, disks first; its disk is NULL if there is none. *ret_busy: there is one, and something
+ * is done on its disk.
+ */
+static Device find_device(const Manager *m, bool *ret_busy) {
         const DeviceSet *s = &m->world.devices;
+        Device found = { 0 };
 
         *ret_busy = false;
         for (size_t i = 0; i < s->n_disks; i++) {
-                Disk *d = s->disks[i];
+                Device d = find_of_disk(m, s->disks[i]);
 
-                if (!d->known || d->ignored[0] || d->stuck || d->probed == m->probe_round)
+                if (!d.disk)
                         continue;
-                if (!d->job)
+                if (d.disk->job)
+                        *ret_busy = true;
+                else if (!d.partition)
                         return d;
-                *ret_busy = true;
+                else if (!found.disk)
+                        found = d;
         }
 
-        return NULL;
+        return found;
 }
 
 /* What all answers together say is so from now on. */
@@ -156,7 +178,7 @@ static void conclude(Manager *m, const Now *now) {
 void probe_begin(Manager *m, const Now *now, uint64_t *wake_at_usec) {
         JobRequest request;
         bool busy = false;
-        Disk *d = NULL;
+        Device d = { 0 };
 
         if (m->probe_job || m->probe_proven)
                 return;
@@ -165,29 +187,31 @@ void probe_begin(Manager *m, const Now *now, uint64_t *wake_at_usec) {
                 begin_round(m);
 
         if (!m->probe_again_at_usec && !is_enough(m))
-                d = find_disk(m, &busy);
-        if (!d && !busy && !m->probe_again_at_usec)
+                d = find_device(m, &busy);
+        if (!d.disk && !busy && !m->probe_again_at_usec)
                 conclude(m, now);
 
         if (m->probe_again_at_usec && (!*wake_at_usec || m->probe_again_at_usec < *wake_at_usec))
                 *wake_at_usec = m->probe_again_at_usec;
-        if (!d)
+        if (!d.disk)
                 return;
 
-        world_fill_request(&m->world, (Device) { d, NULL }, JOB_PROBE, &request);
+        world_fill_request(&m->world, d, JOB_PROBE, &request);
         m->probe_job = request.id;
-        d->probed = m->probe_round;
+        *(d.partition ? &d.partition->probed : &d.disk->probed) = m->probe_round;
         m->n_probe_asked++;
-        disk_begin_job(d, request.id);
+        disk_begin_job(d.disk, request.id);
         manager_submit(m, &request, -EBADF);
 }
 
 /**
  * probe_done() - take in the answer
  * @m: the manager
+ * @request: what was asked, and of which device
  * @reply: what the worker said. JOB_TIMED_OUT: another disk is asked; a late answer counts too
  */
-void probe_done(Manager *m, const JobReply *reply) {
+void probe_done(Manager *m, const JobRequest *request, const JobReply *reply) {
+        Disk *d = device_set_get_disk(&m->world.devices, request->disk.name);
         bool late = m->probe_job != reply->id;
 
         if (!late)
@@ -213,8 +237,11 @@ void probe_done(Manager *m, const JobReply *reply) {
                 m->n_probe_silent += !late;
         else if (reply->interface == KERNEL_INTERFACE_NONE)
                 m->n_probe_none++;
-        else
+        else {
                 m->n_probe_unclear++;
+                if (d && !request->partno)
+                        d->unclear = d->probed;
+        }
 }
 
 /**

@@ -311,11 +311,16 @@ static JobOutcome do_ctl(const JobRequest *request, const Backend *backend, cons
 }
 
 static JobOutcome do_probe(const JobRequest *request, Hold *h, BackendTarget *t, JobReply *reply) {
-        int node_error = hold_open_bdevfilter(h);
+        JobOutcome outcome = request->partition.name[0] ? hold_open_partition(h, &request->partition, reply) : JOB_OK;
+        int node_error;
 
-        t->fd = h->disk_fd;
+        if (outcome != JOB_OK)
+                return outcome;
+
+        node_error = hold_open_bdevfilter(h);
+        t->fd = hold_fd(h);
         t->node_fd = h->node_fd;
-        return backend_detect(t, node_error, &request->disk, reply);
+        return backend_detect(t, node_error, job_subject(request), reply);
 }
 
 static JobOutcome do_job(const JobRequest *request, int memfd, Hold *h, JobReply *reply) {

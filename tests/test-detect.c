@@ -103,6 +103,23 @@ static void test_attribute(void) {
         CHECK(run(&r) == JOB_OK && reply.interface == NONE && !reply.proven);
 }
 
+/* A partition of a disk that has a filter on it proves what that could not. */
+static void test_partition(void) {
+        JobRequest r = request_of(JOB_PROBE, true);
+
+        for (int i = 5; i < 7; i++) {
+                make(two, NULL);
+                real.world = &worlds[i];
+                real.on[DISK] = "bfcount";
+                CHECK(run(&r) == JOB_OK && reply.interface == TWO && reply.proven && real.fd == real.part);
+                CHECK_STR(reply.message, "/dev/disk1 knows the DETACH of blkfilter-2");
+
+                real.on[PART] = "blksnap";
+                CHECK(run(&r) == JOB_OK && reply.interface == KERNEL_INTERFACE_UNKNOWN);
+                CHECK_STR(reply.message, "/dev/disk1 has filter blksnap on it, so that its answer proves nothing");
+        }
+}
+
 /* A name that none of ours could have is a filter's all the same. */
 static void test_odd_name(void) {
         JobRequest r = request_of(JOB_PROBE, false);
@@ -153,6 +170,7 @@ int main(void) {
         test_worlds();
         test_reasons();
         test_attribute();
+        test_partition();
         test_odd_name();
         test_unclear();
         return EXIT_SUCCESS;

@@ -210,6 +210,27 @@ static void test_unclear(void) {
         fake_deinit(&f);
 }
 
+/* Of a disk with a filter on it the partitions are asked, after the other disks: it may be the only one. */
+static void test_partitions(void) {
+        Fake f;
+
+        begin(&f);
+        answer(&f, JOB_OK, KERNEL_INTERFACE_UNKNOWN, false, "a filter is on sda");
+        expect_asked(&f, "sdb");
+        CHECK(!f.jobs[0].partno);
+        answer(&f, JOB_OK, KERNEL_INTERFACE_NONE, false, "sdb says so");
+        expect_asked(&f, "sda");
+        CHECK_STR(f.jobs[0].partition.name, "sda1");
+        answer(&f, JOB_OK, KERNEL_INTERFACE_UNKNOWN, false, "a filter is on sda1");
+        CHECK_STR(f.jobs[0].partition.name, "sda2");
+        CHECK(manager_get_interface(f.manager) == KERNEL_INTERFACE_UNKNOWN);
+        answer(&f, JOB_OK, KERNEL_INTERFACE_BLKFILTER_2, true, "/dev/sda2 knows it");
+        CHECK(manager_get_interface(f.manager) == KERNEL_INTERFACE_BLKFILTER_2);
+        fake_settle(&f);
+        CHECK(is_state(&f, ATTACHMENT_ATTACHED, "is on /dev/sda1"));
+        fake_deinit(&f);
+}
+
 /* Disks that cannot be asked do not keep the others' word from being believed for ever. */
 static void test_silent(void) {
         uint64_t delay = SECOND / 2;
@@ -424,6 +445,7 @@ int main(void) {
         test_bound();
         test_none_proven();
         test_unclear();
+        test_partitions();
         test_silent();
         test_late();
         test_module();
