@@ -156,6 +156,10 @@ void world_stale_done(World *w, const JobRequest *request, const JobReply *reply
 bool world_is_pending(const World *w, Device d, const Attachment **ret_attachment);
 bool world_has_pending(const World *w);
 
+/* world-off.c */
+void world_taken_off(World *w, const JobRequest *request, const JobReply *reply, bool misplaced, const Now *now);
+
 /* world-job.c */
+Device world_find_device(const World *w, const JobRequest *request);
 Attachment *world_find_by_job(const World *w, const JobRequest *request);
 void world_job_done(World *w, const JobRequest *request, const JobReply *reply, const Now *now);

@@ -192,8 +192,14 @@ static void attach_failed(Attachment *a, const JobReply *reply, bool by_number, 
         }
 }
 
-/* The device that a request was about, if that very object is still there. */
-static Device find_device(const World *w, const JobRequest *request) {
+/**
+ * world_find_device() - the device that a job was about
+ * @w: the world
+ * @request: the job
+ *
+ * Return: borrowed; its disk is NULL if that very object, or the medium in it, is not there any more.
+ */
+Device world_find_device(const World *w, const JobRequest *request) {
         uint64_t object = request->partno ? request->partition.object : request->disk.object;
         Device d = device_set_get_by_object(&w->devices, object);
 
@@ -227,7 +233,7 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
 
         /* registered anew since, and still the same object of the kernel */
         if (!d.disk) {
-                d = find_device(w, request);
+                d = world_find_device(w, request);
                 if (d.disk) {
                         (void) str_copy(a->device, sizeof(a->device), device_name(d));
                         a->device_uid = device_uid(d);
@@ -286,7 +292,7 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
 
 /* The filter is on, as the kernel says: where an earlier daemon, or a job without an end, left it. */
 static void check_found(World *w, Attachment *a, const JobRequest *request, const JobReply *reply, const Now *now) {
-        Device d = find_device(w, request);
+        Device d = world_find_device(w, request);
         const Entry *e;
         Fingerprint f;
         Stale *stale;
@@ -424,71 +430,6 @@ Attachment *world_find_by_job(const World *w, const JobRequest *request) {
         return NULL;
 }
 
-/*
- * A filter was taken off, or may have been. A worker that took long may have done so when it had been put on again: a
- * whole device stays when its medium changes, and a call by path reaches whatever has the name. Who is there now, as far
- * as is known, is asked about.
- */
-static void doubt_filters(World *w, const JobRequest *request) {
-        uint64_t object = request->partno ? request->partition.object : request->disk.object;
-        bool by_path = kernel_interface_is_bdevfilter(request->interface);
-
-        for (const IndexItem *i = attachment_set_first_at(&w->attachments, request->disk.name); i; i = index_next(i)) {
-                Attachment *a = i->owner;
-
-                if (a->on_device && str_equal(a->filter, request->filter) &&
-                    ((object && a->fingerprint.object == object) ||
-                     (by_path && str_equal(a->device, job_subject(request)->name)))) {
-                        a->check_due = true;
-                        attachment_touch(a);
-                }
-        }
-}
-
-/*
- * A filter was taken off, as it was left where it does not belong. Who an earlier daemon noted to have it there, and was
- * not asked about yet, has lost it, whatever is there by the time that he is.
- */
-static void lose_noted(World *w, const JobRequest *request, const Now *now) {
-        uint64_t object = request->partno ? request->partition.object : request->disk.object;
-
-        for (size_t i = 0; object && i < w->attachments.n_items; i++) {
-                Attachment *a = w->attachments.items[i];
-
-                if (a->noted_object == object && str_equal(a->filter, request->filter)) {
-                        attachment_lost_unseen(a, "daemon-not-running", now);
-                        attachment_touch(a);
-                }
-        }
-}
-
-/*
- * A filter of the daemon's own is off a device where it did not belong: whoever found it in the way has not met another
- * party's, and comes now, even if it does not wait for those to go.
- */
-static void retry_conflicts(World *w, const JobRequest *request) {
-        Device d = find_device(w, request);
-
-        for (const IndexItem *i = attachment_set_first_at(&w->attachments, request->disk.name); i; i = index_next(i)) {
-                Attachment *a = i->owner;
-
-                if (d.disk && a->state == ATTACHMENT_CONFLICT && a->device_uid == device_uid(d)) {
-                        a->retry_at_usec = 0;
-                        attachment_touch(a);
-                }
-        }
-}
-
-/* Also an ATTACH by path: one that finds that its device has gone undoes what it did, by that path. */
-static bool may_have_taken_off(const JobRequest *request, const JobReply *reply) {
-        if (request->kind == JOB_DETACH && reply->outcome == JOB_OK)
-                return true;
-
-        return kernel_interface_is_bdevfilter(request->interface) &&
-                (request->kind == JOB_DETACH || request->kind == JOB_ATTACH) &&
-                (reply->outcome == JOB_GONE || reply->outcome == JOB_DIED);
-}
-
 /**
  * world_job_done() - take in what a worker has replied
  * @w: the world
@@ -545,13 +486,8 @@ void world_job_done(World *w, const JobRequest *request, const JobReply *reply, 
             (!request->partno || (a && device_set_get_by_uid(&w->devices, a->device_uid).disk)))
                 w->devices.incomplete = true;
 
-        if (may_have_taken_off(request, reply))
-                doubt_filters(w, request);
         /* what an administrator asked for tells of itself */
-        if (request->kind == JOB_DETACH && reply->outcome == JOB_OK && (a || world_find_stale_by_job(w, request->id))) {
-                lose_noted(w, request, now);
-                retry_conflicts(w, request);
-        }
+        world_taken_off(w, request, reply, a || world_find_stale_by_job(w, request->id), now);
 
         if (a)
                 a->job = 0;
