@@ -6,6 +6,7 @@
 
 #include "daemon/log.h"
 #include "daemon/manager-internal.h"
+#include "daemon/reason.h"
 #include "daemon/text.h"
 
 /**
@@ -537,7 +538,7 @@ KernelInterface manager_get_interface(Manager *m) {
  * Return: borrowed, never NULL; valid until the event loop goes on.
  */
 const char *manager_get_interface_reason(Manager *m) {
-        return m->interface_reason ?: "the kernel has not been asked yet";
+        return m->interface_reason ?: REASON_NOT_ASKED;
 }
 
 /**

@@ -220,8 +220,7 @@ char *reason_interface(const World *w) {
                 }
                 text_add(&t, "; it is asked again, on another disk too if one comes");
         } else
-                text_add(&t, "the kernel has not been asked yet which filters it takes, for want of a disk that may be"
-                             " opened; it is asked as soon as there is one");
+                text_add(&t, REASON_NOT_ASKED);
 
         return finish(&t);
 }

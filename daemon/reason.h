@@ -13,6 +13,11 @@
         "this kernel has no block device filters; boot one that has, or load the module that brings them"       \
         " (modprobe bdevfilter)"
 
+/* A kernel of which nothing is known. */
+#define REASON_NOT_ASKED                                                                                          \
+        "the kernel has not said yet which filters it takes; it is asked as soon as there is a disk that may be"  \
+        " opened"
+
 char *reason_absent(const Attachment *a, const Holder *ignored);
 char *reason_attached(const Attachment *a, const Holders *holders);
 char *reason_ambiguous(const Attachment *a, const Holders *holders);

@@ -31,6 +31,8 @@ static void begin(Fake *f) {
         fake_begin_manager(f);
         fake_run(f);
         expect_asked(f, "sda");
+        CHECK_STR(manager_get_interface_reason(f->manager), "the kernel has not said yet which filters it takes; it is"
+                  " asked as soon as there is a disk that may be opened");
 }
 
 static bool is_state(Fake *f, AttachmentState state, const char *reason) {

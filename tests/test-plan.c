@@ -179,7 +179,7 @@ static void test_interface_one(KernelInterface interface, AttachmentState state,
 
 static void test_interface(void) {
         test_interface_one(KERNEL_INTERFACE_NONE, ATTACHMENT_UNSUPPORTED, "boot one that has");
-        test_interface_one(KERNEL_INTERFACE_UNKNOWN, ATTACHMENT_WAITING, "has not been asked yet");
+        test_interface_one(KERNEL_INTERFACE_UNKNOWN, ATTACHMENT_WAITING, "has not said yet");
 }
 
 static void test_held(void) {

@@ -142,7 +142,7 @@ def quiet(limit=120):
     def settled():
         rows = attachments()
         for a in rows:
-            if a.state == 'attaching' or 'is being read' in a.reason or 'not been asked' in a.reason:
+            if a.state == 'attaching' or 'is being read' in a.reason or 'has not said yet' in a.reason:
                 raise bf.Failure(f'{a.identity}: {a.state}: {a.reason}')
         return True
     bf.settle()
