@@ -62,7 +62,7 @@ void probe_again(Manager *m, bool forget) {
         manager_schedule(m);
 }
 
-/* Whether enough was answered in this round: with nothing that wants a filter no disk is opened to hear "none" again. */
+/* Whether enough was answered in this round: with nothing that wants a filter none is opened to hear "none" again. */
 static bool is_enough(const Manager *m) {
         return m->n_probe_asked >= PROBE_DISKS_MAX ||
                 (m->world.interface == KERNEL_INTERFACE_NONE && m->n_probe_none > 0 && !manager_wants_anything(m));
@@ -83,8 +83,8 @@ static Device find_of_disk(const Manager *m, Disk *d) {
 }
 
 /*
- * A device that may be asked now, disks first; its disk is NULL if there is none. *ret_busy: there is one, and something
- * is done on its disk.
+ * A device that may be asked now, disks first; its disk is NULL if there is none. *ret_busy: something is done on the
+ * disk of one.
  */
 static Device find_device(const Manager *m, bool *ret_busy) {
         const DeviceSet *s = &m->world.devices;
