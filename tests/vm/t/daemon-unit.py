@@ -141,6 +141,13 @@ with bf.case('daemon/unit/starts-without-a-bus'):
         bf.sh('systemctl start dbus.socket dbus.service')
     bf.wait_for(lambda: bf.busctl_get('Version'), what='the daemon on the bus that came later')
 
+with bf.case('daemon/unit/journal-has-no-error'):
+    errors = [m['MESSAGE'] for m in bfd.messages(priority='err')]
+    bf.equal(errors, [], 'errors in the daemon\'s journal')
+    kernel = bf.sh('journalctl --boot --quiet --no-pager --output=cat --dmesg')
+    bf.equal([line for line in kernel.splitlines() if re.search(r'(seccomp|audit).*blkfilter|segfault', line)], [],
+             'denials and crashes that the kernel tells of')
+
 with bf.case('daemon/unit/a-crash-loop-holds-nothing-back'):
     # the socket of one that was killed is left behind, so that udev waits for the next
     bf.equal(bf.sh('systemd-analyze verify blkfilterd-failed.service 2>&1').strip(), '', 'what systemd-analyze says')
@@ -165,12 +172,5 @@ with bf.case('daemon/unit/a-crash-loop-holds-nothing-back'):
         bf.sh(f'systemctl reset-failed {bf.UNIT}')
         bfd.start()
     bf.check(socket.exists(), 'the socket is there again')
-
-with bf.case('daemon/unit/journal-has-no-error'):
-    errors = [m['MESSAGE'] for m in bfd.messages(priority='err')]
-    bf.equal(errors, [], 'errors in the daemon\'s journal')
-    kernel = bf.sh('journalctl --boot --quiet --no-pager --output=cat --dmesg')
-    bf.equal([line for line in kernel.splitlines() if re.search(r'(seccomp|audit).*blkfilter|segfault', line)], [],
-             'denials and crashes that the kernel tells of')
 
 bfd.end('daemon/unit')
