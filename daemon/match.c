@@ -435,23 +435,19 @@ static const char *key_name(MatchKey key) {
 }
 
 /**
- * match_to_string() - a match in a line
+ * match_write() - a match in a line
  * @m: the match
- * @ret: "PARTUUID=... PARTLABEL=...": terms with a space between, named as in fstab or else as in
- *       policies, with "=!" if negated; owned by the caller
+ * @t: "PARTUUID=... PARTLABEL=..." is added: terms with a space between, named as in fstab or else as in
+ *     policies, with "=!" if negated
  *
  * Control bytes, and what is no UTF-8, are written as "\xHH", so that no name on a disk can break a line
  * of a log or a message of the bus. For people: match_hash() tells two matches apart.
- *
- * Return: 0, or -ENOMEM.
  */
-int match_to_string(const Match *m, char **ret) {
-        Text t = TEXT_INIT;
-
+void match_write(const Match *m, Text *t) {
         for (size_t i = 0; i < m->n_terms; i++) {
-                text_add(&t, i > 0 ? " " : "");
-                text_add(&t, key_name(m->terms[i].key));
-                text_add(&t, m->terms[i].negated ? "=!" : "=");
+                text_add(t, i > 0 ? " " : "");
+                text_add(t, key_name(m->terms[i].key));
+                text_add(t, m->terms[i].negated ? "=!" : "=");
 
                 for (const char *p = m->terms[i].value; *p; ) {
                         unsigned char c = (unsigned char) *p;
@@ -464,14 +460,26 @@ int match_to_string(const Match *m, char **ret) {
                                 n = utf8_char_length(p);
 
                         if (n == 0) {
-                                text_add(&t, "\\x");
-                                text_add_hex(&t, c, 2);
+                                text_add(t, "\\x");
+                                text_add_hex(t, c, 2);
                         } else
-                                text_add_n(&t, p, n);
+                                text_add_n(t, p, n);
 
                         p += n > 0 ? n : 1;
                 }
         }
+}
 
+/**
+ * match_to_string() - as match_write()
+ * @m: the match
+ * @ret: owned by the caller
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int match_to_string(const Match *m, char **ret) {
+        Text t = TEXT_INIT;
+
+        match_write(m, &t);
         return text_steal(&t, ret);
 }

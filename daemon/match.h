@@ -11,6 +11,7 @@
  */
 
 #include "daemon/identity.h"
+#include "daemon/text.h"
 
 #define MATCH_TERMS_MAX 64 /* of a policy */
 
@@ -54,4 +55,5 @@ const Term *match_get_primary(const Match *m);
 bool match_find_list(const Match *m, MatchKey *ret);
 const char *match_get_value(const Match *m, MatchKey key);
 uint64_t match_hash(const Match *m);
+void match_write(const Match *m, Text *t);
 int match_to_string(const Match *m, char **ret);

@@ -12,17 +12,6 @@ static char *finish(Text *t) {
         return text_steal(t, &s) < 0 ? NULL : s;
 }
 
-static void add_identity(Text *t, const Match *m) {
-        char *s = NULL;
-
-        if (match_to_string(m, &s) < 0)
-                t->failed = true;
-        else
-                text_add(t, s);
-
-        free(s);
-}
-
 static void add_holder(Text *t, const Holder *h) {
         if (h->partition || !h->entry) {
                 text_add(t, "/dev/");
@@ -71,7 +60,7 @@ char *reason_absent(const Attachment *a, const Holder *ignored) {
         if (ignored) {
                 add_holder(&t, ignored);
                 text_add(&t, " has ");
-                add_identity(&t, a->match);
+                match_write(a->match, &t);
                 text_add(&t, ", but is left alone: ");
                 text_add(&t, ignored->partition && ignored->partition->ignored[0] ? ignored->partition->ignored :
                          ignored->disk->ignored[0] ? ignored->disk->ignored :
@@ -125,7 +114,7 @@ char *reason_ambiguous(const Attachment *a, const Holders *holders) {
 
         add_holders(&t, holders);
         text_add(&t, " have ");
-        add_identity(&t, a->match);
+        match_write(a->match, &t);
         text_add(&t, "; none gets the filter until all but one are gone or have another identity"
                      " (sfdisk --part-uuid gives one), or an administrator chooses one");
         return finish(&t);
@@ -139,7 +128,7 @@ char *reason_held(const Attachment *held) {
         Text t = TEXT_INIT;
 
         text_add(&t, "an administrator detached the filter from this device (");
-        add_identity(&t, held->match);
+        match_write(held->match, &t);
         text_add(&t, "); it stays so until it is attached by hand, or forgotten (blkfilterctl forget)");
         return finish(&t);
 }
@@ -248,7 +237,7 @@ char *reason_not_followed(unsigned on) {
 char *reason_changed(const Attachment *a, const char *what, const char *before, const char *now) {
         Text t = TEXT_INIT;
 
-        add_identity(&t, a->match);
+        match_write(a->match, &t);
         text_add(&t, " is back, but its ");
         text_add(&t, what);
         text_add(&t, " was ");
@@ -393,7 +382,7 @@ char *reason_outcome(const Attachment *a, const JobReply *reply) {
 
         case JOB_DUPLICATE:
                 text_add(&t, " is not the only partition in its table with ");
-                add_identity(&t, a->match);
+                match_write(a->match, &t);
                 text_add(&t, "; none gets the filter until the others have another identity");
                 break;
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "daemon/text.h"
 #include "dbus/bus-args.h"
 #include "dbus/bus-change.h"
 #include "dbus/bus-error.h"
@@ -43,22 +44,21 @@ static int method_get_attachment(sd_bus_message *m, void *userdata, sd_bus_error
         return sd_bus_reply_method_return(m, "o", path);
 }
 
-/* One value at a time, without signatures to be parsed for each: there may be thousands. */
-static int append_attachment(sd_bus_message *reply, const Attachment *a) {
-        _cleanup_(freep) char *identity = NULL;
+/* One value at a time, without signatures to be parsed for each, and with the memory of the last: there may be thousands. */
+static int append_attachment(sd_bus_message *reply, const Attachment *a, Text *identity) {
         char path[BUS_PATH_SIZE];
         int r;
 
         bus_attachment_path(a, path);
-        r = match_to_string(a->match, &identity);
-        if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'r', "ossssst");
+        identity->length = 0;
+        match_write(a->match, identity);
+        r = identity->failed ? -ENOMEM : sd_bus_message_open_container(reply, 'r', "ossssst");
         if (r >= 0)
                 r = sd_bus_message_append_basic(reply, 'o', path);
         if (r >= 0)
                 r = sd_bus_message_append_basic(reply, 's', a->filter);
         if (r >= 0)
-                r = bus_append_text(reply, identity);
+                r = bus_append_text(reply, identity->data);
         if (r >= 0)
                 r = bus_append_device(reply, a->device);
         if (r >= 0)
@@ -72,6 +72,7 @@ static int append_attachment(sd_bus_message *reply, const Attachment *a) {
 
 static int method_list_attachments(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_(text_deinit) Text identity = TEXT_INIT;
         const AttachmentSet *set;
         Bus *b = userdata;
         int r;
@@ -90,7 +91,7 @@ static int method_list_attachments(sd_bus_message *m, void *userdata, sd_bus_err
 
         set = manager_get_attachments(b->manager);
         for (size_t i = 0; i < set->n_items; i++) {
-                r = append_attachment(reply, set->items[i]);
+                r = append_attachment(reply, set->items[i], &identity);
                 if (r < 0)
                         return r;
         }
