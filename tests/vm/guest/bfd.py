@@ -320,13 +320,13 @@ class Killer:
 
 
 def messages(since=None, priority=None, match=''):
-    """What the daemon and its workers have logged: dictionaries of the journal's fields."""
+    """What the daemon and its workers have logged, not systemd of them: dictionaries of the journal's fields."""
     command = f'journalctl --sync; journalctl --boot --quiet --no-pager --output=json --unit={bf.UNIT} {match}'
     if since:
         command += f' --since=@{since:.6f}'
     if priority:
         command += f' --priority={priority}'
-    return [json.loads(line) for line in bf.sh(command).splitlines()]
+    return [m for m in map(json.loads, bf.sh(command).splitlines()) if m['_PID'] != '1']
 
 
 def times_back(since):
