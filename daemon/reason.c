@@ -67,8 +67,7 @@ char *reason_absent(const Attachment *a, const Holder *ignored) {
                          "udev does not call it ready; it may have no medium");
         } else {
                 /* which one stands beside it wherever this is told, and thousands may be told at once */
-                text_add(&t, match_wants_partition(a->match) ? "no such partition" : "no such device");
-                text_add(&t, " is present; it is attached when one comes");
+                text_add(&t, "not present; attached when it comes");
         }
 
         return finish(&t);

@@ -39,7 +39,7 @@ static void test_absent(void) {
         begin(&s);
         h = (Holder) { .disk = &s.disk, .entry = &s.entry, .partition = &s.partition };
         check(reason_absent(s.a, NULL),
-              "no such partition is present; it is attached when one comes");
+              "not present; attached when it comes");
         (void) str_copy(s.disk.ignored, sizeof(s.disk.ignored), "of the disk");
         check(reason_absent(s.a, &h),
               "/dev/sda1 has PARTUUID=" UUID_X " PARTLABEL=data, but is left alone: of the disk");
@@ -186,7 +186,7 @@ static void test_whole(void) {
 
         CHECK(attachment_new("bftrack", m, ATTACHMENT_SOURCE_POLICY, &a) == 0);
         (void) str_copy(a->device, sizeof(a->device), "sda");
-        check(reason_absent(a, NULL), "no such device is present; it is attached when one comes");
+        check(reason_absent(a, NULL), "not present; attached when it comes");
         h = (Holder) { .disk = &disk };
         (void) str_copy(disk.ignored, sizeof(disk.ignored), "why");
         check(reason_absent(a, &h), "/dev/sda has PTUUID=1234abcd, but is left alone: why");

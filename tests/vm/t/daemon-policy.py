@@ -51,7 +51,7 @@ with bf.scsi_debug() as scsi:
         # the weakest of them alone is enough to keep it away
         other = [f'PartUUID={bfd.uuid(2)}', *all_keys[1:3], 'PartNumber=2', all_keys[4]]
         bfp.put('10-other.conf', ' '.join(other))
-        a = bfp.wait('10-other.conf', 'waiting', 'no such partition')
+        a = bfp.wait('10-other.conf', 'waiting', 'not present')
         print(f'# {a.StateReason}')
         bf.equal((filters(sda), bfd.generation(sda1)), (['bftrack', '', ''], generation), 'filters and the attach')
 

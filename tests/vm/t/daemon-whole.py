@@ -104,7 +104,7 @@ with bf.scsi_debug(2) as scsi:
             bf.settle()
         with bfd.Watch(sda1) as watch:
             bfd.quiet()
-            bfp.wait(FILE, 'waiting', 'no such device is present')
+            bfp.wait(FILE, 'waiting', 'not present')
         watch.none_came(sda1)
         bfp.put(FILE, 'FSLabel=a*')
         bfp.make_fs(sda1, FS2, 'another')
