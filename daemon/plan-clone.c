@@ -11,10 +11,10 @@
  * How long a new disk that udev has not told all of keeps others from being attached for the first
  * time: it may be a clone. udev as a rule takes a fraction of it; one bad disk must not hold up all.
  */
-#define UNCLEAR_USEC       UINT64_C(5000000)
+#define UNCLEAR_USEC UINT64_C(5000000)
 
 /* After so long its table is read by a worker. As a rule udev has told by then, and the disk need not be opened. */
-#define UNCLEAR_READ_USEC  UINT64_C(300000)
+#define UNCLEAR_READ_USEC UINT64_C(300000)
 
 /* What has to be known of a new disk before somebody is attached for the first time: it may be a clone. */
 typedef enum Await {
@@ -96,16 +96,18 @@ const Disk *plan_find_unclear(Run *run, const Attachment *a, bool was_there) {
 /*
  * udev's workers may all be holding devices back for filters that wait for a disk whose event is queued behind
  * theirs. Then the tables of such disks are read, wanted or not: with them it is known whether one is a clone. For an
- * attachment that plan_find_unclear() keeps waiting.
+ * attachment that plan_find_unclear() keeps waiting. Returns 0, or -ENOMEM.
  */
 int plan_read_overdue(Run *run, const Attachment *a) {
         World *w = run->world;
         JobRequest request;
         int r = 0;
 
-        if (await_of(a->match) != AWAIT_TABLE)
+        /* it is the same disks for whoever waits, and thousands may */
+        if (await_of(a->match) != AWAIT_TABLE || run->overdue_is_read)
                 return 0;
 
+        run->overdue_is_read = true;
         for (size_t i = 0; i < w->devices.n_disks && r >= 0; i++) {
                 Disk *d = w->devices.disks[i];
 

@@ -14,6 +14,7 @@ typedef struct Run {
         size_t n_disks, room;
         const Disk *unclear; /* see plan_find_unclear(); of value if unclear_is_known */
         bool unclear_is_known;
+        bool overdue_is_read; /* plan_read_overdue() has done what there is to do */
 } Run;
 
 /* plan.c */

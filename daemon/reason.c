@@ -284,7 +284,7 @@ char *reason_unclear(const Disk *d) {
 
         text_add(&t, "/dev/");
         text_add(&t, d->name);
-        text_add(&t, " is new too, and may have the same identity: waiting until udev has looked at it");
+        text_add(&t, " is new too, and may have the same identity: waiting until it is known what is on it");
         return finish(&t);
 }
 

@@ -112,7 +112,7 @@ static void test_reading(void) {
         d.dirty = d.stuck = false;
         check(reason_reading(&d), "udev has not said yet what /dev/sda contains, or that it is ready");
         check(reason_unclear(&d),
-              "/dev/sda is new too, and may have the same identity: waiting until udev has looked at it");
+              "/dev/sda is new too, and may have the same identity: waiting until it is known what is on it");
 }
 
 static void test_others(void) {
