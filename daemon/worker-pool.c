@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/text.h"
 #include "daemon/worker-pool.h"
 
 typedef struct Work {
@@ -28,6 +29,7 @@ typedef struct Worker {
         sd_event_source *timer;
         Work *work;  /* what it is doing; NULL: idle */
         bool stuck;  /* has not answered in time */
+        char disk[JOB_NODE_SIZE]; /* of its last job: it may know the disk's table still; "" none yet */
         bool used;   /* has had a job, and may have parsed what is on a disk */
 } Worker;
 
@@ -198,6 +200,7 @@ static int worker_begin(Worker *w, Work *work) {
         (void) r;
         w->work = work;
         w->used = true;
+        (void) str_copy(w->disk, sizeof(w->disk), work->request.disk.name);
         return 0;
 }
 
@@ -224,15 +227,16 @@ static void pool_dispatch(WorkerPool *p) {
                 Worker *w = NULL;
                 unsigned n_busy = 0;
                 Work *work = p->queue;
+                const char *disk = work->request.disk.name;
                 bool throwaway = work->request.kind == JOB_CTL;
                 bool unused = work->request.kind == JOB_PROBE; /* its answer is one for all disks, not for its own */
                 int r;
 
                 for (Worker *i = p->workers; i; i = i->next)
-                        if (!i->work)
-                                w = throwaway || (unused && i->used) ? w : i;
-                        else if (!i->stuck)
-                                n_busy++;
+                        if (i->work)
+                                n_busy += !i->stuck;
+                        else if (!throwaway && !(unused && i->used) && !(w && str_equal(w->disk, disk)))
+                                w = i;
 
                 if (!w && n_busy >= p->config.n_max)
                         return;
@@ -255,36 +259,33 @@ static void pool_dispatch(WorkerPool *p) {
         }
 }
 
-/* Keeps that many idle workers and lets the others go. Returns how many it keeps. */
-static unsigned pool_trim(WorkerPool *p, unsigned n) {
-        unsigned n_idle = 0;
-
-        for (Worker *w = p->workers, *next; w; w = next) {
-                next = w->next;
-                if (w->work)
-                        continue;
-                if (n_idle < n)
-                        n_idle++;
-                else
-                        worker_free(w);
-        }
-
-        return n_idle;
-}
-
+/* There has been no job for a while: lets all idle workers go but those that rest. */
 static int on_rest(sd_event_source *s, uint64_t usec, void *userdata) {
         WorkerPool *p = userdata;
+        unsigned n_idle = 0;
 
         (void) s;
         (void) usec;
 
-        (void) pool_trim(p, p->config.n_resting);
+        for (Worker *w = p->workers, *next; w; w = next) {
+                next = w->next;
+                if (!w->work && n_idle++ >= p->config.n_resting)
+                        worker_free(w);
+        }
+
         return 0;
 }
 
-/* Between jobs. Without the timer too many stay, which does no harm. */
+/*
+ * Between jobs all workers stay: where one was needed the next job is not far, and to start a process takes longer than
+ * an attach. Without the timer too many stay for good, which does no harm.
+ */
 static void pool_settle(WorkerPool *p) {
-        if (pool_trim(p, p->config.n_warm) <= p->config.n_resting)
+        unsigned n_idle = 0;
+
+        for (const Worker *w = p->workers; w; w = w->next)
+                n_idle += !w->work;
+        if (n_idle <= p->config.n_resting)
                 return;
 
         if (sd_event_source_set_time_relative(p->rest, p->config.rest_usec) >= 0)
