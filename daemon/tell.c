@@ -33,9 +33,15 @@ static void log_return(const Attachment *a, const char *identity) {
         log_attachment(LOG_NOTICE, LOG_ID_RESTORED, a, message);
 }
 
-/* That the kernel has no filters, or that its answers do not tell, is said once, and not of each attachment. */
-static bool is_said_once(const Manager *m, const Attachment *a) {
+/*
+ * What need not be said of each attachment: that the kernel has no filters, or that its answers do not tell, which is
+ * said once; and that it waits for what comes by itself and soon.
+ */
+static bool is_not_said(const Manager *m, const Attachment *a) {
         const World *w = &m->world;
+
+        if (a->state == ATTACHMENT_WAITING && a->pending)
+                return true;
 
         return (a->state == ATTACHMENT_UNSUPPORTED && w->interface == KERNEL_INTERFACE_NONE) ||
                 (a->state == ATTACHMENT_WAITING && w->interface == KERNEL_INTERFACE_UNKNOWN && w->interface_unclear);
@@ -58,7 +64,7 @@ static void log_change(const Manager *m, const Attachment *a) {
 
         /* while a filter is on its way back the two lines above say all */
         if (a->changed & ATTACHMENT_CHANGED_STATE && a->state != ATTACHMENT_ATTACHING &&
-            !(a->changed & ATTACHMENT_CHANGED_BACK) && !is_said_once(m, a) &&
+            !(a->changed & ATTACHMENT_CHANGED_BACK) && !is_not_said(m, a) &&
             !(a->changed & ATTACHMENT_CHANGED_LOST && a->state == ATTACHMENT_WAITING)) {
                 priority = a->state == ATTACHMENT_ATTACHED || a->state == ATTACHMENT_WAITING ||
                            a->state == ATTACHMENT_DETACHED ? LOG_INFO : LOG_WARNING;
