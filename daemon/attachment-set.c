@@ -152,11 +152,25 @@ Attachment *attachment_set_get(const AttachmentSet *s, const char *id) {
  * The list has room for every attachment: see attachment_set_add().
  */
 void attachment_touch(Attachment *a) {
+        a->awaits_job = 0;
         if (!a->set || a->touched)
                 return;
 
         a->touched = true;
         a->set->touched[a->set->n_touched++] = a;
+}
+
+/**
+ * attachment_touch_queued() - a job on a disk has ended: the plan has to look at who waits for nothing else
+ * @a: the attachment
+ * @disk_uid: the disk's uid
+ */
+void attachment_touch_queued(Attachment *a, uint64_t disk_uid) {
+        if (a->awaits_job != disk_uid)
+                return;
+
+        attachment_touch(a);
+        a->awaits_job = disk_uid;
 }
 
 /**

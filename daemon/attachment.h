@@ -84,6 +84,8 @@ typedef struct Attachment {
         bool absent;         /* nothing present has its identity, for all that is known */
         bool pending;        /* something will be done for it, or be known of it, by itself and soon; of no value while
                               * a job is under way */
+        uint64_t awaits_job; /* uid of the disk on which another job is under way, the end of which is all that it waits
+                              * for; 0 none */
         bool awaits_disk;    /* it waits until it is known what is on a new disk, which may be a clone */
         bool past_due;       /* made before the records of the last boot could be read: what they say of it is taken
                               * over when they can */
@@ -179,6 +181,7 @@ Attachment *attachment_set_get(const AttachmentSet *s, const char *id);
 void attachment_set_remove(AttachmentSet *s, Attachment *a);
 void attachment_set_deinit(AttachmentSet *s);
 void attachment_touch(Attachment *a);
+void attachment_touch_queued(Attachment *a, uint64_t disk_uid);
 void attachment_changed(Attachment *a, uint32_t changed);
 int attachment_set_home(Attachment *a, const char *disk);
 const IndexItem *attachment_set_first_at(const AttachmentSet *s, const char *disk);

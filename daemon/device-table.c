@@ -59,6 +59,7 @@ int disk_put_entry(DeviceSet *s, Disk *d, const Entry *e) {
         }
 
         d->entries[i] = *e;
+        d->table_job = 0;
         d->reclaim = true;
         device_set_touch(s, d);
         return 0;
@@ -114,6 +115,8 @@ uint64_t disk_job_as_of(const Disk *d, uint64_t seqnum) {
  * @as_of: d->n_events when the worker began, or as disk_job_as_of() says; if more has happened since, the disk stays
  *         dirty
  *
+ * The caller says by d->table_job which job that was.
+ *
  * Return: 0, or -ENOMEM: the old table stays.
  */
 int disk_set_table(DeviceSet *s, Disk *d, const char *pt_uuid, const Entry *entries, size_t n_entries, uint64_t as_of) {
@@ -135,6 +138,7 @@ int disk_set_table(DeviceSet *s, Disk *d, const char *pt_uuid, const Entry *entr
                 if (!is_in_place(d, d->old_fs[i].partno, entries, n_entries))
                         disk_forget_fs(d, d->old_fs[i].partno);
 
+        d->table_job = 0;
         free(d->entries);
         d->entries = copy;
         d->n_entries = n_entries;
@@ -222,8 +226,10 @@ void disk_settle_by_udev(Disk *d) {
                 if (disk_get_partition(d, d->entries[i].partno))
                         d->entries[n++] = d->entries[i];
 
-        if (n != d->n_entries)
+        if (n != d->n_entries) {
                 d->reclaim = true;
+                d->table_job = 0;
+        }
 
         while (d->n_old_fs > 0)
                 disk_forget_fs(d, d->old_fs[0].partno);

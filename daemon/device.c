@@ -293,11 +293,25 @@ void device_facts(Device d, Facts *ret) {
  * The list has room for every disk: see device_set_add_disk().
  */
 void device_set_touch(DeviceSet *s, Disk *d) {
+        d->freed = false;
         if (d->changed)
                 return;
 
         d->changed = true;
         s->changed[s->n_changed++] = d;
+}
+
+/**
+ * device_set_touch_freed() - a job has ended on a disk, of which nothing else is known anew
+ * @s: the set
+ * @d: a disk of it
+ */
+void device_set_touch_freed(DeviceSet *s, Disk *d) {
+        if (d->changed)
+                return;
+
+        device_set_touch(s, d);
+        d->freed = true;
 }
 
 /**

@@ -133,6 +133,7 @@ struct Disk {
                                     * the kernel has no partition for */
         size_t n_entries;
         char pt_uuid[PART_UUID_SIZE]; /* of the table; "" unknown */
+        uint64_t table_job;        /* id of the job that read the table; 0: none, or udev has told of another since */
         OldFs *old_fs;             /* of entries without a partition, in no order: in the middle of a re-read it is
                                     * not forgotten what was on them */
         size_t n_old_fs;
@@ -160,6 +161,8 @@ struct Disk {
         Partition **partitions;    /* sorted by partno */
         size_t n_partitions;
 
+        bool freed;                /* all that happened since the plan last ran is that the job on it ended: who waited for
+                                    * that is concerned, nobody else */
         bool heard;                /* the kernel told of it, or of a partition of it, since the plan last ran */
         bool todo;                 /* the plan that is running is going to look at it */
         bool changed;              /* it is in DeviceSet.changed */
@@ -219,6 +222,7 @@ void disk_entry_facts(const Disk *d, const Entry *e, Facts *ret);
 
 void device_set_count_names(DeviceSet *s);
 void device_set_touch(DeviceSet *s, Disk *d);
+void device_set_touch_freed(DeviceSet *s, Disk *d);
 Disk *device_set_take_changed(DeviceSet *s);
 void device_set_forget(DeviceSet *s, Disk *d);
 

@@ -163,6 +163,7 @@ static int plan_attach(Run *run, Attachment *a, const Holder *h) {
         }
 
         if (h->disk->job) { /* its end is an event that runs the plan again */
+                a->awaits_job = h->disk->uid;
                 if (a->state == ATTACHMENT_ATTACHED)
                         attachment_stands(a, ATTACHMENT_WAITING, reason_plain("its disk is busy with another job"));
                 return 0;
@@ -177,6 +178,7 @@ static int plan_attach(Run *run, Attachment *a, const Holder *h) {
         world_fill_request(run->world, d, JOB_ATTACH, &request);
         holder_facts(h, &f);
         expect_from_facts(a->match, &f, &request.expect);
+        request.known_table = d.disk->dirty ? 0 : d.disk->table_job;
 
         if (a->settings->refuse_change && a->has_fingerprint && !a->asked_now && h->entry) {
                 request.expect.place = true;
@@ -208,8 +210,13 @@ static int plan_attach(Run *run, Attachment *a, const Holder *h) {
 static int plan_check(Run *run, Attachment *a, Device d) {
         JobRequest request;
 
-        if (d.disk->job || d.disk->stuck || !kernel_interface_has_filters(run->world->interface) || is_delayed(run, a))
+        if (d.disk->stuck || !kernel_interface_has_filters(run->world->interface) || is_delayed(run, a))
                 return 0;
+
+        if (d.disk->job) {
+                a->awaits_job = d.disk->uid;
+                return 0;
+        }
 
         world_fill_request(run->world, d, JOB_CHECK, &request);
         return plan_job(run, a, d, &request);
@@ -341,8 +348,13 @@ static const Holder *find_target(Run *run, Attachment *a, Holders *holders, Devi
 static int plan_take_off(Run *run, Attachment *a, Device left) {
         JobRequest request;
 
-        if (left.disk->job || left.disk->stuck || !kernel_interface_has_filters(run->world->interface) || is_delayed(run, a))
+        if (left.disk->stuck || !kernel_interface_has_filters(run->world->interface) || is_delayed(run, a))
                 return 0;
+
+        if (left.disk->job) {
+                a->awaits_job = left.disk->uid;
+                return 0;
+        }
 
         world_fill_request(run->world, left, JOB_DETACH, &request);
         attachment_set_state(a, a->state, reason_left(a, left));
@@ -453,6 +465,7 @@ int plan_attachment(Run *run, Attachment *a) {
         world_find_holders(w, a->match, a->chosen_uid, &holders);
         a->absent = holders.n_items == 0;
         a->pending = a->awaits_disk = false;
+        a->awaits_job = 0;
 
         if (a->on_device) {
                 attachment_set_state(a, a->orphaned ? ATTACHMENT_ORPHANED : ATTACHMENT_ATTACHED, a->orphaned ?

@@ -65,6 +65,25 @@ static void touch_interested(World *w, const Disk *d) {
         touch_items(attachment_set_first_at(&w->attachments, d->name));
 }
 
+/* Those that wait for the end of a job on a disk, and have been looked at as to all else. */
+static void touch_queued(World *w, const Disk *d) {
+        const IndexItem *k;
+
+        for (size_t i = 0; i < d->n_claims; i++)
+                for (k = index_first(&w->attachments.by_claim, d->claims[i].hash); k; k = index_next(k))
+                        attachment_touch_queued(k->owner, d->uid);
+
+        for (k = attachment_set_first_at(&w->attachments, d->name); k; k = index_next(k))
+                attachment_touch_queued(k->owner, d->uid);
+}
+
+/* Whether an attachment still waits for nothing but the end of a job: as another one was first. */
+static bool is_queued(const World *w, const Attachment *a) {
+        const Disk *d = a->awaits_job ? device_set_get_by_uid(&w->devices, a->awaits_job).disk : NULL;
+
+        return d && d->job;
+}
+
 /* The kernel told of a disk: whether the filters on it still are is to be asked, soon. */
 static void hear(World *w, Disk *d) {
         if (!d->heard)
@@ -92,7 +111,10 @@ static int take_changes(Run *run) {
         int r;
 
         while ((d = device_set_take_changed(&w->devices))) {
-                touch_interested(w, d);
+                if (d->freed)
+                        touch_queued(w, d);
+                else
+                        touch_interested(w, d);
 
                 if (d->gone) {
                         device_set_forget(&w->devices, d);
@@ -362,6 +384,31 @@ static int plan_disk(Run *run, Disk *d) {
         return run_add(run, &request, d);
 }
 
+/*
+ * Those that were touched, in that order: of a disk's partitions the first is seen to first, as it is by udev, which has
+ * only so many workers for all that it holds back until the filters are on.
+ */
+static int plan_touched(Run *run) {
+        AttachmentSet *s = &run->world->attachments;
+        size_t n = 0;
+        int r = 0;
+
+        while (n < s->n_touched) {
+                Attachment *a = s->touched[n];
+
+                r = is_queued(run->world, a) ? 0 : plan_attachment(run, a);
+                if (r < 0)
+                        break;
+
+                a->touched = false;
+                n++;
+        }
+
+        s->n_touched -= n;
+        memmove(s->touched, s->touched + n, s->n_touched * sizeof(*s->touched));
+        return r;
+}
+
 static int run_all(Run *run) {
         World *w = run->world;
         AttachmentSet *s = &w->attachments;
@@ -374,7 +421,7 @@ static int run_all(Run *run) {
                 return r;
 
         for (size_t i = 0; i < run->n_disks; i++) {
-                r = world_make_instances(w, run->disks[i]);
+                r = run->disks[i]->freed ? 0 : world_make_instances(w, run->disks[i]);
                 if (r >= 0)
                         r = take_changes(run); /* a clone's, where others may have waited */
                 if (r < 0)
@@ -383,6 +430,9 @@ static int run_all(Run *run) {
 
         /* attachments first notice what they lost: only then is it known which disks matter */
         for (size_t i = 0; i < s->n_touched; i++) {
+                if (s->touched[i]->awaits_job)
+                        continue;
+
                 r = notice(run, s->touched[i]);
                 if (r >= 0)
                         r = add_candidates(run, s->touched[i]);
@@ -398,16 +448,9 @@ static int run_all(Run *run) {
                         return r;
         }
 
-        while (s->n_touched > 0) {
-                Attachment *a = s->touched[s->n_touched - 1];
-
-                r = plan_attachment(run, a);
-                if (r < 0)
-                        return r;
-
-                s->n_touched--;
-                a->touched = false;
-        }
+        r = plan_touched(run);
+        if (r < 0)
+                return r;
 
         for (size_t i = 0; i < run->n_disks; i++) {
                 r = plan_stale(run, run->disks[i]);
@@ -437,7 +480,7 @@ int plan_run(World *w, const Now *now, Plan *ret) {
         r = run_all(&run);
 
         for (size_t i = 0; i < run.n_disks; i++)
-                run.disks[i]->todo = false;
+                run.disks[i]->todo = run.disks[i]->freed = false;
 
         if (r >= 0)
                 w->devices.found_gone = false;

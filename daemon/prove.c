@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/identify.h"
+#include "daemon/known-table.h"
 #include "daemon/prove.h"
 #include "daemon/text.h"
 
@@ -73,14 +74,15 @@ static JobOutcome mismatch_key(JobReply *reply, MatchKey key, const char *expect
 
 /**
  * prove_read_table() - read the table of the disk that is held
+ * @request: the job: which disk that is
  * @h: a hold whose disk is open
  * @reply: table, its pt_uuid and as_of are written on success, error and message on failure
  *
  * Return: JOB_OK, or JOB_UNREADABLE.
  */
-JobOutcome prove_read_table(const Hold *h, JobReply *reply) {
+JobOutcome prove_read_table(const JobRequest *request, const Hold *h, JobReply *reply) {
         uint64_t as_of = kernel_read_seqnum(); /* before: what is told later may be of a later table */
-        int r = identify_table(h->disk_fd, reply);
+        int r = known_table_read(h->disk_fd, &request->disk, reply);
 
         reply->as_of = as_of;
         if (r < 0) {
@@ -209,7 +211,7 @@ JobOutcome prove(const JobRequest *request, const Hold *h, JobReply *reply) {
         if ((!expect->keys || expect->bound) && !(is_partition ? &request->partition : &request->disk)->object)
                 return mismatch(reply, "it cannot be told from another device that had its name");
 
-        outcome = prove_read_table(h, reply);
+        outcome = prove_read_table(request, h, reply);
         if (outcome != JOB_OK) {
                 /* A whole device need not have a table that makes sense, unless it is known by it. */
                 if (is_partition || expect->keys & KEY(MATCH_PT_UUID))

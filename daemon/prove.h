@@ -8,5 +8,5 @@
 
 #include "daemon/hold.h"
 
-JobOutcome prove_read_table(const Hold *h, JobReply *reply);
+JobOutcome prove_read_table(const JobRequest *request, const Hold *h, JobReply *reply);
 JobOutcome prove(const JobRequest *request, const Hold *h, JobReply *reply);

@@ -13,6 +13,7 @@
 #include "daemon/backend.h"
 #include "daemon/confine.h"
 #include "daemon/hold.h"
+#include "daemon/known-table.h"
 #include "daemon/presence.h"
 #include "daemon/prove.h"
 #include "daemon/question.h"
@@ -336,7 +337,8 @@ static JobOutcome do_job(const JobRequest *request, int memfd, Hold *h, JobReply
                 if (outcome != JOB_OK)
                         return outcome;
 
-                return request->kind == JOB_PROBE ? do_probe(request, h, &t, reply) : prove_read_table(h, reply);
+                return request->kind == JOB_PROBE ? do_probe(request, h, &t, reply) :
+                        prove_read_table(request, h, reply);
         }
 
         if (!backend)
@@ -377,4 +379,5 @@ void worker_do(const JobRequest *request, int memfd, JobReply *reply) {
         reply->id = request->id;
         reply->outcome = do_job(request, memfd, &h, reply);
         hold_close(&h);
+        known_table_tell(request, reply);
 }

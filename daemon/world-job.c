@@ -430,6 +430,30 @@ Attachment *world_find_by_job(const World *w, const JobRequest *request) {
         return NULL;
 }
 
+/* Whether nothing is known anew of a disk: its table is what it was, and nobody waits but for the end of this job. */
+static bool tells_only_of_attachment(const Disk *d, const JobRequest *request, const JobReply *reply) {
+        return request->kind == JOB_ATTACH && reply->outcome == JOB_OK && !reply->has_table && !d->dirty &&
+                !d->reread_due && !d->stuck;
+}
+
+/* A filter was put on a device: who else may want to be on it. */
+static void touch_others_on(World *w, Disk *d, const Attachment *a) {
+        Device on = device_set_get_by_uid(&w->devices, a->device_uid);
+        Attachment *b;
+        Claimants c;
+        Facts f;
+
+        if (!a->on_device || !on.disk) {
+                device_set_touch(&w->devices, d);
+                return;
+        }
+
+        device_facts(on, &f);
+        claimants_init(&c, w, &f);
+        while ((b = claimants_next(&c)))
+                attachment_touch(b);
+}
+
 /**
  * world_job_done() - take in what a worker has replied
  * @w: the world
@@ -447,7 +471,9 @@ void world_job_done(World *w, const JobRequest *request, const JobReply *reply, 
         if (d && d->job != request->id)
                 d = NULL;
 
-        if (d)
+        if (d && tells_only_of_attachment(d, request, reply))
+                device_set_touch_freed(&w->devices, d);
+        else if (d)
                 device_set_touch(&w->devices, d);
         if (a)
                 attachment_touch(a);
@@ -472,7 +498,8 @@ void world_job_done(World *w, const JobRequest *request, const JobReply *reply, 
                                    disk_job_as_of(d, reply->as_of)) < 0) {
                         d->scan_retry_at_usec = now->monotonic_usec + SCAN_RETRY_USEC;
                         world_wake(w, d->scan_retry_at_usec);
-                }
+                } else if (reply->has_table)
+                        d->table_job = request->id;
 
                 if (request->kind == JOB_SCAN)
                         scan_done(d, reply, now);
@@ -493,6 +520,8 @@ void world_job_done(World *w, const JobRequest *request, const JobReply *reply, 
                 a->job = 0;
         if (a && request->kind == JOB_ATTACH)
                 attach_done(w, a, request, reply, now);
+        if (a && d && request->kind == JOB_ATTACH)
+                touch_others_on(w, d, a);
 
         world_stale_done(w, request, reply, a && a->on_device, now);
         if (!a)

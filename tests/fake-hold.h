@@ -48,6 +48,7 @@ static struct {
         unsigned gone_after;       /* of so many looks into sysfs; 0 never */
         unsigned n_looks;
         uint64_t start, size;      /* of partition 1 in sysfs */
+        uint64_t sector_bytes;     /* of the disk; 0: 512 */
         const char *dm_name, *dm_uuid; /* NULL: no such attribute */
         int attribute_error;       /* of reading "filter", positive */
         const char *attribute;     /* what stands there; NULL: what is true */
@@ -150,6 +151,12 @@ int device_read_sysfs_u64(const JobDevice *device, const char *attribute, uint64
         if (str_equal(attribute, "ro")) {
                 CHECK(!real.confined);
                 *ret = real.read_only;
+                return 0;
+        }
+
+        if (str_equal(attribute, "queue/logical_block_size")) {
+                CHECK(str_equal(device->name, "disk"));
+                *ret = real.sector_bytes ?: 512;
                 return 0;
         }
 

@@ -28,6 +28,9 @@ typedef struct ScriptDevice {
 typedef struct ScriptDisk {
         Entry entries[SCRIPT_PARTITIONS]; /* the table on the disk; sorted by partno */
         size_t n_entries;
+        Entry told[SCRIPT_PARTITIONS];    /* the table that a worker has told last, */
+        size_t n_told;
+        uint64_t told_by;                 /* and the job that it was asked by; 0 none */
         uint64_t diskseq;
         ScriptDevice devices[SCRIPT_PARTITIONS + 1]; /* by number; [0]: the whole disk */
 } ScriptDisk;

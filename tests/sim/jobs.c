@@ -394,6 +394,27 @@ bool jobs_step(void) {
         return j != NULL;
 }
 
+/* As known_table_tell(), of the worker that had the last job on the disk; now and then it is another one. */
+static void leave_out_table(const Job *j, JobReply *reply) {
+        Told *t = &sim.told[j->slot];
+
+        if (j->request.kind == JOB_ATTACH && (reply->outcome == JOB_OK || reply->outcome == JOB_ALREADY) &&
+            j->request.known_table && j->request.known_table == t->job && j->life == t->life &&
+            memcmp(j->table, t->table, sizeof(t->table)) == 0 && str_equal(j->pt_uuid, t->pt_uuid) && sim_chance(90)) {
+                reply->has_table = false;
+                reply->n_entries = 0;
+                if (j->table[j->request.partno].partno)
+                        reply->entries[reply->n_entries++] = j->table[j->request.partno];
+                sim.counts.n_left_out++;
+                return;
+        }
+
+        t->job = j->request.id;
+        t->life = j->life;
+        memcpy(t->table, j->table, sizeof(t->table));
+        memcpy(t->pt_uuid, j->pt_uuid, sizeof(t->pt_uuid));
+}
+
 static JobReply *make_reply(const Job *j, JobOutcome outcome) {
         static JobReply r;
 
@@ -415,6 +436,9 @@ static JobReply *make_reply(const Job *j, JobOutcome outcome) {
         for (unsigned n = 1; r.has_table && n <= PARTS; n++)
                 if (j->table[n].partno)
                         r.entries[r.n_entries++] = j->table[n];
+
+        if (r.has_table)
+                leave_out_table(j, &r);
 
         return &r;
 }

@@ -105,6 +105,13 @@ typedef struct Job { /* one worker process at its work */
         uint64_t generation;
 } Job;
 
+typedef struct Told { /* the table that a worker has told last of a disk */
+        uint64_t job;
+        unsigned life;
+        Entry table[PARTS + 1];
+        char pt_uuid[PART_UUID_SIZE];
+} Told;
+
 typedef struct Call { /* of an administrator */
         bool used, forgotten, carried_out;
         unsigned life, n_answers;
@@ -148,6 +155,7 @@ typedef enum Mistake {
 /* How much happened: a world in which nothing does would violate nothing. */
 typedef struct Counts {
         uint64_t n_attached, n_detached, n_conflicts, n_gone, n_timed_out, n_died, n_calls, n_done, n_lost, n_killed;
+        uint64_t n_left_out; /* tables that the daemon had already */
 } Counts;
 
 typedef struct Sim {
@@ -190,6 +198,7 @@ typedef struct Sim {
         bool scheduled;
         uint64_t wake_at_usec;
         Job jobs[JOBS];
+        Told told[SLOTS];
         Call calls[CALLS];
         Subject subject;              /* named some time ago, and not acted upon yet */
         bool has_subject;
