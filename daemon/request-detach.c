@@ -104,7 +104,8 @@ static void attachment_detach_done(Manager *m, Attachment *a, JobOutcome outcome
                 object = a->on_device ? a->fingerprint.object : a->noted_object;
                 attachment_lost(a, "unknown", a->seen_usec, &now);
                 attachment_lost_unseen(a, "unknown", &now);
-                attachment_leave(a, object);
+                if (object) /* else it is left where it was before */
+                        attachment_leave(a, object);
                 break;
 
         case JOB_CONFLICT:

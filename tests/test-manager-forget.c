@@ -286,6 +286,11 @@ static void test_left(void) {
         forget(&f, x->id, &a);
         CHECK(a.n == 1 && a.error == REQUEST_E_ATTACHED && get(&f, "bftrack", UUID_X, "") == x);
 
+        /* another detach whose worker dies tells no more than the first */
+        ask(&f, JOB_DETACH, "/dev/sda1", "bftrack", &a);
+        fake_answer(&f, JOB_DIED);
+        CHECK(a.n == 1 && a.error == REQUEST_E_TIMED_OUT && x->left_object);
+
         fake_pass(&f, 10 * SECOND);
         fake_settle(&f);
         CHECK(!x->left_object && x->held);
