@@ -225,11 +225,13 @@ static void attach_answer(Manager *m, Request *r, const Attachment *a) {
         request_free(m, r);
 }
 
-/*
- * A wish that did not come true is none any more. But a worker that died may have attached before: then
- * the filter is taken off again, and the attachment goes after that.
+/**
+ * attachment_take_back() - forget a wish of run time
+ * @m: the manager
+ * @a: the attachment, on no device as far as is known; consumed, unless its filter may be on one: then it is nobody's
+ *     wish any more, the filter is taken off, and the attachment goes after that
  */
-static void take_back(Manager *m, Attachment *a) {
+void attachment_take_back(Manager *m, Attachment *a) {
         if (!a->noted_object && !a->left_object) {
                 manager_remove_attachment(m, a);
                 return;
@@ -238,7 +240,7 @@ static void take_back(Manager *m, Attachment *a) {
         if (a->noted_object)
                 attachment_leave(a, a->noted_object);
         a->noted_object = 0;
-        a->asked = false;
+        a->asked = a->held = false;
         a->orphaned = true;
         world_touch_rivals(&m->world, a);
         attachment_changed(a, ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_RECORD);
@@ -296,6 +298,6 @@ void attach_check(Manager *m, Request *r, uint64_t *wake_at_usec) {
 
         /* nobody wanted it before, and it was never on: what a detach that went wrong left is not forgotten */
         if (r->created && a->source == ATTACHMENT_SOURCE_RUNTIME && !a->job && !a->has_fingerprint)
-                take_back(m, a);
+                attachment_take_back(m, a); /* a worker that died may have attached before */
         request_free(m, r);
 }

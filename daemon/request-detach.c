@@ -94,8 +94,8 @@ static void attachment_detach_done(Manager *m, Attachment *a, JobOutcome outcome
                 a->asked = false;
                 if (a->orphaned)
                         a->held = false;
-                if (a->source == ATTACHMENT_SOURCE_RUNTIME)
-                        manager_remove_attachment(m, a);
+                if (a->source == ATTACHMENT_SOURCE_RUNTIME) /* its filter may be on another device of that identity */
+                        attachment_take_back(m, a);
                 break;
 
         case JOB_DIED:

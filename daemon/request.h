@@ -43,6 +43,7 @@ void request_finish(Manager *m, Request *r, RequestError error, const char *mess
 Device request_device(Manager *m, Request *r);
 
 void attach_check(Manager *m, Request *r, uint64_t *wake_at_usec);
+void attachment_take_back(Manager *m, Attachment *a);
 void detach_begin(Manager *m, Request *r, Device d);
 void detach_done(Manager *m, Request *r, const JobReply *reply);
 void ctl_done(Manager *m, Request *r, const JobReply *reply, int memfd);

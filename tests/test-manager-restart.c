@@ -9,6 +9,8 @@
 
 #include "tests/fake-outside.h"
 
+#define WWN "0x5000c500a1b2c3d4"
+
 /* A daemon that stops leaves a record of since when tracking is intact; the next one goes on from it. */
 static void test_restart(void) {
         uint64_t since;
@@ -180,6 +182,48 @@ static void test_detach_unended(void) {
         fake_deinit(&f);
 }
 
+/*
+ * The daemon ends before an attach does, and what it was to be put on gets a clone. An administrator takes the filter
+ * off that, which is the end of the wish; but it may be on the other one, and is not forgotten before it is off there.
+ */
+static void test_detach_clone_of_unended(void) {
+        DeviceEvent *e;
+        Subject subject;
+        Answer a;
+        Fake f;
+
+        fake_begin(&f);
+        e = fake_device(&f, "sdb", "", "");
+        e->values[MATCH_DISK_WWN] = WWN;
+        fake_start(&f);
+        ask(&f, JOB_ATTACH, "/dev/sdb", "bftrack", &a);
+        CHECK(f.n_jobs == 1 && f.jobs[0].kind == JOB_ATTACH);
+        fake_end_manager(&f);
+
+        e = fake_device(&f, "sdc", "", "");
+        e->values[MATCH_DISK_WWN] = WWN;
+        fake_begin_manager(&f);
+        fake_run(&f);
+        CHECK(f.n_jobs == 1 && f.jobs[0].kind == JOB_PROBE);
+        ask(&f, JOB_DETACH, "/dev/sdc", "bftrack", &a);
+        fake_answer(&f, JOB_OK);
+        CHECK(f.n_jobs == 2 && in_order(&f, "detach sdc", "detach sdb"));
+
+        fake_answer(&f, JOB_NOT_ATTACHED);
+        CHECK(a.n == 1 && a.error == REQUEST_OK);
+        fake_answer(&f, JOB_LOCKED);
+        subject = subject_of(&f, "/dev/sdb");
+        CHECK(f.n_jobs == 0 && manager_find_attachment(f.manager, &subject));
+
+        /* nor over another restart */
+        fake_end_manager(&f);
+        f.trace[0] = 0;
+        fake_start(&f);
+        CHECK(strstr(f.trace, "detach sdb") && !strstr(f.trace, "attach sd"));
+        CHECK(manager_get_attachments(f.manager)->n_items == 0);
+        fake_deinit(&f);
+}
+
 /* Another filter is where an earlier daemon noted ours: that is the end of what it noted. */
 static void test_conflict_on_recorded(void) {
         Attachment *x;
@@ -329,6 +373,7 @@ int main(void) {
         test_clone_not_looked_at();
         test_detach_of_recorded();
         test_detach_unended();
+        test_detach_clone_of_unended();
         test_conflict_on_recorded();
         test_orphan_over_restarts();
         test_told_after_look();
