@@ -287,7 +287,8 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
                 }
         }
 
-        attach_failed(a, reply, kernel_interface_is_bdevfilter(w->interface), now);
+        /* by what it was tried: what takes filters now may not be known, as the module has just gone and come */
+        attach_failed(a, reply, kernel_interface_is_bdevfilter(request->interface), now);
 }
 
 /* The filter is on, as the kernel says: where an earlier daemon, or a job without an end, left it. */

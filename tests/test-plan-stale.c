@@ -294,6 +294,24 @@ static void test_late_gone(void) {
         script_deinit(&s);
 }
 
+/* The module went and came, and which interface there is now is not known yet: the job put the filter on by the new. */
+static void test_gone_while_unknown(void) {
+        Script s;
+        Attachment *a = begin(&s);
+
+        script_reread(&s, "sda");
+        script_udev(&s);
+        script_expect(&s, JOB_SCAN, "sda");
+        script_answer(&s);
+        script_expect(&s, JOB_ATTACH, "sda1");
+        world_lose_all(&s.world, true, &s.now);
+        s.world.interface = KERNEL_INTERFACE_UNKNOWN;
+        script_unplug(&s, "sda");
+        script_reply_outcome(&s, JOB_GONE);
+        CHECK(script_run(&s) == 0 && !a->on_device && s.world.n_stale == 1);
+        script_deinit(&s);
+}
+
 /* Kernels whose filters go with the device's object are not asked. */
 static void test_by_object(void) {
         Script s;
@@ -375,6 +393,7 @@ int main(void) {
         test_over_restart();
         test_spared();
         test_late_gone();
+        test_gone_while_unknown();
         test_by_object();
         test_interface_gone();
         test_foreign();
