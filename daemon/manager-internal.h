@@ -61,6 +61,7 @@ void probe_done(Manager *m, const JobRequest *request, const JobReply *reply);
 
 void tell_attachments(Manager *m);
 void tell_take_off(Manager *m, const JobRequest *request, const JobReply *reply);
+void tell_unclaimed(Manager *m, const Attachment *a, const JobRequest *request);
 void tell_job(const JobRequest *request, const JobReply *reply);
 void tell_no_filters(Manager *m);
 void tell_policies(const PolicySet *policies);

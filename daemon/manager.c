@@ -82,6 +82,8 @@ void manager_submit(Manager *m, const JobRequest *request, int memfd) {
  * @memfd: of JOB_CTL, borrowed; else -EBADF
  */
 void manager_job_done(Manager *m, const JobRequest *request, const JobReply *reply, int memfd) {
+        const Attachment *a = request->kind == JOB_CHECK ? world_find_by_job(&m->world, request) : NULL;
+        bool noted = a && a->noted_object;
         Now now = manager_now(m);
 
         tell_job(request, reply);
@@ -92,6 +94,8 @@ void manager_job_done(Manager *m, const JobRequest *request, const JobReply *rep
 
         /* the disk is free again, or stuck, whoever asked */
         world_job_done(&m->world, request, reply, &now);
+        if (noted && reply->outcome == JOB_OK && !a->on_device && !a->noted_object)
+                tell_unclaimed(m, a, request);
         requests_job_done(m, request, reply, memfd);
         manager_told(m);
 }

@@ -184,6 +184,32 @@ void tell_take_off(Manager *m, const JobRequest *request, const JobReply *reply)
 }
 
 /**
+ * tell_unclaimed() - a filter is where a job without an end was about to put it, and does not belong there
+ * @m: the manager, after it has taken the answer in
+ * @a: the attachment that the job was for, which knows no more of it
+ * @request: JOB_CHECK, which found it
+ *
+ * It was attached, and the partition has another identity since; or the job proved nothing, and it is another
+ * program's. So it stays, and who may need it has to say. What is to be taken off, as it was left on a number, is told
+ * of then.
+ */
+void tell_unclaimed(Manager *m, const Attachment *a, const JobRequest *request) {
+        const char *device = job_subject(request)->name;
+        char *identity = NULL;
+
+        if (world_find_stale_on(&m->world, world_find_device(&m->world, request), request->filter))
+                return;
+
+        if (match_to_string(a->match, &identity) < 0)
+                identity = NULL;
+        log_line(LOG_WARNING, "%s: it is on /dev/%s, which is not %s, but a job that did not end may have put it there"
+                 " for that; it may as well be another program's, and stays: if nobody needs it detach it"
+                 " (blkfilterctl detach /dev/%s %s)", request->filter, device, identity ?: a->id, device,
+                 request->filter);
+        free(identity);
+}
+
+/**
  * tell_job() - for whoever looks closely: what a worker is asked to do, and what came of it
  * @request: the job
  * @reply: what came back; NULL: it begins

@@ -224,6 +224,48 @@ static void test_detach_clone_of_unended(void) {
         fake_deinit(&f);
 }
 
+/*
+ * The daemon ends before an attach does, and the partition has another identity when the next one comes. The filter may
+ * be its own or another program's: it stays, the journal names it, and where it belongs it is put on all the same.
+ */
+static void test_unended_elsewhere(void) {
+        char text[4096] = "";
+        int saved = dup(STDERR_FILENO);
+        FILE *journal = tmpfile();
+        Fake f;
+
+        CHECK(saved >= 0 && journal);
+        fake_begin(&f);
+        fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
+        fake_begin_manager(&f);
+        fake_run(&f);
+        fake_answer(&f, JOB_OK);
+        CHECK(f.n_jobs == 1 && f.jobs[0].kind == JOB_ATTACH);
+        fake_end_manager(&f);
+
+        f.devices[1].entry = entry_of(1, UUID_Z, "data");
+        f.devices[2].entry = entry_of(2, UUID_X, "other");
+        fake_begin_manager(&f);
+        fake_run(&f);
+        fake_answer(&f, JOB_OK);
+        CHECK(f.n_jobs == 1 && f.jobs[0].kind == JOB_CHECK && f.jobs[0].partno == 1);
+
+        CHECK(fflush(stderr) == 0 && dup2(fileno(journal), STDERR_FILENO) >= 0);
+        fake_answer(&f, JOB_OK);
+        CHECK(fflush(stderr) == 0 && dup2(saved, STDERR_FILENO) >= 0 && fseek(journal, 0, SEEK_SET) == 0);
+        CHECK(fread(text, 1, sizeof(text) - 1, journal) > 0);
+        CHECK_HAS(text, "bftrack: it is on /dev/sda1, which is not PARTUUID=" UUID_X);
+        CHECK_HAS(text, "if nobody needs it detach it (blkfilterctl detach /dev/sda1 bftrack)");
+
+        CHECK(f.n_jobs == 1 && f.jobs[0].kind == JOB_ATTACH && f.jobs[0].partno == 2);
+        fake_settle(&f);
+        CHECK_STR(get(&f, "bftrack", UUID_X, "")->device, "sda2");
+        CHECK(!strstr(f.trace, "detach"));
+        fclose(journal);
+        close(saved);
+        fake_deinit(&f);
+}
+
 /* Another filter is where an earlier daemon noted ours: that is the end of what it noted. */
 static void test_conflict_on_recorded(void) {
         Attachment *x;
@@ -374,6 +416,7 @@ int main(void) {
         test_detach_of_recorded();
         test_detach_unended();
         test_detach_clone_of_unended();
+        test_unended_elsewhere();
         test_conflict_on_recorded();
         test_orphan_over_restarts();
         test_told_after_look();
