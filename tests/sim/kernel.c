@@ -51,7 +51,7 @@ bool kernel_fits_table(const Slot *s) {
 
                 if (p->exists != (e && e->partno))
                         return false;
-                if (p->exists && (p->start != e->start_sectors || p->size != e->size_sectors ||
+                if (p->exists && (p->start != e->start_sectors || p->size != e->size_sectors || p->renamed ||
                                   !str_equal(p->made_from.uuid, e->uuid) || !str_equal(p->made_from.label, e->label)))
                         return false;
         }
@@ -334,11 +334,25 @@ static Medium *random_free_medium(void) {
         return m;
 }
 
+/* The table was written. By whom it was is not over before the kernel knows partitions by what they are now. */
+static void written(Slot *s, const Entry before[static PARTS + 1]) {
+        for (unsigned n = 1; n <= PARTS; n++) {
+                KPart *p = &s->parts[n];
+
+                p->renamed |= p->exists && (p->filter[0] || p->openers) &&
+                        memcmp(&before[n], &s->medium->table[n], sizeof(before[n])) != 0;
+        }
+
+        s->written = s->touched = true;
+        s->n_writes++;
+}
+
 static void rewrite(Slot *s) {
         Entry *t = s->medium->table;
         unsigned a = 1 + sim_below(PARTS), b = 1 + sim_below(PARTS);
-        Entry other;
+        Entry other, before[PARTS + 1];
 
+        memcpy(before, t, sizeof(before));
         switch (sim_below(8)) {
         case 0: /* two partitions change places */
                 if (t[a].partno && t[b].partno) {
@@ -374,27 +388,26 @@ static void rewrite(Slot *s) {
                 random_entry(&t[a], a);
         }
 
-        s->written = s->touched = true;
-        s->n_writes++;
+        written(s, before);
 }
 
 /* Another disk gets a partition that is the same, and the kernel is told. */
 void kernel_clone(unsigned slot, unsigned partno) {
         unsigned other = (slot + 1) % SLOTS, n = 1 + sim_below(PARTS);
         Slot *s = &sim.slots[other];
-        Entry *e;
+        Entry *e, before[PARTS + 1];
 
         if (!sim.slots[slot].medium || !partno || !s->medium || s->rereading || s->locked)
                 return;
 
         sim_trace("kernel: sd%c%u becomes a clone of sd%c%u", 'a' + other, n, 'a' + slot, partno);
+        memcpy(before, s->medium->table, sizeof(before));
         e = &s->medium->table[n];
         if (!e->partno)
                 random_entry(e, n);
         memcpy(e->uuid, sim.slots[slot].medium->table[partno].uuid, sizeof(e->uuid));
         memcpy(e->label, sim.slots[slot].medium->table[partno].label, sizeof(e->label));
-        s->written = s->touched = true;
-        s->n_writes++;
+        written(s, before);
         kernel_reread_begin(other);
 }
 
@@ -533,7 +546,7 @@ static bool may_stay_untold(const Slot *s) {
                         return false;
                 if (p->exists && (p->start != e->start_sectors || p->size != e->size_sectors))
                         return false;
-                if (p->exists && memcmp(e, &p->made_from, sizeof(*e)) != 0 && p->filter[0])
+                if (p->exists && (p->renamed || memcmp(e, &p->made_from, sizeof(*e)) != 0) && p->filter[0])
                         return false;
         }
 

@@ -39,6 +39,7 @@ typedef struct KPart {
         uint64_t object;        /* never used again */
         uint64_t start, size;
         Entry made_from;
+        bool renamed;           /* the table was changed under a filter, or under a worker that was putting one on */
         unsigned openers;
         uint64_t off_usec;      /* realtime: when a filter of ours went last */
         char filter[FILTER_NAME_SIZE];
