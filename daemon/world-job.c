@@ -131,13 +131,21 @@ static bool take_over(World *w, Attachment *a) {
         return false;
 }
 
-/* The filter was not on that device: nor was it for any other attachment that says so. */
-static void lose_others(World *w, const Attachment *a, const Now *now) {
+/* The filter was not on that device: nor was it for any other attachment that says so, or of which that was noted. */
+static void lose_others(World *w, const Attachment *a, uint64_t object, const Now *now) {
         for (const IndexItem *i = attachment_set_first_at(&w->attachments, a->home); i; i = index_next(i)) {
                 Attachment *b = i->owner;
 
-                if (b != a && b->on_device && b->device_uid == a->device_uid && str_equal(b->filter, a->filter))
+                if (b == a || !str_equal(b->filter, a->filter))
+                        continue;
+
+                if (b->on_device && b->device_uid == a->device_uid)
                         attachment_lost(b, "foreign-detach", b->seen_usec, now);
+                else if (b->noted_object && b->noted_object == object) {
+                        attachment_lost_unseen(b, "daemon-not-running", now);
+                        attachment_touch(b);
+                        attachment_changed(b, ATTACHMENT_CHANGED_RECORD);
+                }
         }
 }
 
@@ -271,7 +279,7 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
                         if (reply->outcome == JOB_ALREADY)
                                 ours |= take_over(w, a);
                         else
-                                lose_others(w, a, now);
+                                lose_others(w, a, f.object, now);
                         if (reply->outcome == JOB_ALREADY && !ours)
                                 a->foreign = true;
 
@@ -379,7 +387,7 @@ static void check_done(World *w, Attachment *a, const JobRequest *request, const
                 if (a->last_outcome != JOB_DIED)
                         a->n_failures = 0;
                 if (a->on_device)
-                        lose_others(w, a, now);
+                        lose_others(w, a, a->fingerprint.object, now);
                 attachment_lost(a, "foreign-detach", a->seen_usec, now);
                 attachment_lost_unseen(a, "daemon-not-running", now);
                 attachment_changed(a, ATTACHMENT_CHANGED_RECORD);

@@ -98,6 +98,35 @@ static void test_restart_unended(void) {
         }
 }
 
+/*
+ * Others took the filter off while no daemon was there, and before that is asked about another attachment has it put on:
+ * what is found then is not what was noted.
+ */
+static void test_restart_other_first(void) {
+        uint64_t noted = 1650000000 * SECOND;
+        Attachment *a, *b;
+        Script s;
+
+        script_init(&s);
+        script_table_1(&s, "sda", 1, UUID_X, "data");
+        script_had(&s, "sda");
+        a = script_wish(&s, "bftrack", UUID_X);
+        script_noted(&s, a, "sda1", noted - SECOND, noted);
+        script_device(&s, "sda1")->filter[0] = 0;
+        script_look(&s);
+        script_expect(&s, JOB_CHECK, "sda1");
+        script_reply_outcome(&s, JOB_LOCKED);
+
+        b = script_policy(&s, "20-data.conf", "bftrack", "", "data");
+        script_expect(&s, JOB_ATTACH, "sda1");
+        script_answer(&s);
+        CHECK(b->on_device && b->n_attached == 1);
+        check_gap(a, 1, "daemon-not-running", noted, 0);
+        script_settle(&s);
+        CHECK(a->intact_since_usec == (a->on_device ? s.now.realtime_usec : 0));
+        script_deinit(&s);
+}
+
 /* An orphan keeps what it was attached to over a restart, if the kernel says that it is still on. */
 static void test_restart_orphan_one(bool same_object, bool still_on, bool on_device) {
         PolicySet *none = policy_set_new();
@@ -138,6 +167,7 @@ int main(void) {
         test_restart();
         test_restart_without_it();
         test_restart_unended();
+        test_restart_other_first();
         test_restart_orphan();
         return EXIT_SUCCESS;
 }
