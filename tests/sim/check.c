@@ -182,6 +182,10 @@ void check_loss(const Attachment *a) {
         if (p && is_still_on(a, p) && p->off_usec < g->begin_usec)
                 sim_violation("gaps: %s says that its filter is lost (%s), and it is on object %llu", a->id, g->reason,
                               (unsigned long long) p->object);
+
+        /* nor is one told yet that began after this one had ended */
+        if (g->end_usec && p && p->off_usec > g->end_usec)
+                return;
         if (p && p->off_usec && !p->filter[0] && (p->off_usec > g->latest_usec || (g->begin_usec < g->latest_usec &&
                                                                                    p->off_usec < begin_usec)))
                 sim_violation("gaps: %s lost its filter at %llu, and says between %llu and %llu", a->id,
