@@ -31,6 +31,8 @@ struct Manager {
         uint64_t n_probe_failures;     /* rounds in vain, in a row */
         bool started;
         bool look;                     /* look at all devices again */
+        bool lost;                     /* events were, and udev has been busy at each look since: what it told by them
+                                        * is not known */
         uint64_t look_again_at_usec;   /* monotonic: but not before, for the last one failed; 0: at once */
         bool boot_is_noted;            /* World.boot_diskseq is known */
         uint64_t doubt_since_usec;     /* monotonic: what was found by looking may be of predecessors; 0: no */

@@ -129,7 +129,7 @@ void manager_module(Manager *m, bool gone) {
 void manager_lost(Manager *m) {
         if (!m->look)
                 log_event(LOG_NOTICE, LOG_ID_EVENTS_LOST, "events of devices were lost: looking at all of them again");
-        m->look = true;
+        m->look = m->lost = true;
 
         /* what is built in cannot have come or gone unseen */
         if (m->world.interface != KERNEL_INTERFACE_BLKFILTER_1 && m->world.interface != KERNEL_INTERFACE_BLKFILTER_2)
@@ -196,6 +196,7 @@ static void look(Manager *m, const Now *now) {
         m->look_again_at_usec = 0;
         device_set_look_end(&m->world.devices);
         world_touch_all(&m->world);
+        m->lost &= m->world.udev_is_busy;
 
         if (!m->world.devices.in_doubt)
                 m->doubt_since_usec = 0;
@@ -203,11 +204,12 @@ static void look(Manager *m, const Now *now) {
                 m->doubt_since_usec = now->monotonic_usec;
 }
 
-/* What a look found while udev was busy is looked at again when it is not, or has been for too long. */
+/* What a look found while udev was busy is looked at again when it is not, or what is new has waited for too long. */
 static void check_doubt(Manager *m, const Now *now) {
-        if (m->doubt_since_usec &&
-            (!m->world.udev_is_busy || now->monotonic_usec >= m->doubt_since_usec + DOUBT_USEC))
-                m->look = true;
+        bool long_enough = now->monotonic_usec >= m->doubt_since_usec + DOUBT_USEC;
+
+        m->look |= m->lost && !m->world.udev_is_busy;
+        m->look |= m->doubt_since_usec && (!m->world.udev_is_busy || long_enough);
 }
 
 static void wake_at(uint64_t *wake_at_usec, uint64_t at_usec) {
@@ -333,7 +335,7 @@ void manager_run(Manager *m) {
 
         if (m->look) /* it failed */
                 wake_at(&plan.wake_at_usec, m->look_again_at_usec);
-        if (m->doubt_since_usec || (!m->boot_is_noted && m->world.udev_is_busy))
+        if (m->doubt_since_usec || m->lost || (!m->boot_is_noted && m->world.udev_is_busy))
                 wake_at(&plan.wake_at_usec, now.monotonic_usec + DOUBT_AGAIN_USEC);
         else if (!m->boot_is_noted)
                 wake_at(&plan.wake_at_usec, now.monotonic_usec + BOOT_AGAIN_USEC);

@@ -315,6 +315,39 @@ static void test_orphan_over_restarts(void) {
         fake_deinit(&f);
 }
 
+/*
+ * What udev told was lost, and it is busy: by the look that follows nothing of it can be believed. It is looked again
+ * when udev is idle, and not before.
+ */
+static void test_lost_while_busy(void) {
+        Attachment *x;
+        unsigned n;
+        Fake f;
+
+        fake_begin(&f);
+        fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
+        (void) str_copy(f.devices[1].ignored, sizeof(f.devices[1].ignored), "it is a path of a multipath device");
+        fake_start(&f);
+        x = get(&f, "bftrack", UUID_X, "");
+        CHECK(x->state == ATTACHMENT_WAITING);
+        CHECK_HAS(x->reason, "left alone");
+
+        f.devices[1].ignored[0] = 0;
+        f.devices[1].in_doubt = f.busy = true;
+        n = f.n_looks;
+        manager_lost(f.manager);
+        manager_told(f.manager);
+        fake_settle(&f);
+        fake_pass(&f, 10 * SECOND);
+        CHECK(f.n_looks == n + 1 && f.n_jobs == 0 && !x->on_device);
+
+        f.devices[1].in_doubt = f.busy = false;
+        fake_pass(&f, SECOND);
+        fake_settle(&f);
+        CHECK(f.n_looks == n + 2 && x->on_device);
+        fake_deinit(&f);
+}
+
 /* A disk comes during the first look: what the kernel tells of it afterwards is no other disk. */
 static void test_told_after_look(void) {
         DeviceEvent e;
@@ -419,6 +452,7 @@ int main(void) {
         test_unended_elsewhere();
         test_conflict_on_recorded();
         test_orphan_over_restarts();
+        test_lost_while_busy();
         test_told_after_look();
         test_table_overtaken();
         test_settled();
