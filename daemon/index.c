@@ -78,6 +78,11 @@ uint64_t index_hash_u64(unsigned kind, uint64_t value) {
         return mix(value + (uint64_t) kind * UINT64_C(0x9e3779b97f4a7c15));
 }
 
+/* By the half of the hash that is kept: of an index that has some. */
+static IndexItem **get_bucket(const Index *x, uint64_t hash) {
+        return &x->buckets[(uint32_t) hash & (x->n_buckets - 1)];
+}
+
 static int grow(Index *x) {
         size_t n = x->n_buckets ? x->n_buckets * 2 : 64;
         IndexItem **buckets = calloc(n, sizeof(*buckets));
@@ -119,8 +124,8 @@ int index_add(Index *x, uint64_t hash, void *owner, unsigned detail) {
         if (!item)
                 return -ENOMEM;
 
-        bucket = &x->buckets[hash & (x->n_buckets - 1)];
-        *item = (IndexItem) { .next = *bucket, .hash = hash, .owner = owner, .detail = detail };
+        bucket = get_bucket(x, hash);
+        *item = (IndexItem) { .next = *bucket, .owner = owner, .hash = (uint32_t) hash, .detail = detail };
         *bucket = item;
         x->n_items++;
         return 0;
@@ -137,8 +142,8 @@ void index_remove(Index *x, uint64_t hash, const void *owner, unsigned detail) {
         if (!x->n_buckets)
                 return;
 
-        for (IndexItem **p = &x->buckets[hash & (x->n_buckets - 1)]; *p; p = &(*p)->next)
-                if ((*p)->hash == hash && (*p)->owner == owner && (*p)->detail == detail) {
+        for (IndexItem **p = get_bucket(x, hash); *p; p = &(*p)->next)
+                if ((*p)->hash == (uint32_t) hash && (*p)->owner == owner && (*p)->detail == detail) {
                         IndexItem *item = *p;
 
                         *p = item->next;
@@ -157,9 +162,9 @@ void index_remove(Index *x, uint64_t hash, const void *owner, unsigned detail) {
  * is none.
  */
 const IndexItem *index_first(const Index *x, uint64_t hash) {
-        IndexItem *i = x->n_buckets ? x->buckets[hash & (x->n_buckets - 1)] : NULL;
+        IndexItem *i = x->n_buckets ? *get_bucket(x, hash) : NULL;
 
-        while (i && i->hash != hash)
+        while (i && i->hash != (uint32_t) hash)
                 i = i->next;
 
         return i;

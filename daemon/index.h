@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Index: who has a value, found without asking everybody. A hash table from 64-bit hashes to owners;
- * several may stand under one. Two values could have one hash: whoever looks something up compares the
- * value itself.
+ * Index: who has a value, found without asking everybody. A hash table from hashes to owners; several may
+ * stand under one. Half of the hash is kept, for there are many items: two values could have one, and whoever looks
+ * something up compares the value itself.
  */
 
 #include <stddef.h>
@@ -14,8 +14,8 @@ typedef struct IndexItem IndexItem;
 
 struct IndexItem {
         IndexItem *next;  /* of the same bucket */
-        uint64_t hash;
         void *owner;      /* borrowed */
+        uint32_t hash;    /* the lower half */
         unsigned detail;  /* what the owner means by it */
 };
 

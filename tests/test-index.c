@@ -55,7 +55,7 @@ static size_t count(const Index *x, uint64_t hash, const void *owner, unsigned d
         size_t n = 0;
 
         for (const IndexItem *i = index_first(x, hash); i; i = index_next(i)) {
-                CHECK(i->hash == hash);
+                CHECK(i->hash == (uint32_t) hash);
                 n += i->owner == owner && i->detail == detail;
         }
         return n;
@@ -80,6 +80,11 @@ static void test_exactly(void) {
         CHECK(index_add(&x, 7, &b, 1) == 0 && count(&x, 7, &b, 1) == 2);
         index_remove(&x, 7, &b, 1);
         CHECK(count(&x, 7, &b, 1) == 1);
+
+        /* of the upper half nothing is kept */
+        CHECK(count(&x, 7 | UINT64_C(1) << 40, &b, 1) == 1);
+        index_remove(&x, 7 | UINT64_C(1) << 40, &b, 1);
+        CHECK(count(&x, 7, &b, 1) == 0);
         index_deinit(&x);
 }
 
