@@ -90,6 +90,8 @@ void text_add_hex(Text *t, uint64_t v, unsigned digits) {
  * Return: 0, or -ENOMEM if any of the allocations failed.
  */
 int text_steal(Text *t, char **ret) {
+        char *data;
+
         text_add_n(t, "", 0);
 
         if (t->failed) {
@@ -97,7 +99,9 @@ int text_steal(Text *t, char **ret) {
                 return -ENOMEM;
         }
 
-        *ret = t->data;
+        /* many are kept for long, and it has grown by doubling */
+        data = realloc(t->data, t->length + 1);
+        *ret = data ?: t->data;
         *t = TEXT_INIT;
         return 0;
 }
