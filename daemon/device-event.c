@@ -114,7 +114,7 @@ static int disk_take_facts(DeviceSet *s, Disk *d, const DeviceEvent *e) {
         if (e->early)
                 d->doubted = false;
 
-        memcpy(d->ignored, e->ignored, sizeof(d->ignored));
+        d->ignored = e->ignored;
         device_set_touch(s, d);
         return 0;
 }
@@ -213,7 +213,7 @@ static int partition_take_facts(DeviceSet *s, Partition *p, const DeviceEvent *e
         p->settled = e->settled;
         if (e->early)
                 p->doubted = false;
-        memcpy(p->ignored, e->ignored, sizeof(p->ignored));
+        p->ignored = e->ignored;
         device_set_touch(s, p->disk);
 
         if (!e->has_entry)

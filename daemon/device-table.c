@@ -174,7 +174,7 @@ bool disk_udev_caught_up(const Disk *d) {
  * @d: a device that is there
  */
 bool device_is_being_read(Device d) {
-        if (d.disk->ignored[0])
+        if (d.disk->ignored)
                 return false;
 
         return d.disk->doubted || (d.partition && d.partition->doubted) ||
@@ -188,7 +188,7 @@ bool device_is_being_read(Device d) {
  * It, or a partition of it, is new, and neither udev nor a scan has said what it is.
  */
 bool disk_is_unclear(const Disk *d) {
-        if (d->ignored[0] || !d->dirty)
+        if (d->ignored || !d->dirty)
                 return false;
 
         if (!d->known)
@@ -208,7 +208,7 @@ bool disk_is_unclear(const Disk *d) {
  * Its table may be known all the same: see disk_is_unclear().
  */
 bool disk_is_untold(const Disk *d) {
-        return !d->known && !d->processed && !d->ignored[0];
+        return !d->known && !d->processed && !d->ignored;
 }
 
 /**

@@ -216,10 +216,10 @@ uint64_t device_number(Device d) {
  * device_ignored() - why nobody may touch a device
  * @d: a device that is there
  *
- * Return: a few words; "" if one may.
+ * Return: a few words, static; NULL if one may.
  */
 const char *device_ignored(Device d) {
-        return d.partition && d.partition->ignored[0] ? d.partition->ignored : d.disk->ignored;
+        return d.partition && d.partition->ignored ? d.partition->ignored : d.disk->ignored;
 }
 
 /**

@@ -61,7 +61,7 @@ typedef struct DeviceEvent {
         bool early;                /* of udev, which has not told it yet: it waits for what is made of it */
         bool processed;            /* udev is done with it */
         bool settled;              /* and calls it ready */
-        char ignored[64];          /* why nobody may touch it, in a few words; "" if one may */
+        const char *ignored;       /* why nobody may touch it, in a few words: static; NULL if one may */
         bool has_entry;            /* udev knows the table's entry of this partition */
         Entry entry;
         const char *links;         /* /dev/disk/by-... with spaces between; borrowed, may be NULL */
@@ -86,7 +86,7 @@ typedef struct Partition {
         bool doubted;              /* found by looking while udev was busy, and nothing is known of it since */
         bool processed;            /* udev is done with the newest event */
         bool settled;              /* and called it ready */
-        char ignored[64];
+        const char *ignored;       /* as in the event */
         char *links;               /* as in the event; NULL if none */
         char *fs[3];               /* MATCH_FS_UUID, MATCH_FS_LABEL, MATCH_FS_TYPE; owned, NULL if none */
         uint64_t probed;           /* in which round it was asked which interface the kernel has; 0 never */
@@ -124,7 +124,7 @@ struct Disk {
         bool known;                /* udev called it ready at least once since it came */
         bool processed;            /* udev is done with the newest event */
         bool settled;              /* and called it ready */
-        char ignored[64];
+        const char *ignored;       /* as in the event */
         char *links;               /* as in the event; NULL if none */
         char *values[_MATCH_KEY_MAX]; /* as in the event, but of the table; owned, NULL if none */
         bool seen;

@@ -200,7 +200,7 @@ static int summarize(const PolicySet *policies, const Policy *first, Explanation
                 add_origin(&t, a);
                 if (a->orphaned)
                         text_add(&t, ", which is gone");
-        } else if (device_ignored(e->device)[0]) {
+        } else if (device_ignored(e->device)) {
                 text_add(&t, "it is left alone, and gets no filter: ");
                 text_add(&t, device_ignored(e->device));
         } else if (a && a->on_device) {

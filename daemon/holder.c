@@ -71,7 +71,7 @@ static void holders_add(Holders *holders, const Holder *h) {
 
 /* Whether a partition has the identity but for what is on it, and udev has not said that yet. */
 static bool may_come_to_fit(const Holder *h, const Match *m, const Facts *f) {
-        return h->entry && !(h->partition && h->partition->processed) && !h->disk->ignored[0] && match_wants_fs(m) &&
+        return h->entry && !(h->partition && h->partition->processed) && !h->disk->ignored && match_wants_fs(m) &&
                 match_facts_but_fs(m, f);
 }
 
@@ -91,7 +91,7 @@ static void consider(Holders *holders, const Match *m, const Holder *h) {
         }
 
         /* or one that udev is done with and does not call ready, as a drive without a medium */
-        if (h->disk->ignored[0] || (h->partition && h->partition->ignored[0]) ||
+        if (h->disk->ignored || (h->partition && h->partition->ignored) ||
             (h->disk->processed && !(h->entry ? h->disk->known : h->disk->settled))) {
                 if (!holders->ignored.disk || comes_before(h, &holders->ignored))
                         holders->ignored = *h;

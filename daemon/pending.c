@@ -43,7 +43,7 @@ bool world_is_pending(const World *w, Device d, const Attachment **ret_attachmen
         if (!w->devices.looked || !processed)
                 return true;
 
-        if (device_ignored(d)[0])
+        if (device_ignored(d))
                 return false;
 
         if (awaits_worker(d))

@@ -268,7 +268,7 @@ static const Holder *find_target(Run *run, Attachment *a, Holders *holders, Devi
         }
 
         /* a medium that has just come into the device that the filter was left on: it may be the right one */
-        if (holders->n_items == 0 && left.disk && !left.disk->processed && !left.disk->ignored[0]) {
+        if (holders->n_items == 0 && left.disk && !left.disk->processed && !left.disk->ignored) {
                 *ret_unsure = true;
                 attachment_stands(a, ATTACHMENT_WAITING, reason_reading(left.disk));
                 return NULL;

@@ -175,7 +175,7 @@ static bool may_belong(const World *w, const Stale *s, Device d) {
         Claimants c;
         Facts f;
 
-        if (!device_ignored(d)[0] &&
+        if (!device_ignored(d) &&
             (device_is_being_read(d) || !(d.partition ? d.partition->processed : d.disk->processed)))
                 return true;
 

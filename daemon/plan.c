@@ -357,7 +357,7 @@ static int plan_disk(Run *run, Disk *d) {
         World *w = run->world;
         JobRequest request;
 
-        if ((!d->dirty && !d->reread_due) || !d->known || d->ignored[0])
+        if ((!d->dirty && !d->reread_due) || !d->known || d->ignored)
                 return 0;
 
         if (!d->overtaken && !d->reread_due && !disk_matters(w, d)) {

@@ -70,13 +70,13 @@ static bool is_enough(const Manager *m) {
 
 /* Of a disk what may be opened and was not asked in this round; none if there is nothing. */
 static Device find_of_disk(const Manager *m, Disk *d) {
-        if (!d->known || d->ignored[0] || d->stuck)
+        if (!d->known || d->ignored || d->stuck)
                 return (Device) { 0 };
         if (d->probed != m->probe_round)
                 return (Device) { d, NULL };
 
         for (size_t k = 0; d->unclear == m->probe_round && k < d->n_partitions; k++)
-                if (!d->partitions[k]->ignored[0] && d->partitions[k]->probed != m->probe_round)
+                if (!d->partitions[k]->ignored && d->partitions[k]->probed != m->probe_round)
                         return (Device) { d, d->partitions[k] };
 
         return (Device) { 0 };

@@ -62,8 +62,8 @@ char *reason_absent(const Attachment *a, const Holder *ignored) {
                 text_add(&t, " has ");
                 match_write(a->match, &t);
                 text_add(&t, ", but is left alone: ");
-                text_add(&t, ignored->partition && ignored->partition->ignored[0] ? ignored->partition->ignored :
-                         ignored->disk->ignored[0] ? ignored->disk->ignored :
+                text_add(&t, ignored->partition && ignored->partition->ignored ? ignored->partition->ignored :
+                         ignored->disk->ignored ? ignored->disk->ignored :
                          "udev does not call it ready; it may have no medium");
         } else {
                 /* which one stands beside it wherever this is told, and thousands may be told at once */

@@ -154,7 +154,7 @@ Device request_device(Manager *m, Request *r) {
                 return (Device) { 0 };
         }
 
-        if (device_ignored(d)[0]) {
+        if (device_ignored(d)) {
                 char message[256];
 
                 (void) snprintf(message, sizeof(message),

@@ -106,17 +106,10 @@ static void fill_disk_values(struct udev_device *d, UEventFacts *f) {
         fill_value(d, f, MATCH_DM_UUID, dm_uuid, false);
 }
 
-#define IGNORED_SIZE sizeof(((DeviceEvent *) NULL)->ignored)
-
 static const char because_image[] = "it is a filter's snapshot image; name what it is an image of";
 static const char because_path[] = "it is a path of a multipath device; name that device";
 static const char because_member[] = "it is a member of a RAID array; name the array";
 static const char because_dm[] = "device-mapper keeps it for itself; name what is made of it";
-
-_Static_assert(sizeof(because_image) <= IGNORED_SIZE, "fits into an event");
-_Static_assert(sizeof(because_path) <= IGNORED_SIZE, "fits into an event");
-_Static_assert(sizeof(because_member) <= IGNORED_SIZE, "fits into an event");
-_Static_assert(sizeof(because_dm) <= IGNORED_SIZE, "fits into an event");
 
 /* Filters' own devices, by the names that their modules give them. */
 static bool is_image(const char *name) {
@@ -255,7 +248,7 @@ static bool is_of_another(struct udev_device *d) {
  */
 bool uevent_facts_read(struct udev_device *d, EventSource source, UEventFacts *ret) {
         const char *name = udev_device_get_sysname(d), *type = udev_device_get_devtype(d);
-        const char *action = udev_device_get_action(d), *ignored;
+        const char *action = udev_device_get_action(d);
         dev_t devnum = udev_device_get_devnum(d);
         DeviceEvent *e = &ret->event;
 
@@ -293,14 +286,12 @@ bool uevent_facts_read(struct udev_device *d, EventSource source, UEventFacts *r
         e->settled = e->processed && is_ready(d, e->name);
         e->links = udev_device_get_property_value(d, "DEVLINKS");
 
-        ignored = is_image(e->disk) ? because_image : e->processed ? find_ignored(d) : NULL;
-        if (ignored == because_dm && !is_ready(d, e->name))
-                ignored = NULL; /* it may come to be ready */
-        if (ignored)
-                (void) str_copy(e->ignored, sizeof(e->ignored), ignored);
+        e->ignored = is_image(e->disk) ? because_image : e->processed ? find_ignored(d) : NULL;
+        if (e->ignored == because_dm && !is_ready(d, e->name))
+                e->ignored = NULL; /* it may come to be ready */
 
         /* what is left alone is named by what it has, too */
-        if (!e->settled && !e->ignored[0])
+        if (!e->settled && !e->ignored)
                 return true;
 
         fill_fs(d, ret);

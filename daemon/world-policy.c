@@ -355,14 +355,14 @@ static int make_instances_of(World *w, Device d) {
 int world_make_instances(World *w, Disk *d) {
         int r = 0;
 
-        if (w->n_patterns == 0 || !d->known || d->ignored[0])
+        if (w->n_patterns == 0 || !d->known || d->ignored)
                 return 0;
 
         if (d->settled)
                 r = make_instances_of(w, (Device) { d, NULL });
 
         for (size_t i = 0; i < d->n_partitions && r >= 0; i++)
-                if (d->partitions[i]->settled && !d->partitions[i]->ignored[0])
+                if (d->partitions[i]->settled && !d->partitions[i]->ignored)
                         r = make_instances_of(w, (Device) { d, d->partitions[i] });
 
         return r;

@@ -265,7 +265,7 @@ static void test_summary_of_none(void) {
 
         /* whatever fits, this is not touched */
         e = script_event(&s, EVENT_ENUMERATION, EVENT_ADD, "sdc1", 0);
-        (void) str_copy(e.ignored, sizeof(e.ignored), "it is a path of a multipath device");
+        e.ignored = "it is a path of a multipath device";
         CHECK(device_set_apply(&s.world.devices, &e) == 0);
         expect_summary(&s, "sdc1", "it is left alone, and gets no filter: it is a path of a multipath device");
         script_deinit(&s);

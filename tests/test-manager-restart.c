@@ -326,13 +326,13 @@ static void test_lost_while_busy(void) {
 
         fake_begin(&f);
         fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
-        (void) str_copy(f.devices[1].ignored, sizeof(f.devices[1].ignored), "it is a path of a multipath device");
+        f.devices[1].ignored = "it is a path of a multipath device";
         fake_start(&f);
         x = get(&f, "bftrack", UUID_X, "");
         CHECK(x->state == ATTACHMENT_WAITING);
         CHECK_HAS(x->reason, "left alone");
 
-        f.devices[1].ignored[0] = 0;
+        f.devices[1].ignored = NULL;
         f.devices[1].in_doubt = f.busy = true;
         n = f.n_looks;
         manager_lost(f.manager);

@@ -191,7 +191,7 @@ static void test_ignored(void) {
                 script_plug(&s, name);
                 script_udev(&s);
                 e = script_event(&s, EVENT_UDEV, EVENT_CHANGE, name, ++s.seqnum);
-                (void) str_copy(e.ignored, sizeof(e.ignored), "it is a path of a multipath device");
+                e.ignored = "it is a path of a multipath device";
                 CHECK(device_set_apply(&s.world.devices, &e) == 0);
         }
         a = script_policy_of(&s, "20.conf", "bftrack", match_one(MATCH_DISK_WWN, WWN), NULL);

@@ -125,7 +125,7 @@ static void test_ignored_one(const char *name, size_t n_scans) {
         script_plug(&s, "sda");
         script_udev(&s);
         e = script_event(&s, EVENT_UDEV, EVENT_CHANGE, name, ++s.seqnum);
-        (void) str_copy(e.ignored, sizeof(e.ignored), "it is a path of a multipath device");
+        e.ignored = "it is a path of a multipath device";
         CHECK(device_set_apply(&s.world.devices, &e) == 0);
         CHECK(script_run(&s) == n_scans);
         if (n_scans > 0)

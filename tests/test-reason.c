@@ -40,10 +40,10 @@ static void test_absent(void) {
         h = (Holder) { .disk = &s.disk, .entry = &s.entry, .partition = &s.partition };
         check(reason_absent(s.a, NULL),
               "not present; attached when it comes");
-        (void) str_copy(s.disk.ignored, sizeof(s.disk.ignored), "of the disk");
+        s.disk.ignored = "of the disk";
         check(reason_absent(s.a, &h),
               "/dev/sda1 has PARTUUID=" UUID_X " PARTLABEL=data, but is left alone: of the disk");
-        (void) str_copy(s.partition.ignored, sizeof(s.partition.ignored), "of the partition");
+        s.partition.ignored = "of the partition";
         check(reason_absent(s.a, &h),
               "/dev/sda1 has PARTUUID=" UUID_X " PARTLABEL=data, but is left alone: of the partition");
         h.partition = NULL;
@@ -188,7 +188,7 @@ static void test_whole(void) {
         (void) str_copy(a->device, sizeof(a->device), "sda");
         check(reason_absent(a, NULL), "not present; attached when it comes");
         h = (Holder) { .disk = &disk };
-        (void) str_copy(disk.ignored, sizeof(disk.ignored), "why");
+        disk.ignored = "why";
         check(reason_absent(a, &h), "/dev/sda has PTUUID=1234abcd, but is left alone: why");
         check(reason_outcome(a, &reply),
               "/dev/sda is not the device that was meant (its PTUUID differs); blockdev --rereadpt brings"

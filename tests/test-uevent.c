@@ -56,7 +56,7 @@ static void test_partition(void) {
                                      /* its disk's, imported */
                                      "ID_PART_TABLE_UUID=1", "ID_WWN=0x5", "ID_SERIAL=S");
 
-        CHECK(e && e->action == EVENT_CHANGE && e->seqnum == 4711 && e->processed && e->settled && !e->ignored[0]);
+        CHECK(e && e->action == EVENT_CHANGE && e->seqnum == 4711 && e->processed && e->settled && !e->ignored);
         CHECK_STR(e->name, "sdx2");
         CHECK_STR(e->disk, "sdx");
         CHECK(e->partno == 2 && e->major == 8 && e->minor == 2 && e->has_entry && !e->in_doubt);
@@ -154,16 +154,16 @@ static void test_ignored(void) {
         CHECK_STR(e->ignored, "it is a path of a multipath device; name that device");
         CHECK(e->has_entry);
         e = FACTS(EVENT_UDEV, DISK, "DM_MULTIPATH_DEVICE_PATH=0");
-        CHECK(!e->ignored[0] && e->settled);
+        CHECK(!e->ignored && e->settled);
 
         e = FACTS(EVENT_UDEV, DISK, "ID_FS_TYPE=linux_raid_member");
         CHECK_STR(e->ignored, "it is a member of a RAID array; name the array");
         e = FACTS(EVENT_UDEV, PARTITION, "ID_FS_TYPE=linux_raid_member");
         CHECK_STR(e->ignored, "it is a member of a RAID array; name the array");
         e = FACTS(EVENT_UDEV, DISK, "ID_FS_TYPE=isw_raid_member");
-        CHECK(e->ignored[0]);
+        CHECK(e->ignored);
         e = FACTS(EVENT_UDEV, PARTITION, "ID_FS_TYPE=LVM2_member", "ID_FS_USAGE=raid");
-        CHECK(!e->ignored[0]);
+        CHECK(!e->ignored);
 
         e = FACTS(EVENT_UDEV, DM, "DM_UDEV_DISABLE_OTHER_RULES_FLAG=1", "DM_UDEV_RULES_VSN=2", "DM_NAME=vg-lv_rmeta_0",
                   "DM_SUSPENDED=0");
@@ -194,12 +194,12 @@ static void test_not_ready(void) {
                 const char *const *c = cases[i];
 
                 e = FACTS(EVENT_UDEV, DM, c[0], c[1] ?: "A=", c[2] ?: "A=", c[3] ?: "A=", c[4] ?: "A=");
-                CHECK(e && e->processed && !e->settled && !e->ignored[0] && !e->values[MATCH_DM_NAME]);
+                CHECK(e && e->processed && !e->settled && !e->ignored && !e->values[MATCH_DM_NAME]);
         }
 
         e = FACTS(EVENT_UDEV, DM, "DM_SUSPENDED=0", "DM_UDEV_RULES_VSN=2", "DM_NAME=vg-Data", "DM_UUID=LVM-Ab",
                   "SYSTEMD_READY=1", "ID_FS_UUID_ENC=U");
-        CHECK(e && e->settled && !e->ignored[0]);
+        CHECK(e && e->settled && !e->ignored);
         CHECK_STR(e->values[MATCH_DM_NAME], "vg-Data");
         CHECK_STR(e->values[MATCH_DM_UUID], "LVM-Ab");
         CHECK_STR(e->values[MATCH_FS_UUID], "u");
@@ -207,7 +207,7 @@ static void test_not_ready(void) {
         /* loop without a file, md that is not assembled */
         e = FACTS(EVENT_UDEV, "DEVPATH=/devices/virtual/block/loop0", "DEVNAME=loop0", "DEVTYPE=disk", "MAJOR=7",
                   "MINOR=0", "SYSTEMD_READY=0");
-        CHECK(e && e->processed && !e->settled && !e->ignored[0]);
+        CHECK(e && e->processed && !e->settled && !e->ignored);
 }
 
 static void test_names(void) {

@@ -154,7 +154,7 @@ static void fill_facts(const Message *m, DeviceEvent *e) {
         e->processed = true;
         e->settled = m->raw.partno || m->serial[0]; /* an empty drive is not ready */
         if (m->ignored)
-                (void) str_copy(e->ignored, sizeof(e->ignored), "it is a path of a multipath device");
+                e->ignored = "it is a path of a multipath device";
         e->has_entry = m->has_entry;
         e->entry = m->entry;
         if (!m->raw.partno && m->serial[0]) {
