@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <dirent.h>
 #include <errno.h>
 #include <libudev.h>
 #include <stdio.h>
@@ -19,6 +20,9 @@
 
 /* What 61-blkfilter.rules puts on the devices that are watched. */
 #define TAG "blkfilter"
+
+/* All block devices by their names in sysfs, disks and partitions alike. */
+#define SYSFS_FOLDER "/sys/class/block"
 
 /* Of the subsystem "misc"; its node is there before the event. */
 #define INTERFACE_DEVICE "bdevfilter"
@@ -245,39 +249,44 @@ void uevent_tell(UEvent *u, const char *devpath, uint64_t seqnum, uint64_t disks
         u->handler.done(u->handler.userdata);
 }
 
+static int is_name(const struct dirent *e) {
+        return e->d_name[0] != '.';
+}
+
+/* "sda" comes before "sda1". */
+static int compare_names(const struct dirent **a, const struct dirent **b) {
+        return strcmp((*a)->d_name, (*b)->d_name);
+}
+
 /**
  * uevent_look() - tell of all block devices that are there
  * @u: from uevent_new(): what happens during the look is told as events afterwards
  *
  * Disks come before their partitions. The caller brackets it with device_set_look_begin() and
- * device_set_look_end().
+ * device_set_look_end(). One is taken from libudev at a time: its own enumeration holds all of them at once, each with all
+ * its properties, and what the registry allocates in between would keep that memory with the daemon.
  *
  * Return: 0, or a negative errno: nothing, or not all, was told.
  */
 int uevent_look(UEvent *u) {
-        struct udev_enumerate *e;
-        struct udev_list_entry *i;
-        int r;
+        struct dirent **names;
+        int n;
 
-        e = udev_enumerate_new(u->udev);
-        if (!e)
-                return -ENOMEM;
+        n = scandir(SYSFS_FOLDER, &names, is_name, compare_names);
+        if (n < 0)
+                return -errno;
 
-        r = udev_enumerate_add_match_subsystem(e, "block");
-        if (r >= 0)
-                r = udev_enumerate_scan_devices(e);
+        for (int i = 0; i < n; i++) {
+                struct udev_device *d = udev_device_new_from_subsystem_sysname(u->udev, "block", names[i]->d_name);
 
-        if (r >= 0)
-                udev_list_entry_foreach(i, udev_enumerate_get_list_entry(e)) {
-                        struct udev_device *d = udev_device_new_from_syspath(u->udev, udev_list_entry_get_name(i));
+                free(names[i]);
+                if (!d)
+                        continue; /* gone since; its event follows */
 
-                        if (!d)
-                                continue; /* gone since; its event follows */
+                handle(u, d, EVENT_ENUMERATION);
+                udev_device_unref(d);
+        }
 
-                        handle(u, d, EVENT_ENUMERATION);
-                        udev_device_unref(d);
-                }
-
-        udev_enumerate_unref(e);
-        return r < 0 ? r : 0;
+        free(names);
+        return 0;
 }
