@@ -192,8 +192,20 @@ static int apply_disk(DeviceSet *s, const DeviceEvent *e) {
         return is_doubtful(s, e, d->processed, &d->doubted) ? 0 : disk_take_facts(s, d, e);
 }
 
+static int partition_take_links(Partition *p, const char *links) {
+        char *kept;
+        int r;
+
+        r = partition_pick_links(p, links, &kept);
+        if (r < 0)
+                return r;
+
+        free(p->links);
+        p->links = kept;
+        return 0;
+}
+
 static int partition_take_facts(DeviceSet *s, Partition *p, const DeviceEvent *e) {
-        bool links_changed = false;
         const Entry *known;
         int r;
 
@@ -202,10 +214,6 @@ static int partition_take_facts(DeviceSet *s, Partition *p, const DeviceEvent *e
                 if (r < 0)
                         return r;
         }
-
-        r = take_string(&p->links, e->links, &links_changed);
-        if (r < 0)
-                return r;
 
         p->udev_seq = udev_seq_of(s, e, p->udev_seq);
 
@@ -217,17 +225,21 @@ static int partition_take_facts(DeviceSet *s, Partition *p, const DeviceEvent *e
         device_set_touch(s, p->disk);
 
         if (!e->has_entry)
-                return 0;
+                return partition_take_links(p, e->links);
 
         /* udev's database may be older than what a worker has read: it is read again, and the known stays until then */
         known = disk_get_entry(p->disk, e->entry.partno);
         if (known && !p->disk->dirty && memcmp(known, &e->entry, sizeof(*known)) != 0) {
                 p->disk->overtaken = true;
                 disk_make_dirty(s, p->disk);
-                return 0;
+        } else {
+                r = disk_put_entry(s, p->disk, &e->entry);
+                if (r < 0)
+                        return r;
         }
 
-        return disk_put_entry(s, p->disk, &e->entry);
+        /* now that it is known what some of them follow from */
+        return partition_take_links(p, e->links);
 }
 
 /* Place of a partition among its disk's. */

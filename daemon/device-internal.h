@@ -15,6 +15,9 @@ void disk_make_dirty(DeviceSet *s, Disk *d);
 /* device-table.c */
 int disk_put_entry(DeviceSet *s, Disk *d, const Entry *e);
 
+/* device-link.c */
+int partition_pick_links(const Partition *p, const char *links, char **ret);
+
 /* device-fs.c */
 void disk_keep_fs(Disk *d, Partition *p);
 void disk_take_fs(Disk *d, Partition *p);

@@ -222,16 +222,6 @@ const char *device_ignored(Device d) {
         return d.partition && d.partition->ignored ? d.partition->ignored : d.disk->ignored;
 }
 
-/**
- * device_links() - the links that udev made to a device
- * @d: a device that is there
- *
- * Return: with spaces between; NULL if there are none.
- */
-const char *device_links(Device d) {
-        return d.partition ? d.partition->links : d.disk->links;
-}
-
 static void set_disk_facts(const Disk *d, Facts *f) {
         *f = (Facts) { 0 };
         memcpy(f->values, d->values, sizeof(f->values));

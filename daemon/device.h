@@ -31,6 +31,7 @@
 #include "daemon/identity.h"
 #include "daemon/index.h"
 #include "daemon/job.h"
+#include "daemon/text.h"
 
 typedef enum EventSource {
         EVENT_KERNEL,
@@ -87,7 +88,7 @@ typedef struct Partition {
         bool processed;            /* udev is done with the newest event */
         bool settled;              /* and called it ready */
         const char *ignored;       /* as in the event */
-        char *links;               /* as in the event; NULL if none */
+        char *links;               /* as in the event, but those that follow: see device-link.c; NULL if none */
         char *fs[3];               /* MATCH_FS_UUID, MATCH_FS_LABEL, MATCH_FS_TYPE; owned, NULL if none */
         uint64_t probed;           /* in which round it was asked which interface the kernel has; 0 never */
         bool seen;                 /* found again by the look that is going on */
@@ -216,7 +217,6 @@ uint64_t device_object(Device d);
 uint64_t number_of(uint32_t major, uint32_t minor);
 uint64_t device_number(Device d);
 const char *device_ignored(Device d);
-const char *device_links(Device d);
 void device_facts(Device d, Facts *ret);
 void disk_entry_facts(const Disk *d, const Entry *e, Facts *ret);
 
@@ -244,6 +244,10 @@ void device_set_written(DeviceSet *s, Disk *d, uint64_t n_writes);
 bool device_set_check_doubt(DeviceSet *s);
 void device_set_look_begin(DeviceSet *s, bool believe);
 void device_set_look_end(DeviceSet *s);
+
+/* device-link.c: the links that udev makes to it */
+bool device_has_link(Device d, const char *link);
+void link_add_encoded(Text *t, const char *s);
 
 /* device-claim.c: who has a value */
 int device_set_reclaim(DeviceSet *s, Disk *d);

@@ -20,43 +20,13 @@ static const char *after(const char *s, const char *prefix) {
 }
 
 static bool fits(const Search *search, Device d) {
-        const char *s = device_links(d);
-        size_t n;
         Facts f;
 
-        if (search->by_value) {
-                device_facts(d, &f);
-                return f.values[search->key] && str_equal(f.values[search->key], search->value);
-        }
+        if (!search->by_value)
+                return device_has_link(d, search->link);
 
-        n = strlen(search->link);
-        while (s && *s) {
-                size_t k = strcspn(s, " ");
-
-                if (k == n && memcmp(s, search->link, n) == 0)
-                        return true;
-                s += k + strspn(s + k, " ");
-        }
-
-        return false;
-}
-
-/*
- * A value as udev writes it in the name of a link: each byte is "\xHH" but for letters, digits,
- * "#+-.:=@_" and what is not ASCII.
- */
-static void add_encoded(Text *t, const char *s) {
-        for (; *s; s++) {
-                unsigned char c = (unsigned char) *s;
-                char lower = ascii_tolower(*s);
-
-                if (c >= 0x80 || (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || strchr("#+-.:=@_", c))
-                        text_add_n(t, s, 1);
-                else {
-                        text_add(t, "\\x");
-                        text_add_hex(t, c, 2);
-                }
-        }
+        device_facts(d, &f);
+        return f.values[search->key] && str_equal(f.values[search->key], search->value);
 }
 
 static RequestError tell(Text *t, char **ret_message, RequestError error) {
@@ -158,7 +128,7 @@ RequestError resolve_device(const DeviceSet *devices, const char *name, Device *
                         continue;
 
                 text_add(&t, links[i].folder);
-                add_encoded(&t, value);
+                link_add_encoded(&t, value);
                 if (text_steal(&t, &link) < 0) {
                         *ret_message = NULL;
                         return REQUEST_E_FAILED;

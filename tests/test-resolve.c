@@ -58,6 +58,9 @@ static void test_found(void) {
         test_found_one("/dev/cciss/c0d0p1", "cciss/c0d0p1");
         test_found_one("/dev/disk/by-id/x-part2", "sda2");
         test_found_one("/dev/disk/by-uuid/2222-2222", "sda2");
+        test_found_one("/dev/disk/by-partuuid/" UUID_X, "sda1");
+        test_found_one("/dev/disk/by-partlabel/two\\x20words", "sda2");
+        test_found_one("/dev/disk/by-uuid/3333-3333-part1", "cciss/c0d0p1");
         test_found_one("PARTUUID=" UUID_X, "sda1");
         test_found_one("PARTUUID=B921B045-1DF0-41C3-AF44-4C6F280D3FAE", "sdb1");
         test_found_one("PARTUUID=1234ABCD-02", "sda2");
@@ -98,6 +101,11 @@ static void test_refused(void) {
         test_refused_one("/dev/sdz1", REQUEST_E_NO_SUCH_DEVICE, "answers to /dev/sdz1");
         test_refused_one("/dev//sda1", REQUEST_E_NO_SUCH_DEVICE, "lsblk");
         test_refused_one("/dev/../dev/sda1", REQUEST_E_NO_SUCH_DEVICE, "lsblk");
+        test_refused_one("/dev/disk/by-id/x-part3", REQUEST_E_NO_SUCH_DEVICE, "lsblk");
+        test_refused_one("/dev/disk/by-id/x-part02", REQUEST_E_NO_SUCH_DEVICE, "lsblk");
+        test_refused_one("/dev/disk/by-id/x-part", REQUEST_E_NO_SUCH_DEVICE, "lsblk");
+        test_refused_one("/dev/disk/by-id/x-part18446744073709551618", REQUEST_E_NO_SUCH_DEVICE, "lsblk");
+        test_refused_one("/dev/disk/by-partlabel/two words", REQUEST_E_NO_SUCH_DEVICE, "lsblk");
         test_refused_one("/dev/disk/by-uuid/2222-222", REQUEST_E_NO_SUCH_DEVICE, "lsblk");
         test_refused_one("/dev/disk/by-uuid/2222-2222 /dev/disk/by-id/x-part2", REQUEST_E_NO_SUCH_DEVICE, "lsblk");
         test_refused_one("PARTUUID=" "0fc63daf-8483-4772-8e79-3d69d8477de5", REQUEST_E_NO_SUCH_DEVICE, "lsblk");
