@@ -259,35 +259,48 @@ static void pool_dispatch(WorkerPool *p) {
         }
 }
 
-/* There has been no job for a while: lets all idle workers go but those that rest. */
+/* Lets idle workers go but so many that have had no job. Returns how many it keeps. */
+static unsigned pool_trim(WorkerPool *p, unsigned n) {
+        unsigned n_idle = 0;
+
+        for (Worker *w = p->workers, *next; w; w = next) {
+                next = w->next;
+                if (w->work)
+                        continue;
+                if (n_idle < n && !w->used)
+                        n_idle++;
+                else
+                        worker_free(w);
+        }
+
+        return n_idle;
+}
+
+/*
+ * There has been no job for a while. What a worker has needed for its jobs it keeps, which is more than half as much again
+ * as it began with. So those that rest are new ones: they wait until there is something to do, as those that were there
+ * at the start.
+ */
 static int on_rest(sd_event_source *s, uint64_t usec, void *userdata) {
         WorkerPool *p = userdata;
-        unsigned n_idle = 0;
+        Worker *w;
 
         (void) s;
         (void) usec;
 
-        for (Worker *w = p->workers, *next; w; w = next) {
-                next = w->next;
-                if (!w->work && n_idle++ >= p->config.n_resting)
-                        worker_free(w);
-        }
+        /* one that cannot be started now is when there is a job */
+        for (unsigned n = pool_trim(p, p->config.n_resting); n < p->config.n_resting; n++)
+                if (worker_spawn(p, &w) < 0)
+                        break;
 
         return 0;
 }
 
 /*
  * Between jobs all workers stay: where one was needed the next job is not far, and to start a process takes longer than
- * an attach. Without the timer too many stay for good, which does no harm.
+ * an attach. Without the timer too much stays for good, which does no harm.
  */
 static void pool_settle(WorkerPool *p) {
-        unsigned n_idle = 0;
-
-        for (const Worker *w = p->workers; w; w = w->next)
-                n_idle += !w->work;
-        if (n_idle <= p->config.n_resting)
-                return;
-
         if (sd_event_source_set_time_relative(p->rest, p->config.rest_usec) >= 0)
                 (void) sd_event_source_set_enabled(p->rest, SD_EVENT_ONESHOT);
 }
