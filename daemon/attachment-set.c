@@ -76,6 +76,9 @@ int attachment_new(const char *filter, const Match *match, AttachmentSource sour
         if (!a)
                 return -ENOMEM;
 
+        a->device = a->lost_device = a->home = shared_empty;
+        a->fingerprint = FINGERPRINT_INIT;
+
         r = attachment_make_id(filter, match, a->id);
         if (r < 0) {
                 attachment_free(a);
@@ -110,6 +113,10 @@ Attachment *attachment_free(Attachment *a) {
 
         match_unref(a->match);
         settings_unref(a->settings);
+        fingerprint_deinit(&a->fingerprint);
+        shared_unref(a->device);
+        shared_unref(a->lost_device);
+        shared_unref(a->home);
         free(a->policy_path);
         free(a->reason);
         free(a->gaps);
@@ -228,7 +235,7 @@ int attachment_set_add(AttachmentSet *s, Attachment *a) {
 /**
  * attachment_set_home() - on which disk an attachment is, is going to be, or was last
  * @a: the attachment, in a set
- * @disk: the disk's kernel name; "" for none
+ * @disk: the disk's kernel name; "" for none; shared
  *
  * Whatever happens to that disk touches it.
  *
@@ -241,14 +248,14 @@ int attachment_set_home(Attachment *a, const char *disk) {
         if (a->home[0])
                 index_remove(&a->set->by_home, index_key(KIND_OF_HOMES, a->home), a, 0);
 
-        a->home[0] = 0;
+        shared_set(&a->home, shared_empty);
         if (!disk[0])
                 return 0;
 
         if (index_add(&a->set->by_home, index_key(KIND_OF_HOMES, disk), a, 0) < 0)
                 return -ENOMEM;
 
-        (void) str_copy(a->home, sizeof(a->home), disk);
+        shared_set(&a->home, disk);
         return 0;
 }
 
@@ -286,7 +293,7 @@ void attachment_set_remove(AttachmentSet *s, Attachment *a) {
         if (a->untold)
                 take_off_list(s->untold, &s->n_untold, a);
 
-        (void) attachment_set_home(a, "");
+        (void) attachment_set_home(a, shared_empty);
         index_remove(&s->by_claim, claim_hash(primary->key, primary->value), a, 0);
         memmove(s->items + i, s->items + i + 1, (s->n_items - i - 1) * sizeof(*s->items));
         s->n_items--;

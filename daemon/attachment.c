@@ -106,6 +106,36 @@ static void attachment_begin_gap(Attachment *a, const char *why, uint64_t begin_
 }
 
 /**
+ * fingerprint_deinit() - release what a fingerprint shares
+ * @f: FINGERPRINT_INIT afterwards
+ */
+void fingerprint_deinit(Fingerprint *f) {
+        kept_entry_unref(f->entry);
+        shared_unref(f->pt_uuid);
+        shared_unref(f->disk);
+        shared_unref(f->wwn);
+        shared_unref(f->serial);
+        *f = FINGERPRINT_INIT;
+}
+
+/**
+ * fingerprint_set() - make a fingerprint what another one is
+ * @f: FINGERPRINT_INIT, or what it was before
+ * @other: shared
+ */
+void fingerprint_set(Fingerprint *f, const Fingerprint *other) {
+        Fingerprint old = *f;
+
+        *f = *other;
+        kept_entry_ref(f->entry);
+        shared_ref(f->pt_uuid);
+        shared_ref(f->disk);
+        shared_ref(f->wwn);
+        shared_ref(f->serial);
+        fingerprint_deinit(&old);
+}
+
+/**
  * fingerprint_keep_id() - what is kept of a disk's WWN or serial number
  * @ret: the value, or of one that is too long the first part of it and a hash of all: enough to see that it is another
  *       one
@@ -177,8 +207,8 @@ void attachment_lost(Attachment *a, const char *why, uint64_t begin_usec, const 
         attachment_begin_gap(a, why, begin_usec && begin_usec < now->realtime_usec ? begin_usec : now->realtime_usec,
                              now->realtime_usec);
         a->on_device = false;
-        memcpy(a->lost_device, a->device, sizeof(a->lost_device));
-        a->device[0] = 0;
+        shared_set(&a->lost_device, a->device);
+        shared_set(&a->device, shared_empty);
         a->device_uid = 0;
         a->intact_since_usec = 0;
         a->noted_object = 0;
@@ -221,7 +251,7 @@ void attachment_lost_unseen(Attachment *a, const char *why, const Now *now) {
         }
 
         attachment_begin_gap(a, why, at_usec, now->realtime_usec);
-        (void) str_copy(a->lost_device, sizeof(a->lost_device), a->device);
+        shared_set(&a->lost_device, a->device);
         a->recorded_since_usec = 0;
         attachment_touch(a);
         attachment_changed(a, ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_LOST | ATTACHMENT_CHANGED_RECORD);
@@ -280,7 +310,7 @@ void attachment_take_past(Attachment *a, Attachment *past, uint64_t boot_usec, c
                         break;
 
         if (!a->has_fingerprint) {
-                a->fingerprint = past->fingerprint;
+                fingerprint_set(&a->fingerprint, &past->fingerprint);
                 a->has_fingerprint = past->has_fingerprint;
         }
 
@@ -315,7 +345,7 @@ static bool fingerprint_is_same_filter(const Fingerprint *a, const Fingerprint *
 /**
  * attachment_attached() - the filter is on the device
  * @a: the attachment; device and device_uid are set already
- * @f: what was proven; copied
+ * @f: what was proven; shared
  * @already: the kernel said that it was on before
  * @now: the time
  *
@@ -363,7 +393,7 @@ void attachment_attached(Attachment *a, const Fingerprint *f, bool already, cons
         }
 
         a->on_device = true;
-        a->fingerprint = *f;
+        fingerprint_set(&a->fingerprint, f);
         a->has_fingerprint = true;
         a->noted_object = 0;
         a->recorded_since_usec = 0;

@@ -13,8 +13,10 @@
 
 #include "daemon/index.h"
 #include "daemon/job.h"
+#include "daemon/kept-entry.h"
 #include "daemon/match.h"
 #include "daemon/policy.h"
+#include "daemon/shared.h"
 
 #define ATTACHMENT_ID_SIZE 96
 #define ATTACHMENT_GAPS_MAX 16 /* the most recent ones are kept; n_gaps counts all */
@@ -61,14 +63,19 @@ typedef struct Gap {
 
 /* What was proven when the filter was attached. */
 typedef struct Fingerprint {
-        Entry entry;                  /* of the partition table; partno 0: a whole device */
-        char pt_uuid[PART_UUID_SIZE]; /* of the table, "" if it has none */
-        char disk[JOB_NODE_SIZE];     /* the disk's kernel name at that time */
-        char wwn[DISK_ID_SIZE], serial[DISK_ID_SIZE]; /* of the disk, by fingerprint_keep_id(); "" if it has none */
+        const KeptEntry *entry;       /* of the partition table; kept_entry_none: a whole device. Shared with the registry,
+                                       * as the strings are: those are of all that is on the disk */
+        const char *pt_uuid;          /* of the table, "" if it has none */
+        const char *disk;             /* the disk's kernel name at that time */
+        const char *wwn, *serial;     /* of the disk, by fingerprint_keep_id(); "" if it has none */
         uint64_t diskseq;             /* 0: the driver has none */
         uint64_t object;              /* inode of the device's folder in sysfs; 0: not known */
         char generation[GENERATION_SIZE]; /* of the filter, if it tells one; else "" */
 } Fingerprint;
+
+#define FINGERPRINT_INIT                                                                                         \
+        ((Fingerprint) { .entry = &kept_entry_none, .pt_uuid = shared_empty, .disk = shared_empty,               \
+                         .wwn = shared_empty, .serial = shared_empty })
 
 typedef struct Attachment {
         char id[ATTACHMENT_ID_SIZE]; /* last part of its object path; stable, [A-Za-z0-9_] */
@@ -93,9 +100,9 @@ typedef struct Attachment {
         AttachmentState state;
         char *reason;        /* the state in words, with the next step; never NULL once in a set */
 
-        char device[JOB_NODE_SIZE]; /* kernel name of the device it is on or going to; "" none */
+        const char *device;         /* kernel name of the device it is on or going to; shared, "" none */
         uint64_t device_uid;        /* of that Device; 0 none */
-        char lost_device[JOB_NODE_SIZE]; /* kernel name of the device that it was on last; "" none */
+        const char *lost_device;    /* kernel name of the device that it was on last; shared, "" none */
         bool on_device;             /* the filter is on the device, as far as is known */
         uint64_t seen_usec;         /* realtime: when that was last known for certain; 0: never */
         bool check_due;             /* somebody has to ask the kernel whether it still is */
@@ -146,7 +153,7 @@ typedef struct Attachment {
         bool touched;     /* it is in AttachmentSet.touched */
         bool untold;      /* it is in AttachmentSet.untold */
         struct AttachmentSet *set; /* borrowed: that it is in; NULL none */
-        char home[JOB_NODE_SIZE]; /* kernel name of the disk that it is on, going to, or was on last; "" none */
+        const char *home; /* kernel name of the disk that it is on, going to, or was on last; shared, "" none */
 } Attachment;
 
 enum {
@@ -187,6 +194,8 @@ int attachment_set_home(Attachment *a, const char *disk);
 const IndexItem *attachment_set_first_at(const AttachmentSet *s, const char *disk);
 
 /* attachment.c */
+void fingerprint_deinit(Fingerprint *f);
+void fingerprint_set(Fingerprint *f, const Fingerprint *other);
 void fingerprint_keep_id(char ret[static DISK_ID_SIZE], const char *value);
 const Gap *attachment_get_lost_gap(const Attachment *a);
 const Gap *attachment_get_back_gap(const Attachment *a);

@@ -90,8 +90,8 @@ int device_set_reclaim(DeviceSet *s, Disk *d) {
                 return r;
 
         for (size_t i = 0; i < d->n_entries; i++) {
-                disk_entry_facts(d, &d->entries[i], &f);
-                r = claim(s, d, d->entries[i].partno, &f, of_entry, sizeof(of_entry) / sizeof(of_entry[0]), &room);
+                disk_entry_facts(d, d->entries[i], &f);
+                r = claim(s, d, d->entries[i]->partno, &f, of_entry, sizeof(of_entry) / sizeof(of_entry[0]), &room);
                 if (r < 0)
                         return r;
         }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/device-internal.h"
+#include "daemon/shared.h"
 #include "daemon/text.h"
 
 /* Whether an event speaks of another object than the one that is registered under its name. */
@@ -52,22 +53,19 @@ static bool event_is_of_the_past(const DeviceEvent *e, const Disk *d) {
 }
 
 /* Takes over a string that udev told; sets *changed if it is another one than before. */
-static int take_string(char **where, const char *value, bool *changed) {
-        char *copy = NULL;
+static int take_string(const char **where, const char *value, bool *changed) {
+        int r = 0;
 
         if (*where && value ? str_equal(*where, value) : *where == value)
                 return 0;
 
-        if (value) {
-                copy = strdup(value);
-                if (!copy)
-                        return -ENOMEM;
-        }
+        if (value)
+                r = shared_copy(where, value);
+        else
+                shared_set(where, NULL);
 
-        free(*where);
-        *where = copy;
-        *changed = true;
-        return 0;
+        *changed |= r == 0;
+        return r;
 }
 
 /* The newest event of udev that what is told now is not older than. */
@@ -100,9 +98,10 @@ static int disk_take_facts(DeviceSet *s, Disk *d, const DeviceEvent *e) {
                 return r;
 
         /* A scan is the better witness. */
-        if (d->dirty && e->values[MATCH_PT_UUID] && !str_equal(d->pt_uuid, e->values[MATCH_PT_UUID])) {
-                (void) str_copy(d->pt_uuid, sizeof(d->pt_uuid), e->values[MATCH_PT_UUID]);
-                d->reclaim = true;
+        if (d->dirty && e->values[MATCH_PT_UUID]) {
+                r = take_string(&d->pt_uuid, e->values[MATCH_PT_UUID], &d->reclaim);
+                if (r < 0)
+                        return r;
         }
 
         d->udev_seq = udev_seq_of(s, e, d->udev_seq);
@@ -193,6 +192,7 @@ static int apply_disk(DeviceSet *s, const DeviceEvent *e) {
 }
 
 static int partition_take_links(Partition *p, const char *links) {
+        bool changed = false;
         char *kept;
         int r;
 
@@ -200,13 +200,13 @@ static int partition_take_links(Partition *p, const char *links) {
         if (r < 0)
                 return r;
 
-        free(p->links);
-        p->links = kept;
-        return 0;
+        r = take_string(&p->links, kept, &changed);
+        free(kept);
+        return r;
 }
 
 static int partition_take_facts(DeviceSet *s, Partition *p, const DeviceEvent *e) {
-        const Entry *known;
+        const KeptEntry *known;
         int r;
 
         for (size_t i = 0; i < 3; i++) {
@@ -229,7 +229,7 @@ static int partition_take_facts(DeviceSet *s, Partition *p, const DeviceEvent *e
 
         /* udev's database may be older than what a worker has read: it is read again, and the known stays until then */
         known = disk_get_entry(p->disk, e->entry.partno);
-        if (known && !p->disk->dirty && memcmp(known, &e->entry, sizeof(*known)) != 0) {
+        if (known && !p->disk->dirty && !kept_entry_equal(known, &e->entry)) {
                 p->disk->overtaken = true;
                 disk_make_dirty(s, p->disk);
         } else {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "daemon/device-internal.h"
+#include "daemon/shared.h"
 
 /* Before a partition is released: what udev has found on it. Without memory for it, it is forgotten. */
 void disk_keep_fs(Disk *d, Partition *p) {
@@ -46,7 +47,7 @@ void disk_forget_fs(Disk *d, unsigned partno) {
                 if (d->old_fs[i].partno == partno) {
                         d->reclaim |= d->old_fs[i].fs[0] || d->old_fs[i].fs[1];
                         for (size_t k = 0; k < 3; k++)
-                                free(d->old_fs[i].fs[k]);
+                                shared_unref(d->old_fs[i].fs[k]);
                         d->old_fs[i] = d->old_fs[--d->n_old_fs];
                         return;
                 }

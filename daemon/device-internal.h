@@ -13,6 +13,7 @@ void disk_drop_partition(DeviceSet *s, Disk *d, size_t i);
 void disk_make_dirty(DeviceSet *s, Disk *d);
 
 /* device-table.c */
+void disk_free_entries(Disk *d);
 int disk_put_entry(DeviceSet *s, Disk *d, const Entry *e);
 
 /* device-link.c */

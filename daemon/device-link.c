@@ -95,7 +95,7 @@ static bool is_by_number(Link link, const Partition *p) {
 
 /* Whether a link to a partition follows from what else is known. */
 static bool follows(Link link, const Partition *p) {
-        const Entry *e = disk_get_entry(p->disk, p->partno);
+        const KeptEntry *e = disk_get_entry(p->disk, p->partno);
 
         return is_by_number(link, p) || (e && (is_by_value(link, "/dev/disk/by-partuuid/", e->uuid) ||
                                                is_by_value(link, "/dev/disk/by-partlabel/", e->label)));

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "daemon/device-internal.h"
+#include "daemon/shared.h"
 #include "daemon/text.h"
 
 /**
@@ -19,10 +20,10 @@
  *
  * Return: the entry, borrowed until the next event; NULL if nothing is known.
  */
-const Entry *disk_get_entry(const Disk *d, unsigned partno) {
+const KeptEntry *disk_get_entry(const Disk *d, unsigned partno) {
         for (size_t i = 0; i < d->n_entries; i++)
-                if (d->entries[i].partno == partno)
-                        return &d->entries[i];
+                if (d->entries[i]->partno == partno)
+                        return d->entries[i];
 
         return NULL;
 }
@@ -33,41 +34,94 @@ const Entry *disk_get_entry(const Disk *d, unsigned partno) {
  *
  * Return: borrowed until the next event; NULL if nothing is known, or it is a whole device.
  */
-const Entry *device_entry(Device d) {
+const KeptEntry *device_entry(Device d) {
         return d.partition ? disk_get_entry(d.disk, d.partition->partno) : NULL;
+}
+
+/* Releases a list of entries, half-built too. */
+static void free_entries(const KeptEntry **entries, size_t n_entries) {
+        for (size_t i = 0; i < n_entries; i++)
+                kept_entry_unref(entries[i]);
+
+        free(entries);
+}
+
+/* Releases what a disk has of its table. */
+void disk_free_entries(Disk *d) {
+        free_entries(d->entries, d->n_entries);
+        d->entries = NULL;
+        d->n_entries = 0;
 }
 
 /* One entry that udev told, in its place; what the rest of the table was stays. 0, or -ENOMEM: nothing changed. */
 int disk_put_entry(DeviceSet *s, Disk *d, const Entry *e) {
-        Entry *entries;
+        const KeptEntry **entries, *k;
         size_t i = 0;
+        bool is_new;
+        int r;
 
-        while (i < d->n_entries && d->entries[i].partno < e->partno)
+        while (i < d->n_entries && d->entries[i]->partno < e->partno)
                 i++;
 
-        if (i < d->n_entries && d->entries[i].partno == e->partno) {
-                if (memcmp(&d->entries[i], e, sizeof(*e)) == 0)
-                        return 0;
-        } else {
+        is_new = i == d->n_entries || d->entries[i]->partno != e->partno;
+        if (!is_new && kept_entry_equal(d->entries[i], e))
+                return 0;
+
+        r = kept_entry_new(e, i > 0 ? d->entries[i - 1] : NULL, &k);
+        if (r < 0)
+                return r;
+
+        if (is_new) {
                 entries = realloc(d->entries, (d->n_entries + 1) * sizeof(*entries));
-                if (!entries)
+                if (!entries) {
+                        kept_entry_unref(k);
                         return -ENOMEM;
+                }
 
                 memmove(entries + i + 1, entries + i, (d->n_entries - i) * sizeof(*entries));
                 d->entries = entries;
                 d->n_entries++;
-        }
+        } else
+                kept_entry_unref(d->entries[i]);
 
-        d->entries[i] = *e;
+        d->entries[i] = k;
         d->table_job = 0;
         d->reclaim = true;
         device_set_touch(s, d);
         return 0;
 }
 
+/* The entries of a table, to be kept: those that are as they were are the same. */
+static int keep_entries(const Disk *d, const Entry *entries, size_t n_entries, const KeptEntry ***ret) {
+        const KeptEntry **kept = calloc(n_entries, sizeof(*kept));
+        size_t k = 0;
+        int r = 0;
+
+        if (n_entries > 0 && !kept)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < n_entries && r >= 0; i++) {
+                while (k < d->n_entries && d->entries[k]->partno < entries[i].partno)
+                        k++;
+
+                if (k < d->n_entries && kept_entry_equal(d->entries[k], &entries[i]))
+                        kept[i] = kept_entry_ref(d->entries[k]);
+                else
+                        r = kept_entry_new(&entries[i], i > 0 ? kept[i - 1] : NULL, &kept[i]);
+        }
+
+        if (r < 0) {
+                free_entries(kept, n_entries);
+                return r;
+        }
+
+        *ret = kept;
+        return 0;
+}
+
 /* Whether an entry is where it was: else what was on it says nothing of what is there. */
 static bool is_in_place(const Disk *d, unsigned partno, const Entry *entries, size_t n_entries) {
-        const Entry *old = disk_get_entry(d, partno);
+        const KeptEntry *old = disk_get_entry(d, partno);
 
         for (size_t i = 0; old && i < n_entries; i++)
                 if (entries[i].partno == partno)
@@ -120,29 +174,32 @@ uint64_t disk_job_as_of(const Disk *d, uint64_t seqnum) {
  * Return: 0, or -ENOMEM: the old table stays.
  */
 int disk_set_table(DeviceSet *s, Disk *d, const char *pt_uuid, const Entry *entries, size_t n_entries, uint64_t as_of) {
-        Entry *copy = NULL;
+        bool changed = n_entries != d->n_entries || !str_equal(pt_uuid, d->pt_uuid);
+        const KeptEntry **kept;
+        int r;
 
-        if (n_entries > 0) {
-                copy = malloc(n_entries * sizeof(*copy));
-                if (!copy)
-                        return -ENOMEM;
+        r = keep_entries(d, entries, n_entries, &kept);
+        if (r < 0)
+                return r;
 
-                memcpy(copy, entries, n_entries * sizeof(*copy));
+        r = shared_copy(&d->pt_uuid, pt_uuid);
+        if (r < 0) {
+                free_entries(kept, n_entries);
+                return r;
         }
 
-        if (n_entries != d->n_entries || !str_equal(pt_uuid, d->pt_uuid) ||
-            (n_entries > 0 && memcmp(copy, d->entries, n_entries * sizeof(*copy)) != 0))
-                d->reclaim = true;
+        for (size_t i = 0; i < n_entries && !changed; i++)
+                changed = kept[i] != d->entries[i];
+        d->reclaim |= changed;
 
         for (size_t i = d->n_old_fs; i-- > 0; )
                 if (!is_in_place(d, d->old_fs[i].partno, entries, n_entries))
                         disk_forget_fs(d, d->old_fs[i].partno);
 
         d->table_job = 0;
-        free(d->entries);
-        d->entries = copy;
+        disk_free_entries(d);
+        d->entries = kept;
         d->n_entries = n_entries;
-        (void) str_copy(d->pt_uuid, sizeof(d->pt_uuid), pt_uuid);
         d->scan_error[0] = 0;
         d->n_scan_failures = 0;
         d->scan_retry_at_usec = 0;
@@ -223,8 +280,10 @@ void disk_settle_by_udev(Disk *d) {
         size_t n = 0;
 
         for (size_t i = 0; i < d->n_entries; i++)
-                if (disk_get_partition(d, d->entries[i].partno))
+                if (disk_get_partition(d, d->entries[i]->partno))
                         d->entries[n++] = d->entries[i];
+                else
+                        kept_entry_unref(d->entries[i]);
 
         if (n != d->n_entries) {
                 d->reclaim = true;

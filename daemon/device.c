@@ -5,13 +5,15 @@
 #include <string.h>
 
 #include "daemon/device-internal.h"
+#include "daemon/shared.h"
 #include "daemon/text.h"
 
 static void partition_free(Partition *p) {
         for (size_t i = 0; i < 3; i++)
-                free(p->fs[i]);
+                shared_unref(p->fs[i]);
 
-        free(p->links);
+        shared_unref(p->name);
+        shared_unref(p->links);
         free(p);
 }
 
@@ -19,14 +21,16 @@ static void disk_free(Disk *d) {
         for (size_t i = 0; i < d->n_partitions; i++)
                 partition_free(d->partitions[i]);
         for (size_t i = 0; i < _MATCH_KEY_MAX; i++)
-                free(d->values[i]);
+                shared_unref(d->values[i]);
         while (d->n_old_fs > 0)
                 disk_forget_fs(d, d->old_fs[0].partno);
 
         free(d->old_fs);
-        free(d->links);
+        shared_unref(d->name);
+        shared_unref(d->pt_uuid);
+        shared_unref(d->links);
         free(d->partitions);
-        free(d->entries);
+        disk_free_entries(d);
         free(d->claims);
         free(d);
 }
@@ -165,6 +169,8 @@ Partition *disk_get_partition(const Disk *d, unsigned partno) {
 /**
  * device_name() - the kernel name of a device
  * @d: a device that is there
+ *
+ * Return: may be kept by shared_set().
  */
 const char *device_name(Device d) {
         return d.partition ? d.partition->name : d.disk->name;
@@ -231,7 +237,7 @@ static void set_disk_facts(const Disk *d, Facts *f) {
         f->values[MATCH_FS_UUID] = f->values[MATCH_FS_LABEL] = f->values[MATCH_FS_TYPE] = NULL;
 }
 
-static void set_fs_facts(char *const *fs, const char *name, Facts *f) {
+static void set_fs_facts(const char *const *fs, const char *name, Facts *f) {
         f->values[MATCH_FS_UUID] = fs[0];
         f->values[MATCH_FS_LABEL] = fs[1];
         f->values[MATCH_FS_TYPE] = fs[2];
@@ -244,11 +250,11 @@ static void set_fs_facts(char *const *fs, const char *name, Facts *f) {
  * @e: the entry, one of @d's; the kernel may have no partition for it
  * @ret: written whole; borrowed strings
  */
-void disk_entry_facts(const Disk *d, const Entry *e, Facts *ret) {
+void disk_entry_facts(const Disk *d, const KeptEntry *e, Facts *ret) {
         const Partition *p = disk_get_partition(d, e->partno);
 
         set_disk_facts(d, ret);
-        facts_set_entry(ret, e);
+        facts_set_kept_entry(ret, e);
         if (p)
                 set_fs_facts(p->fs, p->name, ret);
 
@@ -263,7 +269,7 @@ void disk_entry_facts(const Disk *d, const Entry *e, Facts *ret) {
  * @ret: written whole; borrowed strings
  */
 void device_facts(Device d, Facts *ret) {
-        const Entry *e = device_entry(d);
+        const KeptEntry *e = device_entry(d);
 
         if (e) {
                 disk_entry_facts(d.disk, e, ret);
@@ -394,12 +400,13 @@ Disk *device_set_add_disk(DeviceSet *s, const DeviceEvent *e) {
                 return NULL;
 
         d->uid = ++s->last_uid;
-        if (index_add(&s->by_uid, index_hash_u64(0, d->uid), d, 0) < 0) {
-                free(d);
+        d->name = shared_new(e->name);
+        d->pt_uuid = shared_empty;
+        if (!d->name || index_add(&s->by_uid, index_hash_u64(0, d->uid), d, 0) < 0) {
+                disk_free(d);
                 return NULL;
         }
 
-        memcpy(d->name, e->name, sizeof(d->name));
         d->major = e->major;
         d->minor = e->minor;
         d->diskseq = e->diskseq;
@@ -438,13 +445,13 @@ Partition *disk_add_partition(DeviceSet *s, Disk *d, const DeviceEvent *e) {
                 return NULL;
 
         p->uid = ++s->last_uid;
-        if (index_add(&s->by_uid, index_hash_u64(0, p->uid), d, e->partno) < 0) {
-                free(p);
+        p->name = shared_new(e->name);
+        if (!p->name || index_add(&s->by_uid, index_hash_u64(0, p->uid), d, e->partno) < 0) {
+                partition_free(p);
                 return NULL;
         }
 
         p->disk = d;
-        memcpy(p->name, e->name, sizeof(p->name));
         p->partno = e->partno;
         p->major = e->major;
         p->minor = e->minor;

@@ -31,6 +31,7 @@
 #include "daemon/identity.h"
 #include "daemon/index.h"
 #include "daemon/job.h"
+#include "daemon/kept-entry.h"
 #include "daemon/text.h"
 
 typedef enum EventSource {
@@ -76,7 +77,7 @@ typedef struct Disk Disk;
 typedef struct Partition {
         uint64_t uid;              /* of this object; never used again, from 1 */
         Disk *disk;                /* borrowed: its parent */
-        char name[JOB_NODE_SIZE];
+        const char *name;          /* kernel name; shared, as all that is kept of it by others too */
         unsigned partno;
         uint32_t major, minor;
         uint64_t object;           /* inode of its folder in sysfs, which no other device object of
@@ -88,8 +89,8 @@ typedef struct Partition {
         bool processed;            /* udev is done with the newest event */
         bool settled;              /* and called it ready */
         const char *ignored;       /* as in the event */
-        char *links;               /* as in the event, but those that follow: see device-link.c; NULL if none */
-        char *fs[3];               /* MATCH_FS_UUID, MATCH_FS_LABEL, MATCH_FS_TYPE; owned, NULL if none */
+        const char *links;         /* as in the event, but those that follow: see device-link.c; shared, NULL if none */
+        const char *fs[3];         /* MATCH_FS_UUID, MATCH_FS_LABEL, MATCH_FS_TYPE; shared, NULL if none */
         uint64_t probed;           /* in which round it was asked which interface the kernel has; 0 never */
         bool seen;                 /* found again by the look that is going on */
 } Partition;
@@ -97,7 +98,7 @@ typedef struct Partition {
 /* What was on a partition that the kernel has no more, though the table may. */
 typedef struct OldFs {
         unsigned partno;
-        char *fs[3];               /* as a partition's */
+        const char *fs[3];         /* as a partition's */
 } OldFs;
 
 /* One block device as it is there right now. */
@@ -114,7 +115,7 @@ typedef struct Claim {
 
 struct Disk {
         uint64_t uid;              /* as a partition's, from the same counter */
-        char name[JOB_NODE_SIZE];
+        const char *name;          /* kernel name; shared */
         uint32_t major, minor;
         uint64_t diskseq;          /* 0 if the driver has none */
         uint64_t object;           /* as a partition's */
@@ -126,14 +127,14 @@ struct Disk {
         bool processed;            /* udev is done with the newest event */
         bool settled;              /* and called it ready */
         const char *ignored;       /* as in the event */
-        char *links;               /* as in the event; NULL if none */
-        char *values[_MATCH_KEY_MAX]; /* as in the event, but of the table; owned, NULL if none */
+        const char *links;         /* as in the event; shared, NULL if none */
+        const char *values[_MATCH_KEY_MAX]; /* as in the event, but of the table; shared, NULL if none */
         bool seen;
 
-        Entry *entries;            /* last known table, sorted by partno; may hold entries that
+        const KeptEntry **entries; /* last known table, sorted by partno; may hold entries that
                                     * the kernel has no partition for */
         size_t n_entries;
-        char pt_uuid[PART_UUID_SIZE]; /* of the table; "" unknown */
+        const char *pt_uuid;       /* of the table; shared, "" unknown */
         uint64_t table_job;        /* id of the job that read the table; 0: none, or udev has told of another since */
         OldFs *old_fs;             /* of entries without a partition, in no order: in the middle of a re-read it is
                                     * not forgotten what was on them */
@@ -218,7 +219,7 @@ uint64_t number_of(uint32_t major, uint32_t minor);
 uint64_t device_number(Device d);
 const char *device_ignored(Device d);
 void device_facts(Device d, Facts *ret);
-void disk_entry_facts(const Disk *d, const Entry *e, Facts *ret);
+void disk_entry_facts(const Disk *d, const KeptEntry *e, Facts *ret);
 
 void device_set_count_names(DeviceSet *s);
 void device_set_touch(DeviceSet *s, Disk *d);
@@ -227,8 +228,8 @@ Disk *device_set_take_changed(DeviceSet *s);
 void device_set_forget(DeviceSet *s, Disk *d);
 
 /* device-table.c: what is known of the table of a disk */
-const Entry *disk_get_entry(const Disk *d, unsigned partno);
-const Entry *device_entry(Device d);
+const KeptEntry *disk_get_entry(const Disk *d, unsigned partno);
+const KeptEntry *device_entry(Device d);
 void disk_begin_job(Disk *d, uint64_t job);
 uint64_t disk_job_as_of(const Disk *d, uint64_t seqnum);
 int disk_set_table(DeviceSet *s, Disk *d, const char *pt_uuid, const Entry *entries, size_t n_entries, uint64_t as_of);

@@ -107,7 +107,7 @@ static void consider(Holders *holders, const Match *m, const Holder *h) {
         holders_add(holders, h);
 }
 
-static void consider_entry(Holders *holders, const Match *m, Disk *d, const Entry *e) {
+static void consider_entry(Holders *holders, const Match *m, Disk *d, const KeptEntry *e) {
         const Holder h = { .disk = d, .entry = e, .partition = disk_get_partition(d, e->partno) };
 
         consider(holders, m, &h);
@@ -134,7 +134,7 @@ void world_find_holders(const World *w, const Match *m, uint64_t wanted_uid, Hol
 
         for (; i; i = index_next(i)) {
                 Disk *d = i->owner;
-                const Entry *e = i->detail ? disk_get_entry(d, i->detail) : NULL;
+                const KeptEntry *e = i->detail ? disk_get_entry(d, i->detail) : NULL;
 
                 if (d->gone)
                         continue;
@@ -146,7 +146,7 @@ void world_find_holders(const World *w, const Match *m, uint64_t wanted_uid, Hol
 
                 if (!i->detail && is_shared(primary->key))
                         for (size_t k = 0; k < d->n_entries; k++)
-                                consider_entry(ret, m, d, &d->entries[k]);
+                                consider_entry(ret, m, d, d->entries[k]);
         }
 }
 

@@ -172,20 +172,23 @@ bool fact_normalize(MatchKey key, const char *s, char ret[static FACT_SIZE]) {
 }
 
 /**
- * facts_set_entry() - take over what a table's entry says
+ * facts_set_partition() - take over what a table's entry says
  * @f: the facts; become those of a partition
- * @e: the entry; borrowed for as long as @f is used
+ * @partno: as in Entry, all of them
+ * @uuid: borrowed for as long as @f is used, as the others
+ * @label: "" if it has none
+ * @type: "" if it is not known
  */
-void facts_set_entry(Facts *f, const Entry *e) {
+void facts_set_partition(Facts *f, unsigned partno, const char *uuid, const char *label, const char *type) {
         char digits[sizeof(f->part_number)];
         size_t n = 0;
 
         f->is_partition = true;
-        f->values[MATCH_PART_UUID] = e->uuid;
-        f->values[MATCH_PART_LABEL] = e->label;
-        f->values[MATCH_PART_TYPE] = e->type;
+        f->values[MATCH_PART_UUID] = uuid;
+        f->values[MATCH_PART_LABEL] = label;
+        f->values[MATCH_PART_TYPE] = type;
 
-        for (unsigned v = e->partno; n == 0 || v > 0; v /= 10)
+        for (unsigned v = partno; n == 0 || v > 0; v /= 10)
                 digits[n++] = (char) ('0' + v % 10);
 
         for (size_t i = 0; i < n; i++)
@@ -193,6 +196,15 @@ void facts_set_entry(Facts *f, const Entry *e) {
 
         f->part_number[n] = 0;
         f->values[MATCH_PART_NUMBER] = f->part_number;
+}
+
+/**
+ * facts_set_entry() - take over what a table's entry says
+ * @f: the facts; become those of a partition
+ * @e: the entry; borrowed for as long as @f is used
+ */
+void facts_set_entry(Facts *f, const Entry *e) {
+        facts_set_partition(f, e->partno, e->uuid, e->label, e->type);
 }
 
 /**

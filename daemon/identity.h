@@ -62,5 +62,6 @@ bool fact_normalize(MatchKey key, const char *s, char ret[static FACT_SIZE]);
 bool part_uuid_normalize(const char *s, char ret[static PART_UUID_SIZE]);
 bool filter_name_is_valid(const char *s);
 
+void facts_set_partition(Facts *f, unsigned partno, const char *uuid, const char *label, const char *type);
 void facts_set_entry(Facts *f, const Entry *e);
 bool facts_find_pin(const Facts *f, MatchKey *ret);

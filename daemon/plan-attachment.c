@@ -124,7 +124,7 @@ static bool is_delayed(Run *run, const Attachment *a) {
 static void attachment_stands(Attachment *a, AttachmentState state, char *reason) {
         if (!a->left_object && !a->noted_object)
                 a->retry_at_usec = 0;
-        a->device[0] = 0;
+        shared_set(&a->device, shared_empty);
         a->device_uid = 0;
         attachment_set_state(a, state, reason);
 }
@@ -195,7 +195,7 @@ static int plan_attach(Run *run, Attachment *a, const Holder *h) {
         if (r < 0)
                 return r;
 
-        (void) str_copy(a->device, sizeof(a->device), device_name(d));
+        shared_set(&a->device, device_name(d));
         a->device_uid = device_uid(d);
 
         /* if this daemon does not live to hear the answer, the next one asks the kernel */

@@ -31,14 +31,15 @@ static char *reason_number(const Attachment *a, const char *what, uint64_t befor
  */
 bool plan_find_change(const Attachment *a, const Holder *h, char **ret_reason) {
         const Fingerprint *f = &a->fingerprint;
+        const KeptEntry *e = f->entry;
         char wwn[DISK_ID_SIZE], serial[DISK_ID_SIZE];
         const struct {
                 const char *what, *before, *now;
         } texts[] = {
                 { "PTUUID", f->pt_uuid, h->disk->pt_uuid },
-                { "PartUUID", f->entry.uuid, h->entry ? h->entry->uuid : "" },
-                { "PartLabel", f->entry.label, h->entry ? h->entry->label : "" },
-                { "PartType", f->entry.type, h->entry ? h->entry->type : "" },
+                { "PartUUID", e->uuid, h->entry ? h->entry->uuid : "" },
+                { "PartLabel", e->label, h->entry ? h->entry->label : "" },
+                { "PartType", e->type, h->entry ? h->entry->type : "" },
                 { "DiskWWN", f->wwn, wwn },
                 { "DiskSerial", f->serial, serial },
         };
@@ -55,13 +56,13 @@ bool plan_find_change(const Attachment *a, const Holder *h, char **ret_reason) {
                         return true;
                 }
 
-        if (h->entry && f->entry.start_sectors && f->entry.start_sectors != h->entry->start_sectors) {
-                *ret_reason = reason_number(a, "first sector", f->entry.start_sectors, h->entry->start_sectors);
+        if (h->entry && e->start_sectors && e->start_sectors != h->entry->start_sectors) {
+                *ret_reason = reason_number(a, "first sector", e->start_sectors, h->entry->start_sectors);
                 return true;
         }
 
-        if (h->entry && f->entry.size_sectors && f->entry.size_sectors != h->entry->size_sectors) {
-                *ret_reason = reason_number(a, "size in sectors", f->entry.size_sectors, h->entry->size_sectors);
+        if (h->entry && e->size_sectors && e->size_sectors != h->entry->size_sectors) {
+                *ret_reason = reason_number(a, "size in sectors", e->size_sectors, h->entry->size_sectors);
                 return true;
         }
 

@@ -200,7 +200,7 @@ static int notice_loss(World *w, Attachment *a, const Now *now) {
         }
 
         if (d.partition || d.disk->diskseq == a->fingerprint.diskseq) {
-                (void) str_copy(a->device, sizeof(a->device), device_name(d));
+                shared_set(&a->device, device_name(d));
                 a->device_uid = device_uid(d);
                 attachment_changed(a, ATTACHMENT_CHANGED_STATE);
                 return 0;
@@ -306,7 +306,7 @@ static int add_candidates(Run *run, const Attachment *a) {
 
 /* Whether the table of a disk says anything about what an attachment is on. */
 static bool wants_table(const Attachment *a) {
-        return a->fingerprint.entry.partno > 0 || match_wants_partition(a->match) ||
+        return a->fingerprint.entry->partno > 0 || match_wants_partition(a->match) ||
                match_has_key(a->match, MATCH_PT_UUID);
 }
 
@@ -332,7 +332,7 @@ static bool disk_matters(const World *w, const Disk *d) {
         }
 
         for (size_t k = 0; k <= d->n_entries; k++) {
-                const Entry *e = k > 0 ? &d->entries[k - 1] : NULL;
+                const KeptEntry *e = k > 0 ? d->entries[k - 1] : NULL;
                 const Attachment *a;
                 Claimants c;
                 Facts f;

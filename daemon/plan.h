@@ -81,7 +81,7 @@ typedef struct World {
 /* One place where an identity is claimed to be. */
 typedef struct Holder {
         Disk *disk;
-        const Entry *entry;   /* NULL: the whole device */
+        const KeptEntry *entry; /* NULL: the whole device */
         Partition *partition; /* NULL: the whole device, or the kernel has no partition for the entry */
 } Holder;
 

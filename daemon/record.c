@@ -16,7 +16,9 @@ typedef struct Draft {
         Gap gaps[ATTACHMENT_GAPS_MAX];
         RecordNote note;
         bool whole;
-        Attachment facts; /* flags, numbers and the fingerprint; the rest unused */
+        char disk[JOB_NODE_SIZE], wwn[DISK_ID_SIZE], serial[DISK_ID_SIZE], pt_uuid[PART_UUID_SIZE]; /* as in Fingerprint */
+        Entry entry;
+        Attachment facts; /* flags and numbers, those of the fingerprint too; the rest unused */
 } Draft;
 
 typedef enum FieldKind {
@@ -34,39 +36,39 @@ static const struct {
         size_t size;   /* FIELD_TEXT */
 } fields[] = {
 #define TEXT(key, member) { key, FIELD_TEXT, offsetof(Draft, member), sizeof(((Draft *) NULL)->member) }
-#define FIELD(key, kind, member) { key, kind, offsetof(Draft, facts.member), 0 }
+#define FIELD(key, kind, member) { key, kind, offsetof(Draft, member), 0 }
         TEXT("filter", filter),
         TEXT("boot", note.boot),
         TEXT("source", source),
         TEXT("pin", pin),
         TEXT("policy", policy),
-        FIELD("asked", FIELD_BOOL, asked),
-        FIELD("held", FIELD_BOOL, held),
-        FIELD("orphaned", FIELD_BOOL, orphaned),
-        FIELD("past_due", FIELD_BOOL, past_due),
-        FIELD("attached", FIELD_U64, n_attached),
-        FIELD("gaps", FIELD_U64, n_gaps),
-        FIELD("noted_object", FIELD_U64, noted_object),
-        FIELD("left_object", FIELD_U64, left_object),
-        FIELD("number", FIELD_U64, number),
-        FIELD("left_number", FIELD_U64, left_number),
-        FIELD("foreign", FIELD_BOOL, foreign),
-        FIELD("intact_since", FIELD_U64, recorded_since_usec),
-        FIELD("noted_at", FIELD_U64, recorded_at_usec),
-        FIELD("fingerprint", FIELD_BOOL, has_fingerprint),
-        TEXT("disk", facts.fingerprint.disk),
-        TEXT("wwn", facts.fingerprint.wwn),
-        TEXT("serial", facts.fingerprint.serial),
+        FIELD("asked", FIELD_BOOL, facts.asked),
+        FIELD("held", FIELD_BOOL, facts.held),
+        FIELD("orphaned", FIELD_BOOL, facts.orphaned),
+        FIELD("past_due", FIELD_BOOL, facts.past_due),
+        FIELD("attached", FIELD_U64, facts.n_attached),
+        FIELD("gaps", FIELD_U64, facts.n_gaps),
+        FIELD("noted_object", FIELD_U64, facts.noted_object),
+        FIELD("left_object", FIELD_U64, facts.left_object),
+        FIELD("number", FIELD_U64, facts.number),
+        FIELD("left_number", FIELD_U64, facts.left_number),
+        FIELD("foreign", FIELD_BOOL, facts.foreign),
+        FIELD("intact_since", FIELD_U64, facts.recorded_since_usec),
+        FIELD("noted_at", FIELD_U64, facts.recorded_at_usec),
+        FIELD("fingerprint", FIELD_BOOL, facts.has_fingerprint),
+        TEXT("disk", disk),
+        TEXT("wwn", wwn),
+        TEXT("serial", serial),
         TEXT("generation", facts.fingerprint.generation),
-        TEXT("pt_uuid", facts.fingerprint.pt_uuid),
-        FIELD("diskseq", FIELD_U64, fingerprint.diskseq),
-        FIELD("object", FIELD_U64, fingerprint.object),
-        FIELD("partno", FIELD_UNSIGNED, fingerprint.entry.partno),
-        FIELD("start", FIELD_U64, fingerprint.entry.start_sectors),
-        FIELD("size", FIELD_U64, fingerprint.entry.size_sectors),
-        TEXT("uuid", facts.fingerprint.entry.uuid),
-        TEXT("label", facts.fingerprint.entry.label),
-        TEXT("type", facts.fingerprint.entry.type),
+        TEXT("pt_uuid", pt_uuid),
+        FIELD("diskseq", FIELD_U64, facts.fingerprint.diskseq),
+        FIELD("object", FIELD_U64, facts.fingerprint.object),
+        FIELD("partno", FIELD_UNSIGNED, entry.partno),
+        FIELD("start", FIELD_U64, entry.start_sectors),
+        FIELD("size", FIELD_U64, entry.size_sectors),
+        TEXT("uuid", entry.uuid),
+        TEXT("label", entry.label),
+        TEXT("type", entry.type),
 #undef TEXT
 #undef FIELD
 };
@@ -128,6 +130,17 @@ static void fill_claim(const Attachment *a, uint64_t now_usec, Attachment *facts
                 facts->recorded_at_usec = a->recorded_since_usec ? a->recorded_at_usec : 0;
 }
 
+static void fill_fingerprint(const Fingerprint *f, Draft *d) {
+        d->facts.fingerprint.diskseq = f->diskseq;
+        d->facts.fingerprint.object = f->object;
+        memcpy(d->facts.fingerprint.generation, f->generation, sizeof(f->generation));
+        (void) str_copy(d->disk, sizeof(d->disk), f->disk);
+        (void) str_copy(d->wwn, sizeof(d->wwn), f->wwn);
+        (void) str_copy(d->serial, sizeof(d->serial), f->serial);
+        (void) str_copy(d->pt_uuid, sizeof(d->pt_uuid), f->pt_uuid);
+        kept_entry_get(f->entry, &d->entry);
+}
+
 /**
  * record_format() - an attachment as a record
  * @a: the attachment
@@ -158,7 +171,7 @@ int record_format(const Attachment *a, const RecordNote *note, uint64_t now_real
         d->facts.left_number = a->left_number;
         d->facts.foreign = a->foreign;
         d->facts.has_fingerprint = a->has_fingerprint;
-        d->facts.fingerprint = a->fingerprint;
+        fill_fingerprint(&a->fingerprint, d);
         d->note = *note;
         fill_claim(a, now_realtime_usec, &d->facts);
 
@@ -355,13 +368,29 @@ static bool is_hex(const char *s, size_t n) {
         return true;
 }
 
-static bool fingerprint_is_sane(const Fingerprint *f) {
+static bool fingerprint_is_sane(const Draft *d) {
+        const char *generation = d->facts.fingerprint.generation;
+        const Entry *e = &d->entry;
         char uuid[PART_UUID_SIZE];
 
-        return utf8_is_printable(f->entry.label) && utf8_is_printable(f->entry.type) && utf8_is_printable(f->pt_uuid) &&
-               utf8_is_printable(f->disk) && utf8_is_printable(f->wwn) && utf8_is_printable(f->serial) &&
-               (!f->generation[0] || is_hex(f->generation, 32)) &&
-               (!f->entry.uuid[0] || (part_uuid_normalize(f->entry.uuid, uuid) && str_equal(uuid, f->entry.uuid)));
+        return utf8_is_printable(e->label) && utf8_is_printable(e->type) && utf8_is_printable(d->pt_uuid) &&
+               utf8_is_printable(d->disk) && utf8_is_printable(d->wwn) && utf8_is_printable(d->serial) &&
+               (!generation[0] || is_hex(generation, 32)) &&
+               (!e->uuid[0] || (part_uuid_normalize(e->uuid, uuid) && str_equal(uuid, e->uuid)));
+}
+
+static int make_fingerprint(const Draft *d, Fingerprint *ret) {
+        const Fingerprint *f = &d->facts.fingerprint;
+
+        ret->diskseq = f->diskseq;
+        ret->object = f->object;
+        memcpy(ret->generation, f->generation, sizeof(ret->generation));
+
+        if (shared_copy(&ret->disk, d->disk) < 0 || shared_copy(&ret->wwn, d->wwn) < 0 ||
+            shared_copy(&ret->serial, d->serial) < 0 || shared_copy(&ret->pt_uuid, d->pt_uuid) < 0)
+                return -ENOMEM;
+
+        return d->entry.partno > 0 ? kept_entry_new(&d->entry, NULL, &ret->entry) : 0;
 }
 
 static int make_attachment(const Draft *d, Attachment **ret) {
@@ -372,7 +401,7 @@ static int make_attachment(const Draft *d, Attachment **ret) {
         Attachment *a;
         int r;
 
-        if (!d->whole || !fingerprint_is_sane(&f->fingerprint) || f->n_gaps < f->n_gaps_kept ||
+        if (!d->whole || !fingerprint_is_sane(d) || f->n_gaps < f->n_gaps_kept ||
             (d->note.boot[0] && !is_hex(d->note.boot, BOOT_ID_SIZE - 1)) || (d->pin[0] && !parse_key(d->pin, &pin)) ||
             d->n_terms == 0)
                 return -EBADMSG;
@@ -396,7 +425,8 @@ static int make_attachment(const Draft *d, Attachment **ret) {
                 a->policy_path = strdup(d->policy);
         if (f->n_gaps_kept > 0)
                 a->gaps = malloc(f->n_gaps_kept * sizeof(*a->gaps));
-        if ((d->policy[0] && !a->policy_path) || (f->n_gaps_kept > 0 && !a->gaps)) {
+        if ((d->policy[0] && !a->policy_path) || (f->n_gaps_kept > 0 && !a->gaps) ||
+            make_fingerprint(d, &a->fingerprint) < 0) {
                 attachment_free(a);
                 return -ENOMEM;
         }
@@ -421,7 +451,6 @@ static int make_attachment(const Draft *d, Attachment **ret) {
         a->recorded_since_usec = f->recorded_since_usec;
         a->recorded_at_usec = f->recorded_at_usec;
         a->has_fingerprint = f->has_fingerprint;
-        a->fingerprint = f->fingerprint;
 
         *ret = a;
         return 0;

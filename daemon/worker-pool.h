@@ -3,10 +3,10 @@
 
 /*
  * The pool of worker processes: some wait warm, each does one job at a time, more are started when there are more disks
- * to serve. When nothing has happened for a while few are left, and new ones. A disk's next job goes to the worker that had its last
- * one, if that is idle. A worker that does not answer in time is left behind: a call into the kernel that sleeps can be
- * abandoned, not ended. A command (JOB_CTL) has a worker of its own, which ends with it. What is asked of the kernel
- * itself (JOB_PROBE) is asked by one that has had nothing of a disk in its hands.
+ * to serve. When nothing has happened for a while few are left, and new ones. A disk's next job goes to the worker that
+ * had its last one, if that is idle. A worker that does not answer in time is left behind: a call into the kernel that
+ * sleeps can be abandoned, not ended. A command (JOB_CTL) has a worker of its own, which ends with it. What is asked of
+ * the kernel itself (JOB_PROBE) is asked by one that has had nothing of a disk in its hands.
  */
 
 #include <systemd/sd-event.h>

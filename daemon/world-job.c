@@ -42,26 +42,53 @@ static void scan_done(Disk *d, const JobReply *reply, const Now *now) {
                 retry_delay_usec(reply->outcome == JOB_LOCKED ? LOCK_RETRY_USEC : SCAN_RETRY_USEC, d->n_scan_failures);
 }
 
-/* What is the same for everything on a device. A disk that is gone has no serial number any more. */
-static void fill_disk(const JobRequest *request, const Disk *d, Fingerprint *ret) {
-        *ret = (Fingerprint) { .diskseq = request->disk.diskseq,
-                               .object = request->partno ? request->partition.object : request->disk.object };
-        (void) str_copy(ret->disk, sizeof(ret->disk), request->disk.name);
+/*
+ * What is the same for everything on a device. Without memory for a value there is none, and then it does not count
+ * whether it changes; so everywhere here.
+ */
+static void fill_disk(const JobRequest *request, const Disk *d, Fingerprint *f) {
+        char wwn[DISK_ID_SIZE], serial[DISK_ID_SIZE];
 
-        if (!d)
-                return;
-
-        fingerprint_keep_id(ret->wwn, d->values[MATCH_DISK_WWN]);
-        fingerprint_keep_id(ret->serial, d->values[MATCH_DISK_SERIAL]);
+        fingerprint_keep_id(wwn, d->values[MATCH_DISK_WWN]);
+        fingerprint_keep_id(serial, d->values[MATCH_DISK_SERIAL]);
+        (void) shared_copy(&f->wwn, wwn);
+        (void) shared_copy(&f->serial, serial);
+        (void) shared_copy(&f->disk, request->disk.name);
+        f->diskseq = request->disk.diskseq;
+        f->object = request->partno ? request->partition.object : request->disk.object;
 }
 
-/* False if the reply does not show the entry that was to be proven. */
+/* What a fingerprint says as the registry does is kept once for both, and for all that is on the disk. */
+static void share_known(Fingerprint *f, Device d) {
+        const struct {
+                const char **where, *known;
+        } strings[] = {
+                { &f->disk, d.disk->name },
+                { &f->pt_uuid, d.disk->pt_uuid },
+                { &f->wwn, d.disk->values[MATCH_DISK_WWN] },
+                { &f->serial, d.disk->values[MATCH_DISK_SERIAL] },
+        };
+        const KeptEntry *known = device_entry(d);
+        Entry e;
+
+        for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
+                if (strings[i].known && str_equal(*strings[i].where, strings[i].known))
+                        shared_set(strings[i].where, strings[i].known);
+
+        kept_entry_get(f->entry, &e);
+        if (known && kept_entry_equal(known, &e)) {
+                kept_entry_unref(f->entry);
+                f->entry = kept_entry_ref(known);
+        }
+}
+
+/* False if the reply does not show the entry that was to be proven. @ret: FINGERPRINT_INIT; to be released in any case. */
 static bool fill_fingerprint(const JobRequest *request, const JobReply *reply, const Disk *d, Fingerprint *ret) {
         Facts f = { 0 };
         MatchKey key;
 
         fill_disk(request, d, ret);
-        (void) str_copy(ret->pt_uuid, sizeof(ret->pt_uuid), reply->pt_uuid);
+        (void) shared_copy(&ret->pt_uuid, reply->pt_uuid);
         (void) str_copy(ret->generation, sizeof(ret->generation), reply->generation);
 
         if (!request->partno)
@@ -71,8 +98,8 @@ static bool fill_fingerprint(const JobRequest *request, const JobReply *reply, c
                 if (reply->entries[i].partno == request->partno) {
                         Expect of_entry = request->expect;
 
-                        ret->entry = reply->entries[i];
-                        facts_set_entry(&f, &ret->entry);
+                        (void) kept_entry_new(&reply->entries[i], NULL, &ret->entry);
+                        facts_set_entry(&f, &reply->entries[i]);
 
                         /* the rest only the worker has seen */
                         of_entry.keys &= 1U << MATCH_PART_UUID | 1U << MATCH_PART_LABEL | 1U << MATCH_PART_TYPE |
@@ -96,7 +123,7 @@ static void take_history(Attachment *a, Attachment *b) {
         a->recorded_at_usec = b->seen_usec;
         a->n_attached += b->n_attached;
         a->has_fingerprint = b->has_fingerprint;
-        a->fingerprint = b->fingerprint;
+        fingerprint_set(&a->fingerprint, &b->fingerprint);
 }
 
 /*
@@ -118,7 +145,7 @@ static bool take_over(World *w, Attachment *a) {
 
                 b->has_fingerprint = false;
                 b->on_device = false;
-                b->device[0] = 0;
+                shared_set(&b->device, shared_empty);
                 b->device_uid = 0;
                 b->intact_since_usec = 0;
                 b->asked = false;
@@ -215,8 +242,8 @@ Device world_find_device(const World *w, const JobRequest *request) {
 }
 
 static void attach_done(World *w, Attachment *a, const JobRequest *request, const JobReply *reply, const Now *now) {
+        __attribute__((cleanup(fingerprint_deinit))) Fingerprint f = FINGERPRINT_INIT;
         Device d = device_set_get_by_uid(&w->devices, a->device_uid);
-        Fingerprint f;
         Stale *stale;
 
         a->last_outcome = reply->outcome;
@@ -243,7 +270,7 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
         if (!d.disk) {
                 d = world_find_device(w, request);
                 if (d.disk) {
-                        (void) str_copy(a->device, sizeof(a->device), device_name(d));
+                        shared_set(&a->device, device_name(d));
                         a->device_uid = device_uid(d);
                 }
         }
@@ -290,6 +317,7 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
 
                         a->checked_usec = now->monotonic_usec;
                         a->check_due = false;
+                        share_known(&f, d);
                         attachment_attached(a, &f, reply->outcome == JOB_ALREADY, now);
                         return;
                 }
@@ -301,9 +329,9 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
 
 /* The filter is on, as the kernel says: where an earlier daemon, or a job without an end, left it. */
 static void check_found(World *w, Attachment *a, const JobRequest *request, const JobReply *reply, const Now *now) {
+        __attribute__((cleanup(fingerprint_deinit))) Fingerprint f = FINGERPRINT_INIT;
         Device d = world_find_device(w, request);
-        const Entry *e;
-        Fingerprint f;
+        const KeptEntry *e;
         Stale *stale;
         Facts facts;
 
@@ -328,14 +356,15 @@ static void check_found(World *w, Attachment *a, const JobRequest *request, cons
 
         if (a->has_fingerprint && a->fingerprint.object == device_object(d) &&
             a->fingerprint.diskseq == d.disk->diskseq)
-                f = a->fingerprint;
+                fingerprint_set(&f, &a->fingerprint);
         else {
                 fill_disk(request, d.disk, &f);
-                (void) str_copy(f.pt_uuid, sizeof(f.pt_uuid), d.disk->pt_uuid);
+                shared_set(&f.pt_uuid, d.disk->pt_uuid);
                 e = device_entry(d);
                 if (e)
-                        f.entry = *e;
-                f.entry.partno = request->partno;
+                        f.entry = kept_entry_ref(e);
+                else if (request->partno)
+                        (void) kept_entry_new(&(Entry) { .partno = request->partno }, NULL, &f.entry);
         }
         if (reply->generation[0]) /* else it was not to be had this time: that is no other filter */
                 (void) str_copy(f.generation, sizeof(f.generation), reply->generation);
@@ -357,9 +386,10 @@ static void check_found(World *w, Attachment *a, const JobRequest *request, cons
                 a->foreign = true;
         }
 
-        (void) str_copy(a->device, sizeof(a->device), device_name(d));
+        shared_set(&a->device, device_name(d));
         a->device_uid = device_uid(d);
         a->number = device_number(d);
+        share_known(&f, d);
         attachment_attached(a, &f, true, now);
 }
 

@@ -86,6 +86,7 @@ static int append_text_field(sd_bus_message *reply, const char *key, const char 
 
 static int append_fingerprint(sd_bus_message *reply, const Attachment *a) {
         const Fingerprint *f = &a->fingerprint;
+        const KeptEntry *e = f->entry;
         int r;
 
         r = sd_bus_message_open_container(reply, 'a', "{sv}");
@@ -93,11 +94,11 @@ static int append_fingerprint(sd_bus_message *reply, const Attachment *a) {
                 return r;
 
         if (a->has_fingerprint) {
-                r = append_text_field(reply, "PartUUID", f->entry.uuid);
+                r = append_text_field(reply, "PartUUID", e->uuid);
                 if (r >= 0)
-                        r = append_text_field(reply, "PartLabel", f->entry.label);
+                        r = append_text_field(reply, "PartLabel", e->label);
                 if (r >= 0)
-                        r = append_text_field(reply, "PartType", f->entry.type);
+                        r = append_text_field(reply, "PartType", e->type);
                 if (r >= 0)
                         r = append_text_field(reply, "PTUUID", f->pt_uuid);
                 if (r >= 0)
@@ -110,9 +111,9 @@ static int append_fingerprint(sd_bus_message *reply, const Attachment *a) {
                         r = append_text_field(reply, "Disk", f->disk);
                 if (r >= 0)
                         r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}",
-                                                  "PartNumber", "u", (uint32_t) f->entry.partno,
-                                                  "StartSectors", "t", f->entry.start_sectors,
-                                                  "SizeSectors", "t", f->entry.size_sectors,
+                                                  "PartNumber", "u", (uint32_t) e->partno,
+                                                  "StartSectors", "t", e->start_sectors,
+                                                  "SizeSectors", "t", e->size_sectors,
                                                   "DiskSeq", "t", f->diskseq);
                 if (r < 0)
                         return r;

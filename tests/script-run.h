@@ -16,11 +16,15 @@ __attribute__((unused)) static void script_noted(Script *s, Attachment *a, const
                                                  uint64_t at_usec) {
         const Entry *e = script_entry(s, name);
         Fingerprint *f = &a->fingerprint;
+        char disk[4] = "";
 
-        *f = (Fingerprint) { .diskseq = script_disk(s, name)->diskseq, .object = script_device(s, name)->object };
+        fingerprint_deinit(f);
+        f->diskseq = script_disk(s, name)->diskseq;
+        f->object = script_device(s, name)->object;
         if (e)
-                f->entry = *e;
-        memcpy(f->disk, name, 3);
+                fingerprint_set_entry(f, e);
+        memcpy(disk, name, 3);
+        CHECK(shared_copy(&f->disk, disk) == 0);
         (void) str_copy(script_device(s, name)->filter, FILTER_NAME_SIZE, a->filter);
         a->has_fingerprint = true;
         a->noted_object = f->object;

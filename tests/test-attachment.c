@@ -23,17 +23,31 @@ static Attachment *attachment_of(const char *filter, const char *uuid, const cha
         return a;
 }
 
-static Fingerprint on_disk(const char *disk, uint64_t diskseq, unsigned partno) {
-        Fingerprint f = { .entry = entry_of(partno, UUID_X, "data"), .diskseq = diskseq, .object = 100 + partno };
+static int set_home(Attachment *a, const char *disk) {
+        const char *shared = shared_new(disk);
+        int r;
 
-        CHECK(str_copy(f.disk, sizeof(f.disk), disk));
+        CHECK(shared);
+        r = attachment_set_home(a, shared);
+        shared_unref(shared);
+        return r;
+}
+
+static Fingerprint on_disk(const char *disk, uint64_t diskseq, unsigned partno) {
+        const Entry e = entry_of(partno, UUID_X, "data");
+        Fingerprint f = FINGERPRINT_INIT;
+
+        f.diskseq = diskseq;
+        f.object = 100 + partno;
+        fingerprint_set_entry(&f, &e);
+        CHECK(shared_copy(&f.disk, disk) == 0);
         return f;
 }
 
 static void attached(Attachment *a, const Fingerprint *f, bool already, uint64_t seconds) {
         Now now = at(seconds);
 
-        (void) str_copy(a->device, sizeof(a->device), "sda1");
+        CHECK(shared_copy(&a->device, "sda1") == 0);
         a->device_uid = 1;
         a->job_since_usec = now.realtime_usec;
         attachment_attached(a, f, already, &now);
@@ -176,13 +190,13 @@ static void test_lists(void) {
         CHECK(s.n_touched == 2 && s.n_untold == 2);
         CHECK(a->changed == (ATTACHMENT_CHANGED_ADDED | ATTACHMENT_CHANGED_STATE));
 
-        CHECK(attachment_set_home(a, "sda") == 0 && attachment_set_home(b, "sda") == 0);
-        CHECK(attachment_set_home(a, "sda") == 0 && count(attachment_set_first_at(&s, "sda"), a) == 1);
+        CHECK(set_home(a, "sda") == 0 && set_home(b, "sda") == 0);
+        CHECK(set_home(a, "sda") == 0 && count(attachment_set_first_at(&s, "sda"), a) == 1);
         CHECK(count(attachment_set_first_at(&s, "sda"), b) == 1 && !attachment_set_first_at(&s, "sdb"));
-        CHECK(attachment_set_home(b, "sdb") == 0 && count(attachment_set_first_at(&s, "sda"), b) == 0);
+        CHECK(set_home(b, "sdb") == 0 && count(attachment_set_first_at(&s, "sda"), b) == 0);
         CHECK_STR(b->home, "sdb");
-        CHECK(attachment_set_home(b, "") == 0 && !attachment_set_first_at(&s, "sdb") && !b->home[0]);
-        CHECK(attachment_set_home(b, "sda") == 0);
+        CHECK(set_home(b, "") == 0 && !attachment_set_first_at(&s, "sdb") && !b->home[0]);
+        CHECK(set_home(b, "sda") == 0);
 
         attachment_set_remove(&s, a);
         CHECK(s.n_touched == 1 && s.touched[0] == b && s.n_untold == 1 && s.untold[0] == b);
@@ -230,7 +244,7 @@ static void test_set_state(void) {
 
 static void test_first_time(void) {
         Attachment *a = attachment_of("bftrack", UUID_X, "");
-        Fingerprint f = on_disk("sda", 1, 1);
+        __attribute__((cleanup(fingerprint_deinit))) Fingerprint f = on_disk("sda", 1, 1);
 
         a->changed = 0;
         a->n_failures = 3;
@@ -245,7 +259,7 @@ static void test_first_time(void) {
 /* What was not there cannot be lost, and what is lost is lost once. */
 static void test_lost(void) {
         Attachment *a = attachment_of("bftrack", UUID_X, "");
-        Fingerprint f = on_disk("sda", 1, 1);
+        __attribute__((cleanup(fingerprint_deinit))) Fingerprint f = on_disk("sda", 1, 1);
 
         a->changed = 0;
         lost(a, "removed", 1);
@@ -268,7 +282,7 @@ static void test_lost(void) {
 /* It was not seen to go: it went at some time since it was known to be on. */
 static void test_lost_before(void) {
         Attachment *a = attachment_of("bftrack", UUID_X, "");
-        Fingerprint f = on_disk("sda", 1, 1);
+        __attribute__((cleanup(fingerprint_deinit))) Fingerprint f = on_disk("sda", 1, 1);
         Now now = at(30);
 
         attached(a, &f, false, 2);
@@ -317,7 +331,8 @@ static void test_lost_unseen(void) {
 /* What the gap is called when it is over. */
 static void test_gap_reason_one(const char *why, const char *disk, uint64_t diskseq, const char *wanted) {
         Attachment *a = attachment_of("bftrack", UUID_X, "");
-        Fingerprint before = on_disk("sda", 1, 1), after = on_disk(disk, diskseq, 2);
+        __attribute__((cleanup(fingerprint_deinit))) Fingerprint before = on_disk("sda", 1, 1);
+        __attribute__((cleanup(fingerprint_deinit))) Fingerprint after = on_disk(disk, diskseq, 2);
 
         attached(a, &before, false, 1);
         lost(a, why, 2);
@@ -339,7 +354,7 @@ static void test_gap_reason(void) {
 
 static void test_gaps_overflow(void) {
         Attachment *a = attachment_of("bftrack", UUID_X, "");
-        Fingerprint f = on_disk("sda", 1, 1);
+        __attribute__((cleanup(fingerprint_deinit))) Fingerprint f = on_disk("sda", 1, 1);
         const uint64_t n = 3 * ATTACHMENT_GAPS_MAX + 5;
 
         for (uint64_t i = 0; i < n; i++) {
@@ -361,7 +376,7 @@ static void test_gaps_overflow(void) {
 /* Asked again while it is on: nothing new to tell, but the record has since when it is not known any more. */
 static void test_already_known(void) {
         Attachment *a = attachment_of("bftrack", UUID_X, "");
-        Fingerprint f = on_disk("sda", 1, 1);
+        __attribute__((cleanup(fingerprint_deinit))) Fingerprint f = on_disk("sda", 1, 1);
 
         attached(a, &f, false, 1);
         a->changed = 0;
@@ -376,7 +391,7 @@ static void test_already_known(void) {
 static void test_recorded_one(bool already, const char *disk, uint64_t diskseq, unsigned partno, bool lasting,
                               bool believed, const char *gap) {
         Attachment *a = attachment_of("bftrack", UUID_X, "");
-        Fingerprint f = on_disk(disk, diskseq, partno);
+        __attribute__((cleanup(fingerprint_deinit))) Fingerprint f = on_disk(disk, diskseq, partno);
 
         a->has_fingerprint = true;
         a->fingerprint = on_disk("sda", 1, 1);
@@ -420,10 +435,10 @@ static void test_recorded_object(void) {
 
         for (size_t i = 0; i < 3; i++) {
                 Attachment *a = attachment_of("bftrack", UUID_X, "");
-                Fingerprint f = on_disk("sda", 1, 1);
+                __attribute__((cleanup(fingerprint_deinit))) Fingerprint f = on_disk("sda", 1, 1);
 
                 a->has_fingerprint = true;
-                a->fingerprint = f;
+                fingerprint_set(&a->fingerprint, &f);
                 a->fingerprint.object = f.object = objects[i];
                 if (objects[i] == 7)
                         f.object++;
@@ -440,7 +455,7 @@ static void test_recorded_object(void) {
 /* Found on the device by a daemon that knows nothing of it: intact from now, not a moment earlier. */
 static void test_unrecorded(void) {
         Attachment *a = attachment_of("bftrack", UUID_X, "");
-        Fingerprint f = on_disk("sda", 1, 1);
+        __attribute__((cleanup(fingerprint_deinit))) Fingerprint f = on_disk("sda", 1, 1);
 
         attached(a, &f, true, 100);
         CHECK(a->intact_since_usec == T0 + 100 * SECOND && a->n_gaps == 0 && a->n_attached == 0);
@@ -450,7 +465,7 @@ static void test_unrecorded(void) {
 /* A clock that was set back makes no gap that ends before it begins. */
 static void test_clock_set_back(void) {
         Attachment *a = attachment_of("bftrack", UUID_X, "");
-        Fingerprint f = on_disk("sda", 1, 1);
+        __attribute__((cleanup(fingerprint_deinit))) Fingerprint f = on_disk("sda", 1, 1);
 
         attached(a, &f, false, 1000);
         lost(a, "removed", 1001);

@@ -13,8 +13,8 @@ static Disk *sda(const Script *s) {
 static void check_entries(const Disk *d, const char *partnos) {
         CHECK(d->n_entries == strlen(partnos));
         for (size_t i = 0; i < d->n_entries; i++)
-                CHECK(d->entries[i].partno == (unsigned) (partnos[i] - '0') &&
-                      disk_get_entry(d, d->entries[i].partno) == &d->entries[i]);
+                CHECK(d->entries[i]->partno == (unsigned) (partnos[i] - '0') &&
+                      disk_get_entry(d, d->entries[i]->partno) == d->entries[i]);
 }
 
 static void test_table(void) {
@@ -89,12 +89,12 @@ static void test_old_fs(void) {
         d = sda(&s);
 
         CHECK(disk_set_table(&s.world.devices, d, "", &entry, 1, d->n_events) == 0);
-        disk_entry_facts(d, &d->entries[0], &f);
+        disk_entry_facts(d, d->entries[0], &f);
         CHECK_STR(f.values[MATCH_FS_UUID], UUID_Z);
 
         entry.start_sectors++;
         CHECK(disk_set_table(&s.world.devices, d, "", &entry, 1, d->n_events) == 0);
-        disk_entry_facts(d, &d->entries[0], &f);
+        disk_entry_facts(d, d->entries[0], &f);
         CHECK(!f.values[MATCH_FS_UUID]);
 
         /* it comes back, and nobody has said yet what is on it */

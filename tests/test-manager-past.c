@@ -137,6 +137,7 @@ static void test_past_is_needed(void) {
         char id[ATTACHMENT_ID_SIZE];
         Settings *settings;
         Attachment *x;
+        Entry e;
         Fake f;
 
         fake_begin(&f);
@@ -153,8 +154,9 @@ static void test_past_is_needed(void) {
         f.last_boot_away = false;
         leave_past(&f, f.now.realtime_usec - 60 * SECOND);
         f.last_boot->has_fingerprint = true;
-        f.last_boot->fingerprint.entry = f.devices[1].entry;
-        f.last_boot->fingerprint.entry.size_sectors += 8;
+        e = f.devices[1].entry;
+        e.size_sectors += 8;
+        fingerprint_set_entry(&f.last_boot->fingerprint, &e);
         fake_start(&f);
         x = get(&f, "bftrack", UUID_X, "");
         CHECK(!x->on_device && x->state == ATTACHMENT_REFUSED && !x->past_due);

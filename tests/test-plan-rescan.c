@@ -186,7 +186,7 @@ static void test_moved_number(void) {
         script_answer(&s);
         CHECK(script_run(&s) == 0);
         CHECK_STR(a->device, "sda3");
-        CHECK(a->fingerprint.entry.partno == 3);
+        CHECK(a->fingerprint.entry->partno == 3);
         check_gap(a, 1, "rescan", s.now.realtime_usec, s.now.realtime_usec);
         script_deinit(&s);
 }

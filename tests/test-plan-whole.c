@@ -30,7 +30,7 @@ static Attachment *begin(Script *s, MatchKey key, const char *value) {
         script_settle(s);
         CHECK(a->state == ATTACHMENT_ATTACHED && a->on_device && a->n_attached == 1);
         CHECK_STR(a->device, "sda");
-        CHECK(a->fingerprint.entry.partno == 0 && a->fingerprint.object == script_device(s, "sda")->object);
+        CHECK(a->fingerprint.entry->partno == 0 && a->fingerprint.object == script_device(s, "sda")->object);
         CHECK_STR(script_device(s, "sda")->filter, "bftrack");
         a->changed = 0;
         return a;

@@ -10,20 +10,26 @@
 typedef struct Scene {
         Disk disk;
         Partition partition;
-        Entry entry;
+        const KeptEntry *entry;
         Attachment *a;
 } Scene;
 
 static void begin(Scene *s) {
+        const Entry e = entry_of(1, UUID_X, "data");
         Match *m = match_of(UUID_X, "data");
 
-        *s = (Scene) { .disk = { .name = "sda" }, .partition = { .name = "sda1", .uid = 7 },
-                       .entry = entry_of(1, UUID_X, "data") };
+        *s = (Scene) { .disk = { .name = "sda" }, .partition = { .name = "sda1", .uid = 7 } };
+        CHECK(kept_entry_new(&e, NULL, &s->entry) == 0);
         s->partition.disk = &s->disk;
         CHECK(attachment_new("bftrack", m, ATTACHMENT_SOURCE_POLICY, &s->a) == 0);
         match_unref(m);
-        (void) str_copy(s->a->device, sizeof(s->a->device), "sda1");
+        CHECK(shared_copy(&s->a->device, "sda1") == 0);
         s->a->device_uid = 7;
+}
+
+static void end(Scene *s) {
+        kept_entry_unref(s->entry);
+        attachment_free(s->a);
 }
 
 static void check(char *got, const char *wanted) {
@@ -37,7 +43,7 @@ static void test_absent(void) {
         Scene s;
 
         begin(&s);
-        h = (Holder) { .disk = &s.disk, .entry = &s.entry, .partition = &s.partition };
+        h = (Holder) { .disk = &s.disk, .entry = s.entry, .partition = &s.partition };
         check(reason_absent(s.a, NULL),
               "not present; attached when it comes");
         s.disk.ignored = "of the disk";
@@ -49,7 +55,7 @@ static void test_absent(void) {
         h.partition = NULL;
         check(reason_absent(s.a, &h),
               "entry 1 of /dev/sda has PARTUUID=" UUID_X " PARTLABEL=data, but is left alone: of the disk");
-        attachment_free(s.a);
+        end(&s);
 }
 
 static void check_attached(const Scene *s, const Holders *holders, size_t n, const char *wanted) {
@@ -62,14 +68,16 @@ static void check_attached(const Scene *s, const Holders *holders, size_t n, con
 static void test_holders(void) {
         Partition other = { .name = "sdb2", .uid = 8 };
         Disk disk = { .name = "sdc", .uid = 9 };
-        Entry entry = entry_of(12, UUID_X, "data");
+        const Entry e = entry_of(12, UUID_X, "data");
+        const KeptEntry *entry;
         Holders h = { .n_items = 3 };
         Scene s;
 
         begin(&s);
-        h.items[0] = (Holder) { .disk = &s.disk, .entry = &s.entry, .partition = &s.partition };
-        h.items[1] = (Holder) { .disk = &disk, .entry = &entry, .partition = &other };
-        h.items[2] = (Holder) { .disk = &disk, .entry = &entry };
+        CHECK(kept_entry_new(&e, NULL, &entry) == 0);
+        h.items[0] = (Holder) { .disk = &s.disk, .entry = s.entry, .partition = &s.partition };
+        h.items[1] = (Holder) { .disk = &disk, .entry = entry, .partition = &other };
+        h.items[2] = (Holder) { .disk = &disk, .entry = entry };
 
         check_attached(&s, &h, 0, "filter bftrack is on /dev/sda1");
         check_attached(&s, &h, 1, "filter bftrack is on /dev/sda1");
@@ -97,7 +105,8 @@ static void test_holders(void) {
               "/dev/sda1, /dev/sdb2, /dev/sdc, /dev/sdc, /dev/sdc, /dev/sdc, /dev/sdc, /dev/sdc and 92"
               " more have PARTUUID=" UUID_X " PARTLABEL=data; none gets the filter until all but one are gone or have"
               " another identity (sfdisk --part-uuid gives one), or an administrator chooses one");
-        attachment_free(s.a);
+        kept_entry_unref(entry);
+        end(&s);
 }
 
 static void test_reading(void) {
@@ -127,7 +136,7 @@ static void test_others(void) {
         check(reason_held(s.a),
               "an administrator detached the filter from this device (PARTUUID=" UUID_X " PARTLABEL=data); it"
               " stays so until it is attached by hand, or forgotten (blkfilterctl forget)");
-        attachment_free(s.a);
+        end(&s);
 }
 
 /* What an earlier daemon noted, and what it was only about to do. */
@@ -148,7 +157,7 @@ static void test_noted(void) {
               " it still is, but the disk does not answer; see the kernel's log");
         check(reason_left(s.a, (Device) { &s.disk, NULL }),
               "filter bftrack is on /dev/sda, where it does not belong any more; it is taken off");
-        attachment_free(s.a);
+        end(&s);
 }
 
 static void test_settings(void) {
@@ -173,7 +182,7 @@ static void test_settings(void) {
         check(reason_changed(s.a, "DiskWWN", "a", ""),
               "PARTUUID=" UUID_X " PARTLABEL=data is back, but its DiskWWN was a and is"
               " not known now, and OnChange=refuse; attach it by hand if that is right");
-        attachment_free(s.a);
+        end(&s);
 }
 
 /* Of a whole device nothing is said of partitions. */
@@ -185,7 +194,7 @@ static void test_whole(void) {
         Holder h;
 
         CHECK(attachment_new("bftrack", m, ATTACHMENT_SOURCE_POLICY, &a) == 0);
-        (void) str_copy(a->device, sizeof(a->device), "sda");
+        CHECK(shared_copy(&a->device, "sda") == 0);
         check(reason_absent(a, NULL), "not present; attached when it comes");
         h = (Holder) { .disk = &disk };
         disk.ignored = "why";
@@ -205,7 +214,7 @@ static void test_outcome_one(JobOutcome outcome, const char *message, const char
         (void) str_copy(reply.message, sizeof(reply.message), message);
         (void) str_copy(reply.other_filter, sizeof(reply.other_filter), other);
         check(reason_outcome(s.a, &reply), wanted);
-        attachment_free(s.a);
+        end(&s);
 }
 
 static void test_conflict_ignored(void) {
@@ -220,7 +229,7 @@ static void test_conflict_ignored(void) {
         s.a->settings = settings;
         check(reason_outcome(s.a, &reply), "/dev/sda1 has another filter on it; it is left there, and this one does not wait"
               " for it to go (OnConflict=ignore)");
-        attachment_free(s.a);
+        end(&s);
 }
 
 static void test_outcome(void) {

@@ -73,6 +73,18 @@ static int parse(const char *text, Attachment **ret) {
         return r;
 }
 
+static void check_fingerprint(const Fingerprint *a, const Fingerprint *b) {
+        Entry e;
+
+        kept_entry_get(b->entry, &e);
+        CHECK(kept_entry_equal(a->entry, &e) && a->diskseq == b->diskseq && a->object == b->object);
+        CHECK_STR(b->pt_uuid, a->pt_uuid);
+        CHECK_STR(b->disk, a->disk);
+        CHECK_STR(b->wwn, a->wwn);
+        CHECK_STR(b->serial, a->serial);
+        CHECK_STR(b->generation, a->generation);
+}
+
 /* There and back; frees the one that went. */
 static Attachment *round_trip(Attachment *a, uint64_t now_usec) {
         char *text = format(a, BOOT_1, now_usec), *again;
@@ -86,7 +98,7 @@ static Attachment *round_trip(Attachment *a, uint64_t now_usec) {
         CHECK(a->is_instance == b->is_instance && (!a->is_instance || a->pin == b->pin));
         CHECK(a->n_attached == b->n_attached && a->left_object == b->left_object);
         CHECK(a->has_fingerprint == b->has_fingerprint);
-        CHECK(memcmp(&a->fingerprint, &b->fingerprint, sizeof(a->fingerprint)) == 0);
+        check_fingerprint(&a->fingerprint, &b->fingerprint);
         CHECK(a->n_gaps == b->n_gaps && a->n_gaps_kept == b->n_gaps_kept);
         CHECK(a->n_gaps_kept == 0 || memcmp(a->gaps, b->gaps, a->n_gaps_kept * sizeof(*a->gaps)) == 0);
         CHECK(!b->on_device && !b->intact_since_usec && !b->device[0]);
@@ -102,22 +114,22 @@ static Attachment *round_trip(Attachment *a, uint64_t now_usec) {
 }
 
 static void set_all(Attachment *a) {
+        const Entry e = { .partno = 7, .uuid = UUID_X, .label = "caf\xc3\xa9 = \\x20 \"x\"", .type = "0x83",
+                          .start_sectors = UINT64_MAX, .size_sectors = 1 };
+
         a->policy_path = strdup("/etc/blkfilter.d/20 my\ndata\\.conf");
         a->past_due = a->asked = a->held = a->orphaned = a->has_fingerprint = a->is_instance = true;
         a->pin = MATCH_FS_UUID;
         a->n_attached = UINT64_MAX;
         a->left_object = 12;
-        a->fingerprint = (Fingerprint) {
-                .entry = { .partno = 7, .uuid = UUID_X, .label = "caf\xc3\xa9 = \\x20 \"x\"", .type = "0x83",
-                           .start_sectors = UINT64_MAX, .size_sectors = 1 },
-                .pt_uuid = "1234abcd",
-                .disk = "cciss/c0d0",
-                .wwn = "0x5000c500abcdef01",
-                .serial = "S 3 Z=1",
-                .diskseq = 9,
-                .object = 4711,
-                .generation = "0123456789abcdef0123456789abcdef",
-        };
+        CHECK(kept_entry_new(&e, NULL, &a->fingerprint.entry) == 0);
+        CHECK(shared_copy(&a->fingerprint.pt_uuid, "1234abcd") == 0);
+        CHECK(shared_copy(&a->fingerprint.disk, "cciss/c0d0") == 0);
+        CHECK(shared_copy(&a->fingerprint.wwn, "0x5000c500abcdef01") == 0);
+        CHECK(shared_copy(&a->fingerprint.serial, "S 3 Z=1") == 0);
+        a->fingerprint.diskseq = 9;
+        a->fingerprint.object = 4711;
+        CHECK(str_copy(a->fingerprint.generation, GENERATION_SIZE, "0123456789abcdef0123456789abcdef"));
         set_gaps(a, ATTACHMENT_GAPS_MAX, 0);
 }
 
@@ -146,7 +158,8 @@ static void test_largest(void) {
         static char values[MATCH_TERMS_MAX][FACT_SIZE];
         Term terms[MATCH_TERMS_MAX];
         Attachment *a;
-        char *text, path[4096];
+        char *text, path[4096], serial[DISK_ID_SIZE] = "";
+        Entry e;
 
         for (size_t i = 0; i < MATCH_TERMS_MAX; i++) {
                 memset(values[i], 1, FACT_SIZE - 1);
@@ -160,8 +173,12 @@ static void test_largest(void) {
         memset(path, 1, sizeof(path));
         path[sizeof(path) - 1] = 0;
         a->policy_path = strdup(path);
-        memset(a->fingerprint.serial, '\\', sizeof(a->fingerprint.serial) - 1);
-        memset(a->fingerprint.entry.label, '\\', sizeof(a->fingerprint.entry.label) - 1);
+        memset(serial, '\\', sizeof(serial) - 1);
+        CHECK(shared_copy(&a->fingerprint.serial, serial) == 0);
+        kept_entry_get(a->fingerprint.entry, &e);
+        memset(e.label, '\\', sizeof(e.label) - 1);
+        kept_entry_unref(a->fingerprint.entry);
+        CHECK(kept_entry_new(&e, NULL, &a->fingerprint.entry) == 0);
         text = format(a, BOOT_1, 1);
         CHECK(strlen(text) > RECORD_SIZE_MAX / 2);
         free(text);
@@ -440,7 +457,7 @@ static void test_keep(void) {
         boot(&s, BOOT_2);
         CHECK(load_last(path_of("kept")) == 1);
         CHECK(found[0]->recorded_since_usec == 100 && found[0]->recorded_at_usec == 200);
-        CHECK(found[0]->n_gaps_kept == ATTACHMENT_GAPS_MAX && found[0]->fingerprint.entry.partno == 7);
+        CHECK(found[0]->n_gaps_kept == ATTACHMENT_GAPS_MAX && found[0]->fingerprint.entry->partno == 7);
         CHECK(!found[0]->noted_object && !found[0]->left_object && !found[0]->fingerprint.object &&
               !found[0]->fingerprint.generation[0] && !found[0]->held && !found[0]->asked && !found[0]->orphaned &&
               !found[0]->past_due);

@@ -105,6 +105,11 @@ __attribute__((unused)) static Entry entry_of(unsigned partno, const char *uuid,
         return e;
 }
 
+/* The entry of a fingerprint that has none yet. */
+__attribute__((unused)) static void fingerprint_set_entry(Fingerprint *f, const Entry *e) {
+        CHECK(f->entry == &kept_entry_none && kept_entry_new(e, NULL, &f->entry) == 0);
+}
+
 /* A policy of the match and the settings, both consumed; NULL: the default settings. */
 __attribute__((unused)) static Policy *policy_new_of(const char *name, const char *filter, Match *m, Settings *settings) {
         Policy *p = calloc(1, sizeof(*p));

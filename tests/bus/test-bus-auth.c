@@ -306,7 +306,7 @@ static void test_stale_attachment(void) {
 
         fixture_init(&f, 0);
         a = mock_manager_add(f.manager, "bftrack", UUID_A);
-        strcpy(a->device, "sda1");
+        assert(shared_copy(&a->device, "sda1") == 0);
         a->on_device = true;
 
         /* the device of that name is not the one it was attached to */

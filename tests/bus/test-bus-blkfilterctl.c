@@ -66,16 +66,15 @@ static void expect_as(uid_t uid, const Command *c) {
 static Attachment *attached(void) {
         Attachment *a = mock_manager_add(fixture.manager, "bftrack", UUID_A);
 
-        strcpy(a->device, "sda1");
+        assert(shared_copy(&a->device, "sda1") == 0);
         a->device_uid = 7;
         a->on_device = true;
         attachment_set_state(a, ATTACHMENT_ATTACHED, strdup("filter bftrack is on /dev/sda1"));
         a->intact_since_usec = UINT64_C(1700000000000000);
         a->n_attached = 2;
         a->has_fingerprint = true;
-        strcpy(a->fingerprint.entry.uuid, UUID_A);
-        a->fingerprint.entry.partno = 1;
-        strcpy(a->fingerprint.disk, "sda");
+        assert(kept_entry_new(&(Entry) { .partno = 1, .uuid = UUID_A }, NULL, &a->fingerprint.entry) == 0);
+        assert(shared_copy(&a->fingerprint.disk, "sda") == 0);
         a->gaps = calloc(2, sizeof(*a->gaps));
         assert(a->gaps);
         a->gaps[0] = (Gap) { .begin_usec = UINT64_C(1699999990000000), .latest_usec = UINT64_C(1699999990000000),
@@ -276,7 +275,7 @@ static void test_intact(void) {
 
         a->intact_since_usec = 0;
         a->on_device = false;
-        a->device[0] = 0;
+        shared_set(&a->device, shared_empty);
         attachment_set_state(a, ATTACHMENT_WAITING, strdup("no partition is present"));
         EXPECT("intact /dev/sda1", 1, "Not intact: bftrack is not on the device (waiting): no partition is present.");
         fixture_deinit(&fixture);

@@ -142,7 +142,7 @@ static void fixture_with_attachment(Fixture *f) {
 
         fixture_init(f, 0);
         a = mock_manager_add(f->manager, "bftrack", UUID_A);
-        strcpy(a->device, "sda1");
+        assert(shared_copy(&a->device, "sda1") == 0);
         a->device_uid = f->manager->subject.uid;
         a->on_device = true;
 }

@@ -10,22 +10,20 @@
 #define ROOT BLKFILTER_OBJECT_ROOT
 
 static void set_attached(Attachment *a) {
-        strcpy(a->device, "sda1");
+        const Entry e = { .partno = 1, .uuid = UUID_A, .label = "bad\xff name", .start_sectors = 2048, .size_sectors = 4096 };
+
+        assert(shared_copy(&a->device, "sda1") == 0);
         a->device_uid = 7;
         a->on_device = true;
         attachment_set_state(a, ATTACHMENT_ATTACHED, strdup("on /dev/sda1"));
         a->intact_since_usec = 1234567;
         a->n_attached = 3;
         a->has_fingerprint = true;
-        strcpy(a->fingerprint.entry.uuid, UUID_A);
-        strcpy(a->fingerprint.entry.label, "bad\xff name");
-        a->fingerprint.entry.partno = 1;
-        a->fingerprint.entry.start_sectors = 2048;
-        a->fingerprint.entry.size_sectors = 4096;
-        strcpy(a->fingerprint.disk, "sda");
+        assert(kept_entry_new(&e, NULL, &a->fingerprint.entry) == 0);
+        assert(shared_copy(&a->fingerprint.disk, "sda") == 0);
         a->fingerprint.diskseq = 9;
-        strcpy(a->fingerprint.wwn, "0x5000c500a1b2c3d4");
-        strcpy(a->fingerprint.serial, "S\xffN");
+        assert(shared_copy(&a->fingerprint.wwn, "0x5000c500a1b2c3d4") == 0);
+        assert(shared_copy(&a->fingerprint.serial, "S\xffN") == 0);
         strcpy(a->fingerprint.generation, "0123456789abcdef0123456789abcdef");
         free(a->gaps);
         a->gaps = calloc(2, sizeof(*a->gaps));
@@ -251,8 +249,8 @@ static void test_signals(void) {
         a->gaps[1] = (Gap) { .begin_usec = 300, .latest_usec = 350, .reason = "removed" };
         a->n_gaps_kept = 2;
         a->on_device = false;
-        memcpy(a->lost_device, a->device, sizeof(a->lost_device));
-        a->device[0] = 0;
+        shared_set(&a->lost_device, a->device);
+        shared_set(&a->device, shared_empty);
         tell(&f, a, ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_LOST);
         (void) expect_signal(&f, n++, PATH_A, PROPERTIES);
         m = expect_signal(&f, n++, ROOT, MANAGER, "FilterLost");
@@ -260,7 +258,7 @@ static void test_signals(void) {
         assert(strcmp(path, PATH_A) == 0 && strcmp(device, "/dev/sda1") == 0);
         assert(strcmp(reason, "removed") == 0 && begin == 300 && latest == 350);
 
-        strcpy(a->device, "sdb1");
+        assert(shared_copy(&a->device, "sdb1") == 0);
         a->on_device = true;
         a->gaps[1].end_usec = 400;
         tell(&f, a, ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_BACK);

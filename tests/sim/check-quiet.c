@@ -89,7 +89,7 @@ static bool is_sick(const Attachment *a) {
         }
 
         for (size_t i = 0; d && i < d->n_entries; i++) {
-                disk_entry_facts(d, &d->entries[i], &f);
+                disk_entry_facts(d, d->entries[i], &f);
                 if (match_facts(a->match, &f))
                         return true;
         }
