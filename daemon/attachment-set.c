@@ -8,6 +8,7 @@
 
 #include "daemon/attachment.h"
 #include "daemon/device.h"
+#include "daemon/list.h"
 #include "daemon/text.h"
 
 #define KIND_OF_HOMES 1 /* of hashes in by_home */
@@ -66,24 +67,27 @@ int attachment_make_id(const char *filter, const Match *match, char ret[static A
  * Return: 0, -EINVAL if @match has no primary term or @filter is no name, or -ENOMEM.
  */
 int attachment_new(const char *filter, const Match *match, AttachmentSource source, Attachment **ret) {
+        char id[ATTACHMENT_ID_SIZE], *behind;
         Attachment *a;
         int r;
 
         if (!filter_name_is_valid(filter))
                 return -EINVAL;
 
-        a = calloc(1, sizeof(*a));
+        r = attachment_make_id(filter, match, id);
+        if (r < 0)
+                return r;
+
+        a = calloc(1, sizeof(*a) + strlen(id) + 1 + strlen(filter) + 1);
         if (!a)
                 return -ENOMEM;
 
+        behind = (char *) (a + 1);
+        a->id = behind;
+        a->filter = stpcpy(behind, id) + 1;
+        (void) stpcpy(behind + strlen(id) + 1, filter);
         a->device = a->lost_device = a->home = shared_empty;
         a->fingerprint = FINGERPRINT_INIT;
-
-        r = attachment_make_id(filter, match, a->id);
-        if (r < 0) {
-                attachment_free(a);
-                return r;
-        }
 
         a->reason = strdup("has not been looked for yet");
         if (!a->reason || settings_new(&a->settings) < 0) {
@@ -91,7 +95,6 @@ int attachment_new(const char *filter, const Match *match, AttachmentSource sour
                 return -ENOMEM;
         }
 
-        (void) str_copy(a->filter, sizeof(a->filter), filter);
         a->match = match_ref(match);
         a->source = source;
         a->asked = source == ATTACHMENT_SOURCE_RUNTIME;
@@ -117,7 +120,7 @@ Attachment *attachment_free(Attachment *a) {
         shared_unref(a->device);
         shared_unref(a->lost_device);
         shared_unref(a->home);
-        free(a->policy_path);
+        shared_unref(a->policy_path);
         free(a->reason);
         free(a->gaps);
         free(a);
@@ -203,7 +206,7 @@ void attachment_changed(Attachment *a, uint32_t changed) {
  * Return: 0, -EEXIST if there is one with that id, or -ENOMEM.
  */
 int attachment_set_add(AttachmentSet *s, Attachment *a) {
-        size_t i = attachment_set_find(s, a->id), n = s->n_items + 1;
+        size_t i = attachment_set_find(s, a->id);
         const Term *primary = match_get_primary(a->match);
         Attachment ***lists[] = { &s->items, &s->touched, &s->untold };
 
@@ -211,7 +214,7 @@ int attachment_set_add(AttachmentSet *s, Attachment *a) {
                 return -EEXIST;
 
         for (size_t k = 0; k < sizeof(lists) / sizeof(lists[0]); k++) {
-                Attachment **list = realloc(*lists[k], n * sizeof(*list));
+                Attachment **list = list_grow(*lists[k], s->n_items);
 
                 if (!list)
                         return -ENOMEM;

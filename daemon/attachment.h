@@ -77,17 +77,21 @@ typedef struct Fingerprint {
         ((Fingerprint) { .entry = &kept_entry_none, .pt_uuid = shared_empty, .disk = shared_empty,               \
                          .wwn = shared_empty, .serial = shared_empty })
 
+/* There may be thousands: what is small stands side by side. */
 typedef struct Attachment {
-        char id[ATTACHMENT_ID_SIZE]; /* last part of its object path; stable, [A-Za-z0-9_] */
-        char filter[FILTER_NAME_SIZE];
+        const char *id;      /* last part of its object path; stable, [A-Za-z0-9_]; shorter than ATTACHMENT_ID_SIZE */
+        const char *filter;  /* its name; both lie behind the structure */
         Match *match;        /* has a primary term */
         Settings *settings;
+        const char *policy_path; /* of its policy; shared, NULL for a run-time attachment */
+        unsigned rank;       /* the lower one wins a device that two want; 0 made at run time */
         AttachmentSource source;
-        char *policy_path;   /* of its policy; NULL for a run-time attachment */
-        size_t rank;         /* the lower one wins a device that two want; 0 made at run time */
-        bool is_instance;    /* made for one device that a policy's pattern fits */
         MatchKey pin;        /* is_instance: the key by which that device is meant, besides the policy's */
+        bool is_instance;    /* made for one device that a policy's pattern fits */
         bool wanted;         /* while policies are put in force: one of them wants it */
+        bool asked;          /* made at run time: stays wanted when a policy for it comes and goes */
+        bool orphaned;       /* its policy is gone; what it attached was left in place */
+
         bool absent;         /* nothing present has its identity, for all that is known */
         bool pending;        /* something will be done for it, or be known of it, by itself and soon; of no value while
                               * a job is under way */
@@ -96,27 +100,27 @@ typedef struct Attachment {
         bool awaits_disk;    /* it waits until it is known what is on a new disk, which may be a clone */
         bool past_due;       /* made before the records of the last boot could be read: what they say of it is taken
                               * over when they can */
-
         AttachmentState state;
         char *reason;        /* the state in words, with the next step; never NULL once in a set */
 
         const char *device;         /* kernel name of the device it is on or going to; shared, "" none */
         uint64_t device_uid;        /* of that Device; 0 none */
         const char *lost_device;    /* kernel name of the device that it was on last; shared, "" none */
+        const char *home;           /* kernel name of the disk that it is on, going to, or was on last; shared, "" none */
+        uint64_t seen_usec;         /* realtime: when on_device was last known for certain; 0: never */
+        uint64_t checked_usec;      /* monotonic: when that was asked last, or it was attached; 0 never */
         bool on_device;             /* the filter is on the device, as far as is known */
-        uint64_t seen_usec;         /* realtime: when that was last known for certain; 0: never */
         bool check_due;             /* somebody has to ask the kernel whether it still is */
-        uint64_t checked_usec;      /* monotonic: when that was done last, or it was attached; 0 never */
-
+        bool foreign;               /* the filter that is on was there already, and is none that the daemon put on as
+                                     * far as is known */
         bool has_fingerprint;
+        unsigned n_gaps_kept;
         Fingerprint fingerprint;    /* of the last time it was attached */
 
         uint64_t intact_since_usec; /* realtime: has seen every write since; 0: it has not */
         Gap *gaps;                  /* n_gaps_kept elements, oldest first, at most ATTACHMENT_GAPS_MAX; owned */
-        size_t n_gaps_kept;
         uint64_t n_gaps;            /* ever */
         uint64_t n_attached;        /* how often it was attached */
-        uint64_t n_failures;        /* in a row */
 
         uint64_t noted_object;        /* the filter is on that device, or may be, by an earlier daemon's or an
                                        * unfinished job's word: to be checked before anything else; 0 none */
@@ -130,30 +134,26 @@ typedef struct Attachment {
         uint64_t left_usec;           /* monotonic: since when that is known; 0: not yet */
         uint64_t number;              /* device_number() of the device that on_device or noted_object is about */
         uint64_t left_number;         /* and of that which left_object is about */
-        bool foreign;                 /* the filter that is on was there already, and is none that the daemon put on as
-                                       * far as is known */
 
-        bool module_due;     /* its module is to be loaded */
-        JobOutcome last_outcome;      /* of the last attach */
-
-        bool asked;    /* made at run time: stays wanted when a policy for it comes and goes */
-        bool held;     /* an administrator detached it: stays so until attached by hand */
-        bool was_held; /* before the detach that is under way */
-        uint64_t hold_job; /* of that detach; 0 none */
-        bool orphaned; /* its policy is gone; what it attached was left in place */
-        bool asked_now; /* an administrator has just asked for it: neither On= nor OnChange= counts */
-        uint64_t chosen_uid; /* of the device that an administrator chose among several; 0 none */
         uint64_t job;  /* id of the job under way for it; 0 none */
         uint64_t job_since_usec; /* realtime: when it began */
-        bool job_is_stuck; /* it was not answered in time */
         uint64_t retry_at_usec; /* monotonic; 0: no delay; UINT64_MAX: not until it is another device, or somebody
                                  * asks */
+        unsigned n_failures;    /* in a row */
+        JobOutcome last_outcome; /* of the last attach */
+        bool job_is_stuck;      /* it was not answered in time */
+        bool module_due;        /* its module is to be loaded */
 
-        uint32_t changed; /* ATTACHMENT_CHANGED_*: what the manager has not told yet */
-        bool touched;     /* it is in AttachmentSet.touched */
-        bool untold;      /* it is in AttachmentSet.untold */
+        bool held;     /* an administrator detached it: stays so until attached by hand */
+        bool was_held; /* before the detach that is under way */
+        bool asked_now; /* an administrator has just asked for it: neither On= nor OnChange= counts */
+        bool touched;  /* it is in AttachmentSet.touched */
+        bool untold;   /* it is in AttachmentSet.untold */
+        uint64_t hold_job; /* of the detach that is under way; 0 none */
+        uint64_t chosen_uid; /* of the device that an administrator chose among several; 0 none */
+
         struct AttachmentSet *set; /* borrowed: that it is in; NULL none */
-        const char *home; /* kernel name of the disk that it is on, going to, or was on last; shared, "" none */
+        uint32_t changed; /* ATTACHMENT_CHANGED_*: what the manager has not told yet */
 } Attachment;
 
 enum {

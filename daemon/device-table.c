@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "daemon/device-internal.h"
+#include "daemon/list.h"
 #include "daemon/shared.h"
 #include "daemon/text.h"
 
@@ -72,7 +73,7 @@ int disk_put_entry(DeviceSet *s, Disk *d, const Entry *e) {
                 return r;
 
         if (is_new) {
-                entries = realloc(d->entries, (d->n_entries + 1) * sizeof(*entries));
+                entries = list_grow(d->entries, d->n_entries);
                 if (!entries) {
                         kept_entry_unref(k);
                         return -ENOMEM;
@@ -93,7 +94,7 @@ int disk_put_entry(DeviceSet *s, Disk *d, const Entry *e) {
 
 /* The entries of a table, to be kept: those that are as they were are the same. */
 static int keep_entries(const Disk *d, const Entry *entries, size_t n_entries, const KeptEntry ***ret) {
-        const KeptEntry **kept = calloc(n_entries, sizeof(*kept));
+        const KeptEntry **kept = calloc(list_room(n_entries), sizeof(*kept));
         size_t k = 0;
         int r = 0;
 

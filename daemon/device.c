@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/device-internal.h"
+#include "daemon/list.h"
 #include "daemon/shared.h"
 #include "daemon/text.h"
 
@@ -384,13 +385,13 @@ Disk *device_set_add_disk(DeviceSet *s, const DeviceEvent *e) {
         size_t i = device_set_find(s, e->name);
         Disk **disks, *d;
 
-        disks = realloc(s->disks, (s->n_disks + 1) * sizeof(*disks));
+        disks = list_grow(s->disks, s->n_disks);
         if (!disks)
                 return NULL;
         s->disks = disks;
 
         /* room in the list of changes for all of them, and for those that are gone and still in it */
-        disks = realloc(s->changed, (s->n_disks + 1 + s->n_gone) * sizeof(*disks));
+        disks = list_grow(s->changed, s->n_disks + s->n_gone);
         if (!disks)
                 return NULL;
         s->changed = disks;
@@ -434,7 +435,7 @@ void disk_drop_partition(DeviceSet *s, Disk *d, size_t i) {
 
 Partition *disk_add_partition(DeviceSet *s, Disk *d, const DeviceEvent *e) {
         size_t i = disk_find_partition(d, e->partno);
-        Partition **partitions = realloc(d->partitions, (d->n_partitions + 1) * sizeof(*partitions)), *p;
+        Partition **partitions = list_grow(d->partitions, d->n_partitions), *p;
 
         if (!partitions)
                 return NULL;

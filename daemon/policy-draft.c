@@ -6,6 +6,8 @@
 
 #include "daemon/policy-draft.h"
 #include "daemon/policy-keys.h"
+#include "daemon/shared.h"
+#include "daemon/text.h"
 
 /* One assignment, copied out of its file. */
 typedef struct Line {
@@ -234,7 +236,7 @@ static int add_line(Policy *p, size_t key, const Line *l) {
         text_add(&t, l->value);
         text_add_n(&t, &l->quote, l->quote ? 1 : 0);
 
-        line->path = strdup(l->path);
+        line->path = str_equal(l->path, p->path) ? shared_ref(p->path) : shared_new(l->path);
         return text_steal(&t, &line->value) < 0 || !line->path ? -ENOMEM : 0;
 }
 
@@ -289,6 +291,7 @@ static int take_options(PolicyValues *v, const PolicyOptions *options) {
  */
 int policy_draft_finish(const PolicyDraft *d, const PolicyOptions *options, Policy **ret, PolicyFault *ret_fault) {
         Policy *p = calloc(1, sizeof(*p));
+        PolicyLine *lines;
         PolicyValues v;
         int r;
 
@@ -299,7 +302,7 @@ int policy_draft_finish(const PolicyDraft *d, const PolicyOptions *options, Poli
         }
 
         p->name = strdup(d->name);
-        p->path = strdup(d->path);
+        p->path = shared_new(d->path);
         p->lines = calloc(policy_key_count(), sizeof(*p->lines));
 
         if (!p->name || !p->path || !p->lines) {
@@ -321,6 +324,9 @@ int policy_draft_finish(const PolicyDraft *d, const PolicyOptions *options, Poli
                 if (r < 0)
                         goto finish;
         }
+
+        lines = realloc(p->lines, (p->n_lines ?: 1) * sizeof(*lines)); /* most keys are not set */
+        p->lines = lines ?: p->lines;
 
         r = check_match(d, &v, ret_fault);
         if (r < 0)

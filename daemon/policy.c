@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/policy.h"
+#include "daemon/shared.h"
 #include "daemon/text.h"
 
 /**
@@ -82,14 +83,14 @@ Policy *policy_free(Policy *p) {
 
         for (size_t i = 0; p->lines && i < p->n_lines; i++) {
                 free(p->lines[i].value);
-                free(p->lines[i].path);
+                shared_unref(p->lines[i].path);
         }
 
         match_unref(p->match);
         settings_unref(p->settings);
         free(p->lines);
         free(p->name);
-        free(p->path);
+        shared_unref(p->path);
         free(p);
         return NULL;
 }
@@ -112,17 +113,17 @@ int policy_copy(const Policy *p, Policy **ret) {
         c->match = match_ref(p->match);
         c->settings = settings_ref(p->settings);
         c->name = strdup(p->name);
-        c->path = strdup(p->path);
+        c->path = shared_ref(p->path);
         c->lines = p->n_lines > 0 ? calloc(p->n_lines, sizeof(*c->lines)) : NULL;
 
-        ok = c->name && c->path && (c->lines || p->n_lines == 0);
+        ok = c->name && (c->lines || p->n_lines == 0);
 
         for (size_t i = 0; ok && i < p->n_lines; i++) {
                 c->lines[i] = p->lines[i];
                 c->lines[i].value = strdup(p->lines[i].value);
-                c->lines[i].path = strdup(p->lines[i].path);
+                c->lines[i].path = shared_ref(p->lines[i].path);
                 c->n_lines++;
-                ok = c->lines[i].value && c->lines[i].path;
+                ok = c->lines[i].value;
         }
 
         if (!ok) {

@@ -49,13 +49,13 @@ typedef struct PolicyLine {
         const char *section; /* "Match", ...; static */
         const char *key;     /* "PartUUID", ...; static */
         char *value;         /* as written, with its quotes if it has any; owned */
-        char *path;          /* of the file that it stands in; owned */
+        const char *path;    /* of the file that it stands in; shared */
         unsigned line;       /* from 1 */
 } PolicyLine;
 
 typedef struct Policy {
         char *name; /* file name without folder, the key of precedence: "20-data.conf" */
-        char *path; /* full path of the file it was read from, without drop-ins */
+        const char *path; /* full path of the file it was read from, without drop-ins; shared */
         Match *match;
         char filter[FILTER_NAME_SIZE];
         Settings *settings;

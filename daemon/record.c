@@ -422,7 +422,7 @@ static int make_attachment(const Draft *d, Attachment **ret) {
                 return r == -EINVAL ? -EBADMSG : r;
 
         if (d->policy[0])
-                a->policy_path = strdup(d->policy);
+                a->policy_path = shared_new(d->policy);
         if (f->n_gaps_kept > 0)
                 a->gaps = malloc(f->n_gaps_kept * sizeof(*a->gaps));
         if ((d->policy[0] && !a->policy_path) || (f->n_gaps_kept > 0 && !a->gaps) ||

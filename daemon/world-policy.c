@@ -44,17 +44,11 @@ static bool has_error(const PolicySet *policies, const char *path) {
         return false;
 }
 
-static int attachment_take_policy(Attachment *a, const Policy *p, size_t rank) {
-        char *path = strdup(p->path);
-
-        if (!path)
-                return -ENOMEM;
-
-        if (a->orphaned || a->source != ATTACHMENT_SOURCE_POLICY || !a->policy_path || !str_equal(a->policy_path, path))
+static void attachment_take_policy(Attachment *a, const Policy *p, size_t rank) {
+        if (a->orphaned || a->source != ATTACHMENT_SOURCE_POLICY || !a->policy_path || !str_equal(a->policy_path, p->path))
                 attachment_changed(a, ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_RECORD);
 
-        free(a->policy_path);
-        a->policy_path = path;
+        shared_set(&a->policy_path, p->path);
         settings_unref(a->settings);
         a->settings = settings_ref(p->settings);
         a->source = ATTACHMENT_SOURCE_POLICY;
@@ -64,7 +58,6 @@ static int attachment_take_policy(Attachment *a, const Policy *p, size_t rank) {
         a->retry_at_usec = 0;
         a->n_failures = 0;
         attachment_touch(a);
-        return 0;
 }
 
 /* The attachment of a policy on an identity, made if need be. */
@@ -90,8 +83,11 @@ static int world_want(World *w, const Policy *p, const Match *match, size_t rank
                 }
         }
 
+        if (!a->wanted)
+                attachment_take_policy(a, p, rank);
+
         *ret = a;
-        return a->wanted ? 0 : attachment_take_policy(a, p, rank);
+        return 0;
 }
 
 /**
@@ -162,8 +158,7 @@ int world_find_shadowed(PolicySet *policies) {
  * @a: the attachment
  */
 void attachment_leave_policy(Attachment *a) {
-        free(a->policy_path);
-        a->policy_path = NULL;
+        shared_set(&a->policy_path, NULL);
         a->source = ATTACHMENT_SOURCE_RUNTIME;
         a->asked = true;
         a->orphaned = false;
@@ -211,7 +206,7 @@ static int world_set_patterns(World *w, const PolicySet *policies) {
 
                         if (r > 0) {
                                 patterns[k].n_instances++;
-                                r = attachment_take_policy(a, patterns[k].policy, patterns[k].rank);
+                                attachment_take_policy(a, patterns[k].policy, patterns[k].rank);
                         }
                         if (r < 0) {
                                 free(patterns);

@@ -11,7 +11,7 @@ static void leave_past(Fake *f, uint64_t recorded_at_usec) {
 
         CHECK(attachment_new("bftrack", m, ATTACHMENT_SOURCE_POLICY, &f->last_boot) == 0);
         match_unref(m);
-        f->last_boot->policy_path = strdup("/etc/blkfilter.d/10.conf");
+        f->last_boot->policy_path = shared_new("/etc/blkfilter.d/10.conf");
         f->last_boot->recorded_since_usec = recorded_at_usec - 1000 * SECOND;
         f->last_boot->recorded_at_usec = recorded_at_usec;
         f->last_boot->n_attached = 7;

@@ -78,7 +78,7 @@ static void test_detach_orphan_and_new(void) {
         orphan = get(&f, "bftrack", UUID_X, "");
         new = get(&f, "bftrack", "", "data");
         CHECK(orphan->orphaned && orphan->on_device);
-        memcpy(id, orphan->id, sizeof(id));
+        (void) str_copy(id, sizeof(id), orphan->id);
 
         ask(&f, JOB_DETACH, "/dev/sda1", "bftrack", &a);
         CHECK(orphan->held && new->held);

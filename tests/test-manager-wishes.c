@@ -367,7 +367,7 @@ static void test_last_boot(void) {
         boot = f.boot_usec = f.now.realtime_usec - 30 * SECOND;
         CHECK(attachment_new("bftrack", m, ATTACHMENT_SOURCE_POLICY, &f.last_boot) == 0);
         match_unref(m);
-        f.last_boot->policy_path = strdup("/etc/blkfilter.d/10.conf");
+        f.last_boot->policy_path = shared_new("/etc/blkfilter.d/10.conf");
         f.last_boot->recorded_since_usec = boot - 1000 * SECOND;
         f.last_boot->recorded_at_usec = boot - 5 * SECOND;
         fake_start(&f);
@@ -383,7 +383,7 @@ static void test_last_boot(void) {
         fake_begin(&f);
         CHECK(attachment_new("bftrack", m, ATTACHMENT_SOURCE_POLICY, &f.last_boot) == 0);
         match_unref(m);
-        f.last_boot->policy_path = strdup("/etc/blkfilter.d/10.conf");
+        f.last_boot->policy_path = shared_new("/etc/blkfilter.d/10.conf");
         f.last_boot->recorded_since_usec = 1;
         fake_start(&f);
         CHECK(manager_get_attachments(f.manager)->n_items == 0);

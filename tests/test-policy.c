@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "daemon/policy.h"
+#include "daemon/shared.h"
 #include "daemon/text.h"
 
 #define CHECK(condition)                                                                \
@@ -30,7 +31,7 @@ static Policy *policy_of(const char *name, const char *filter, const char *uuid)
 
         CHECK(p);
         p->name = strdup(name);
-        p->path = strdup(name);
+        p->path = shared_new(name);
         CHECK(settings_new(&p->settings) == 0 && match_new_one(MATCH_PART_UUID, uuid, &p->match) == 0);
         CHECK(p->name && p->path && str_copy(p->filter, sizeof(p->filter), filter));
         return p;
@@ -72,16 +73,16 @@ static void test_copy(void) {
         p->lines = calloc(2, sizeof(*p->lines));
         CHECK(p->lines);
         for (unsigned i = 0; i < 2; i++) {
-                p->lines[i] = (PolicyLine) { "Match", "PartUUID", strdup(UUID_X), strdup("/a.conf"), i + 1 };
+                p->lines[i] = (PolicyLine) { "Match", "PartUUID", strdup(UUID_X), shared_new("/a.conf"), i + 1 };
                 p->n_lines++;
                 CHECK(p->lines[i].value && p->lines[i].path);
         }
 
         CHECK(policy_copy(p, &copy) == 0);
-        CHECK(copy->name != p->name && copy->path != p->path);
+        CHECK(copy->name != p->name);
 
         /* what cannot change is shared, the rest is not */
-        CHECK(copy->match == p->match && p->match->n_refs == 2);
+        CHECK(copy->path == p->path && copy->match == p->match && p->match->n_refs == 2);
         CHECK(copy->settings == p->settings && p->settings->n_refs == 2);
         p->name[0] = 'b';
         p->lines[1].value[0] = 'x';

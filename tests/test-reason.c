@@ -130,7 +130,7 @@ static void test_others(void) {
         begin(&s);
         check(reason_first_policy(s.a), "an attachment made at run time comes first for this device and wants filter"
               " bftrack");
-        s.a->policy_path = strdup("/etc/blkfilter.d/10-a.conf");
+        s.a->policy_path = shared_new("/etc/blkfilter.d/10-a.conf");
         check(reason_first_policy(s.a), "policy /etc/blkfilter.d/10-a.conf comes first for this device and wants filter"
               " bftrack");
         check(reason_held(s.a),

@@ -117,7 +117,7 @@ static void set_all(Attachment *a) {
         const Entry e = { .partno = 7, .uuid = UUID_X, .label = "caf\xc3\xa9 = \\x20 \"x\"", .type = "0x83",
                           .start_sectors = UINT64_MAX, .size_sectors = 1 };
 
-        a->policy_path = strdup("/etc/blkfilter.d/20 my\ndata\\.conf");
+        a->policy_path = shared_new("/etc/blkfilter.d/20 my\ndata\\.conf");
         a->past_due = a->asked = a->held = a->orphaned = a->has_fingerprint = a->is_instance = true;
         a->pin = MATCH_FS_UUID;
         a->n_attached = UINT64_MAX;
@@ -169,10 +169,10 @@ static void test_largest(void) {
 
         a = attachment_of(terms, MATCH_TERMS_MAX, ATTACHMENT_SOURCE_POLICY);
         set_all(a);
-        free(a->policy_path);
+        shared_unref(a->policy_path);
         memset(path, 1, sizeof(path));
         path[sizeof(path) - 1] = 0;
-        a->policy_path = strdup(path);
+        a->policy_path = shared_new(path);
         memset(serial, '\\', sizeof(serial) - 1);
         CHECK(shared_copy(&a->fingerprint.serial, serial) == 0);
         kept_entry_get(a->fingerprint.entry, &e);

@@ -118,7 +118,7 @@ __attribute__((unused)) static Policy *policy_new_of(const char *name, const cha
         CHECK(p);
         (void) snprintf(path, sizeof(path), "/etc/blkfilter.d/%s", name);
         p->name = strdup(name);
-        p->path = strdup(path);
+        p->path = shared_new(path);
         p->match = m;
         p->settings = settings;
         CHECK(p->name && p->path && str_copy(p->filter, sizeof(p->filter), filter));

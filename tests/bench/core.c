@@ -47,7 +47,7 @@ static void add_policy(Bench *b, unsigned n) {
         (void) snprintf(name, sizeof(name), "%08u.conf", n);
         (void) snprintf(path, sizeof(path), "/etc/blkfilter.d/%s", name);
         p->name = strdup(name);
-        p->path = strdup(path);
+        p->path = shared_new(path);
         (void) str_copy(p->filter, sizeof(p->filter), "bftrack");
         assert(match_new_one(MATCH_PART_UUID, uuid, &p->match) == 0 && settings_new(&p->settings) == 0);
         assert(policy_set_add(b->policies, p) == 0);

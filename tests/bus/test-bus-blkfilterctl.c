@@ -173,7 +173,7 @@ static void test_errors(void) {
 
 /* One policy that does not fit, by a key of a drop-in. */
 static void explain(Manager *m, Explanation *e) {
-        static Policy policy = { .path = (char *) "/etc/blkfilter.d/10.conf", .filter = "bftrack" };
+        static Policy policy = { .path = "/etc/blkfilter.d/10.conf", .filter = "bftrack" };
 
         e->facts.values[MATCH_PART_LABEL] = "log";
         e->attachment = m->attachments.items[0];

@@ -16,8 +16,8 @@ static sd_bus_message *explain(sd_bus *bus, const char *device) {
 /* Two policies; what comes from a disk or a file may have any bytes. */
 static void fill(Manager *m, Explanation *e) {
         static Policy policies[] = {
-                { .path = (char *) "/etc/blkfilter.d/10.conf", .filter = "bftrack" },
-                { .path = (char *) "/etc/blkfilter.d/2\xff.conf", .filter = "bfcount" },
+                { .path = "/etc/blkfilter.d/10.conf", .filter = "bftrack" },
+                { .path = "/etc/blkfilter.d/2\xff.conf", .filter = "bfcount" },
         };
 
         e->facts.values[MATCH_PART_UUID] = UUID_A;

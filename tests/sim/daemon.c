@@ -126,7 +126,7 @@ static Policy *make_policy(unsigned file) {
         (void) snprintf(name, sizeof(name), "%u0.conf", file + 1);
         (void) snprintf(path, sizeof(path), "/etc/blkfilter.d/%s", name);
         p->name = strdup(name);
-        p->path = strdup(path);
+        p->path = shared_new(path);
         p->match = match_ref(sim.files[file].match);
         if (settings_new(&p->settings) < 0)
                 abort();
@@ -176,7 +176,7 @@ static Attachment *make_record(const Attachment *a) {
         if (attachment_new(a->filter, a->match, a->source, &r) < 0)
                 abort();
 
-        r->policy_path = a->policy_path ? strdup(a->policy_path) : NULL;
+        r->policy_path = shared_ref(a->policy_path);
         r->asked = a->asked;
         r->held = a->held && sim.mistake != MISTAKE_FORGET_HOLDS;
         r->orphaned = a->orphaned;
