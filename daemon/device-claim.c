@@ -35,7 +35,7 @@ static int claim(DeviceSet *s, Disk *d, unsigned partno, const Facts *f, const M
                 const char *value = f->values[keys[i]];
                 uint64_t hash;
 
-                if (!value || !value[0] || (keys[i] == MATCH_KERNEL_NAME && !s->names_count))
+                if (!value || !value[0] || !(s->counted & 1U << keys[i]))
                         continue;
 
                 if (d->n_claims == *room) {
@@ -53,7 +53,7 @@ static int claim(DeviceSet *s, Disk *d, unsigned partno, const Facts *f, const M
                 if (index_add(&s->claims, hash, d, partno) < 0)
                         return -ENOMEM;
 
-                d->claims[d->n_claims++] = (Claim) { .hash = hash, .partno = partno };
+                d->claims[d->n_claims++] = (Claim) { .hash = (uint32_t) hash, .partno = partno };
         }
 
         return 0;
@@ -65,7 +65,8 @@ static int claim(DeviceSet *s, Disk *d, unsigned partno, const Facts *f, const M
  * @d: a disk of it; its claims are made again
  *
  * A partition stands under its own values, those of the entry, the file system and the name; the disk
- * under its own and under those that its partitions share with it.
+ * under its own and under those that its partitions share with it. Only the keys count that device_set_count() was
+ * told of.
  *
  * Return: 0, or -ENOMEM: some claims are missing; reclaim stays set.
  */
@@ -74,6 +75,7 @@ int device_set_reclaim(DeviceSet *s, Disk *d) {
                                             MATCH_DISK_SERIAL, MATCH_DM_NAME, MATCH_DM_UUID, MATCH_KERNEL_NAME };
         static const MatchKey of_entry[] = { MATCH_PART_UUID, MATCH_PART_LABEL, MATCH_FS_UUID, MATCH_FS_LABEL,
                                              MATCH_KERNEL_NAME };
+        Claim *claims;
         size_t room;
         Facts f;
         int r;
@@ -96,6 +98,9 @@ int device_set_reclaim(DeviceSet *s, Disk *d) {
                         return r;
         }
 
+        /* it has grown by doubling */
+        claims = d->n_claims > 0 ? realloc(d->claims, d->n_claims * sizeof(*claims)) : NULL;
+        d->claims = claims ?: d->claims;
         d->reclaim = false;
         return 0;
 }

@@ -349,21 +349,27 @@ void disk_make_dirty(DeviceSet *s, Disk *d) {
 }
 
 /**
- * device_set_count_names() - kernel names are claims from now on
+ * device_set_count() - the values of a key are claims from now on
  * @s: the set
+ * @key: one that identifies
  *
- * A name is the weakest of identities, and comes and goes with each re-read: the index has names
- * only if somebody asks for them.
+ * There are many devices, and as a rule one key or two that anybody asks for. The weakest of all, the kernel's name, comes
+ * and goes with each re-read.
  */
-void device_set_count_names(DeviceSet *s) {
-        if (s->names_count)
+void device_set_count(DeviceSet *s, MatchKey key) {
+        if (s->counted & 1U << key)
                 return;
 
-        s->names_count = true;
+        s->counted |= 1U << key;
         for (size_t i = 0; i < s->n_disks; i++) {
                 s->disks[i]->reclaim = true;
                 device_set_touch(s, s->disks[i]);
         }
+}
+
+/* Whether something that has to be counted comes or goes with a partition. */
+static bool partition_counts(const DeviceSet *s, const Partition *p) {
+        return p->fs[0] || p->fs[1] || s->counted & 1U << MATCH_KERNEL_NAME;
 }
 
 /* Takes a disk out of the set; the list of those that changed owns it then. */
@@ -425,7 +431,7 @@ void disk_drop_partition(DeviceSet *s, Disk *d, size_t i) {
         Partition *p = d->partitions[i];
 
         index_remove(&s->by_uid, index_hash_u64(0, p->uid), d, p->partno);
-        d->reclaim |= p->fs[0] || p->fs[1] || s->names_count;
+        d->reclaim |= partition_counts(s, p);
         disk_keep_fs(d, p);
         partition_free(p);
         memmove(d->partitions + i, d->partitions + i + 1, (d->n_partitions - i - 1) * sizeof(*d->partitions));
@@ -461,7 +467,7 @@ Partition *disk_add_partition(DeviceSet *s, Disk *d, const DeviceEvent *e) {
         memmove(partitions + i + 1, partitions + i, (d->n_partitions - i) * sizeof(*partitions));
         partitions[i] = p;
         d->n_partitions++;
-        d->reclaim |= p->fs[0] || p->fs[1] || s->names_count;
+        d->reclaim |= partition_counts(s, p);
         disk_make_dirty(s, d);
         return p;
 }

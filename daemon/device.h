@@ -109,7 +109,7 @@ typedef struct Device {
 
 /* Where a device stands in the index of claims: see DeviceSet. */
 typedef struct Claim {
-        uint64_t hash;
+        uint32_t hash;             /* what an index keeps of it */
         unsigned partno;           /* 0: the whole device; its partitions have the value too */
 } Claim;
 
@@ -189,7 +189,7 @@ typedef struct DeviceSet {
                          * too, which are owned by this list then */
         size_t n_changed;
         size_t n_gone;
-        Index claims;   /* of Disk, by value of the keys that identify; as of device_set_reclaim() */
+        Index claims;   /* of Disk, by value of the keys that are counted; as of device_set_reclaim() */
         Index by_uid;   /* of Disk; detail is the partno, 0 for the disk's own */
         uint64_t kernel_seq; /* newest kernel event of all */
         Missed missed[MISSED_MAX]; /* the last ones: what a look finds of them is as new as these events */
@@ -199,7 +199,7 @@ typedef struct DeviceSet {
         bool looked;     /* at all that is there, at least once */
         bool found_gone; /* something went that no event told of, since the plan last ran */
         bool incomplete; /* what is known does not fit what was met: look again */
-        bool names_count; /* kernel names are in the index of claims too */
+        unsigned counted; /* 1 << MatchKey: of which keys values are in the index of claims */
         bool believing;  /* the look that is going on takes all that udev says */
         bool in_doubt;   /* what the last look found may be of predecessors: look again when udev is idle, if it has
                           * not told of each of them before; as of device_set_check_doubt() */
@@ -221,7 +221,7 @@ const char *device_ignored(Device d);
 void device_facts(Device d, Facts *ret);
 void disk_entry_facts(const Disk *d, const KeptEntry *e, Facts *ret);
 
-void device_set_count_names(DeviceSet *s);
+void device_set_count(DeviceSet *s, MatchKey key);
 void device_set_touch(DeviceSet *s, Disk *d);
 void device_set_touch_freed(DeviceSet *s, Disk *d);
 Disk *device_set_take_changed(DeviceSet *s);

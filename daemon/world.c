@@ -38,8 +38,8 @@ int world_add_attachment(World *w, Attachment *a) {
         int r = attachment_set_add(&w->attachments, a);
 
         a->past_due |= w->past_is_due;
-        if (r >= 0 && match_get_primary(a->match)->key == MATCH_KERNEL_NAME)
-                device_set_count_names(&w->devices);
+        if (r >= 0)
+                device_set_count(&w->devices, match_get_primary(a->match)->key);
 
         return r;
 }

@@ -97,7 +97,7 @@ __attribute__((unused)) static Attachment *script_wish(Script *s, const char *fi
         Attachment *a;
 
         CHECK(attachment_new(filter, m, ATTACHMENT_SOURCE_RUNTIME, &a) == 0);
-        CHECK(attachment_set_add(&s->world.attachments, a) == 0);
+        CHECK(world_add_attachment(&s->world, a) == 0);
         match_unref(m);
         return a;
 }

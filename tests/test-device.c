@@ -4,7 +4,7 @@
 
 #undef NDEBUG
 
-#include "tests/script.h"
+#include "tests/script-run.h"
 
 /* sda and sda1 came, udev has told of both. */
 static void begin(Script *s) {
@@ -331,6 +331,25 @@ static void test_first_look(void) {
         script_deinit(&s);
 }
 
+/* Values of a key are claims when somebody asks for it, those of what is there already too. */
+static void test_counted(void) {
+        const Index *claims;
+        Script s;
+
+        begin(&s);
+        claims = &s.world.devices.claims;
+        CHECK(script_run(&s) == 0 && claims->n_items == 0);
+
+        script_wish(&s, "bftrack", UUID_Y);
+        CHECK(script_run(&s) == 0 && claims->n_items == 1);
+        CHECK(index_first(claims, claim_hash(MATCH_PART_UUID, UUID_X))->owner == sda(&s));
+
+        script_policy(&s, "10.conf", "bftrack", "", "other");
+        CHECK(script_run(&s) == 0 && claims->n_items == 2);
+        CHECK(index_first(claims, claim_hash(MATCH_PART_LABEL, "data"))->detail == 1);
+        script_deinit(&s);
+}
+
 /* What is told about a device besides its table: replaced as a whole each time. */
 static void test_facts(void) {
         DeviceEvent e;
@@ -387,6 +406,7 @@ int main(void) {
         test_not_decisive();
         test_look();
         test_first_look();
+        test_counted();
         test_facts();
         return EXIT_SUCCESS;
 }
