@@ -101,6 +101,11 @@ Device device_set_get(const DeviceSet *s, const char *name) {
         return found;
 }
 
+/* Of the disk that a uid is of, or the disk of the partition. */
+static uint64_t hash_disk_uid(uint64_t uid) {
+        return index_hash_u64(0, uid >> 32);
+}
+
 /**
  * device_set_get_by_uid() - look a device up by its uid
  * @s: the set
@@ -109,14 +114,17 @@ Device device_set_get(const DeviceSet *s, const char *name) {
  * Return: the device, borrowed until the next event; its disk is NULL if that very object is gone.
  */
 Device device_set_get_by_uid(const DeviceSet *s, uint64_t uid) {
-        const IndexItem *i = uid ? index_first(&s->by_uid, index_hash_u64(0, uid)) : NULL;
+        const IndexItem *i = index_first(&s->by_uid, hash_disk_uid(uid));
 
         for (; i; i = index_next(i)) {
-                Device d = { .disk = i->owner, .partition = i->detail ? disk_get_partition(i->owner, i->detail) :
-                             NULL };
+                Disk *d = i->owner;
 
-                if (device_uid(d) == uid)
-                        return d;
+                if (d->uid == uid)
+                        return (Device) { d, NULL };
+
+                for (size_t k = 0; k < d->n_partitions; k++)
+                        if (d->partitions[k]->uid == uid)
+                                return (Device) { d, d->partitions[k] };
         }
 
         return (Device) { 0 };
@@ -376,9 +384,7 @@ static bool partition_counts(const DeviceSet *s, const Partition *p) {
 void device_set_remove_disk(DeviceSet *s, Disk *d) {
         size_t i = device_set_find(s, d->name);
 
-        index_remove(&s->by_uid, index_hash_u64(0, d->uid), d, 0);
-        for (size_t k = 0; k < d->n_partitions; k++)
-                index_remove(&s->by_uid, index_hash_u64(0, d->partitions[k]->uid), d, d->partitions[k]->partno);
+        index_remove(&s->by_uid, hash_disk_uid(d->uid), d, 0);
 
         memmove(s->disks + i, s->disks + i + 1, (s->n_disks - i - 1) * sizeof(*s->disks));
         s->n_disks--;
@@ -406,10 +412,10 @@ Disk *device_set_add_disk(DeviceSet *s, const DeviceEvent *e) {
         if (!d)
                 return NULL;
 
-        d->uid = ++s->last_uid;
+        d->uid = s->last_uid += UINT64_C(1) << 32;
         d->name = shared_new(e->name);
         d->pt_uuid = shared_empty;
-        if (!d->name || index_add(&s->by_uid, index_hash_u64(0, d->uid), d, 0) < 0) {
+        if (!d->name || index_add(&s->by_uid, hash_disk_uid(d->uid), d, 0) < 0) {
                 disk_free(d);
                 return NULL;
         }
@@ -430,7 +436,6 @@ Disk *device_set_add_disk(DeviceSet *s, const DeviceEvent *e) {
 void disk_drop_partition(DeviceSet *s, Disk *d, size_t i) {
         Partition *p = d->partitions[i];
 
-        index_remove(&s->by_uid, index_hash_u64(0, p->uid), d, p->partno);
         d->reclaim |= partition_counts(s, p);
         disk_keep_fs(d, p);
         partition_free(p);
@@ -451,9 +456,9 @@ Partition *disk_add_partition(DeviceSet *s, Disk *d, const DeviceEvent *e) {
         if (!p)
                 return NULL;
 
-        p->uid = ++s->last_uid;
+        p->uid = d->uid + ++d->n_uids;
         p->name = shared_new(e->name);
-        if (!p->name || index_add(&s->by_uid, index_hash_u64(0, p->uid), d, e->partno) < 0) {
+        if (!p->name) {
                 partition_free(p);
                 return NULL;
         }

@@ -75,7 +75,7 @@ typedef struct DeviceEvent {
 typedef struct Disk Disk;
 
 typedef struct Partition {
-        uint64_t uid;              /* of this object; never used again, from 1 */
+        uint64_t uid;              /* of this object; never used again. Its upper half is the disk's */
         Disk *disk;                /* borrowed: its parent */
         const char *name;          /* kernel name; shared, as all that is kept of it by others too */
         unsigned partno;
@@ -114,7 +114,8 @@ typedef struct Claim {
 } Claim;
 
 struct Disk {
-        uint64_t uid;              /* as a partition's, from the same counter */
+        uint64_t uid;              /* of this object; never used again. Its lower half is 0 */
+        uint32_t n_uids;           /* partitions that it has had */
         const char *name;          /* kernel name; shared */
         uint32_t major, minor;
         uint64_t diskseq;          /* 0 if the driver has none */
@@ -190,11 +191,11 @@ typedef struct DeviceSet {
         size_t n_changed;
         size_t n_gone;
         Index claims;   /* of Disk, by value of the keys that are counted; as of device_set_reclaim() */
-        Index by_uid;   /* of Disk; detail is the partno, 0 for the disk's own */
+        Index by_uid;   /* of Disk */
         uint64_t kernel_seq; /* newest kernel event of all */
         Missed missed[MISSED_MAX]; /* the last ones: what a look finds of them is as new as these events */
         size_t n_missed; /* ever */
-        uint64_t last_uid;
+        uint64_t last_uid; /* of a disk */
         bool looking;    /* a look has begun and not come to its end: there may be more than is known */
         bool looked;     /* at all that is there, at least once */
         bool found_gone; /* something went that no event told of, since the plan last ran */
