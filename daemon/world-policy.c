@@ -29,6 +29,19 @@ static int policy_get_identity(const Policy *p, size_t i, Match **ret) {
         return -ENOENT;
 }
 
+/* The id of its attachment on that. As policy_get_identity(). */
+static int policy_make_id(const Policy *p, size_t i, char ret[static ATTACHMENT_ID_SIZE]) {
+        Match *match;
+        int r = policy_get_identity(p, i, &match);
+
+        if (r < 0)
+                return r;
+
+        r = attachment_make_id(p->filter, match, ret);
+        match_unref(match);
+        return r;
+}
+
 /* Whether the file that an attachment came from is there, but wrong. */
 static bool has_error(const PolicySet *policies, const char *path) {
         const char *slash = path ? strrchr(path, '/') : NULL;
@@ -90,6 +103,17 @@ static int world_want(World *w, const Policy *p, const Match *match, size_t rank
         return 0;
 }
 
+/* Which of the policies that have been looked at wants the attachment with that id; NULL: none. */
+static const Policy *find_seen(const Index *seen, const char *id) {
+        char other[ATTACHMENT_ID_SIZE];
+
+        for (const IndexItem *i = index_first(seen, index_key(0, id)); i; i = index_next(i))
+                if (policy_make_id(i->owner, i->detail, other) == 0 && str_equal(other, id))
+                        return i->owner;
+
+        return NULL;
+}
+
 /**
  * world_find_shadowed() - say which policies can have no effect
  * @policies: the set; gets an error for each policy that wants only what earlier ones want already
@@ -108,24 +132,18 @@ int world_find_shadowed(PolicySet *policies) {
 
                 for (;; n++) {
                         char id[ATTACHMENT_ID_SIZE];
-                        const IndexItem *item;
-                        Match *match;
+                        const Policy *other;
 
-                        r = policy_get_identity(p, n, &match);
+                        r = policy_make_id(p, n, id);
                         if (r < 0)
                                 break;
 
-                        r = attachment_make_id(p->filter, match, id);
-                        match_unref(match);
-                        if (r < 0)
-                                break;
-
-                        item = index_first(&seen, index_key(0, id));
-                        if (item)
-                                first = item->owner;
+                        other = find_seen(&seen, id);
+                        if (other)
+                                first = other;
                         else {
                                 shadowed = false;
-                                r = index_add(&seen, index_key(0, id), p, 0);
+                                r = index_add(&seen, index_key(0, id), p, (unsigned) n);
                                 if (r < 0)
                                         break;
                         }
