@@ -6,18 +6,25 @@
 
 #include "daemon/index.h"
 
+#define BLOCK_ITEMS 32
+
+/* Items by the dozen: the allocator needs some bytes of its own for each piece that it gives. */
+struct IndexBlock {
+        IndexBlock *next;
+        IndexItem items[BLOCK_ITEMS];
+};
+
 /**
  * index_deinit() - release an index; not the owners in it
  * @x: the index; empty and usable again afterwards
  */
 void index_deinit(Index *x) {
-        for (size_t i = 0; i < x->n_buckets; i++)
-                while (x->buckets[i]) {
-                        IndexItem *item = x->buckets[i];
+        while (x->blocks) {
+                IndexBlock *next = x->blocks->next;
 
-                        x->buckets[i] = item->next;
-                        free(item);
-                }
+                free(x->blocks);
+                x->blocks = next;
+        }
 
         free(x->buckets);
         *x = (Index) { 0 };
@@ -105,6 +112,31 @@ static int grow(Index *x) {
         return 0;
 }
 
+static void free_item(Index *x, IndexItem *item) {
+        item->next = x->free;
+        x->free = item;
+}
+
+static IndexItem *take_item(Index *x) {
+        IndexBlock *block;
+        IndexItem *item;
+
+        if (!x->free) {
+                block = malloc(sizeof(*block));
+                if (!block)
+                        return NULL;
+
+                block->next = x->blocks;
+                x->blocks = block;
+                for (size_t i = 0; i < BLOCK_ITEMS; i++)
+                        free_item(x, &block->items[i]);
+        }
+
+        item = x->free;
+        x->free = item->next;
+        return item;
+}
+
 /**
  * index_add() - note that somebody has a value
  * @x: the index
@@ -120,7 +152,7 @@ int index_add(Index *x, uint64_t hash, void *owner, unsigned detail) {
         if (x->n_items >= x->n_buckets && grow(x) < 0 && !x->n_buckets)
                 return -ENOMEM;
 
-        item = malloc(sizeof(*item));
+        item = take_item(x);
         if (!item)
                 return -ENOMEM;
 
@@ -147,7 +179,7 @@ void index_remove(Index *x, uint64_t hash, const void *owner, unsigned detail) {
                         IndexItem *item = *p;
 
                         *p = item->next;
-                        free(item);
+                        free_item(x, item);
                         x->n_items--;
                         return;
                 }

@@ -11,9 +11,10 @@
 #include <stdint.h>
 
 typedef struct IndexItem IndexItem;
+typedef struct IndexBlock IndexBlock;
 
 struct IndexItem {
-        IndexItem *next;  /* of the same bucket */
+        IndexItem *next;  /* of the same bucket, or of those that are free */
         void *owner;      /* borrowed */
         uint32_t hash;    /* the lower half */
         unsigned detail;  /* what the owner means by it */
@@ -23,6 +24,8 @@ typedef struct Index {
         IndexItem **buckets; /* n_buckets, a power of two; NULL while empty */
         size_t n_buckets;
         size_t n_items;
+        IndexItem *free;     /* items that stand for nothing */
+        IndexBlock *blocks;  /* what the items are allocated in; kept until the end */
 } Index;
 
 void index_deinit(Index *x);
