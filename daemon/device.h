@@ -74,25 +74,26 @@ typedef struct DeviceEvent {
 
 typedef struct Disk Disk;
 
+/* There may be thousands: what is small stands side by side. */
 typedef struct Partition {
         uint64_t uid;              /* of this object; never used again. Its upper half is the disk's */
         Disk *disk;                /* borrowed: its parent */
         const char *name;          /* kernel name; shared, as all that is kept of it by others too */
         unsigned partno;
         uint32_t major, minor;
+        bool doubted;              /* found by looking while udev was busy, and nothing is known of it since */
+        bool processed;            /* udev is done with the newest event */
+        bool settled;              /* and called it ready */
+        bool seen;                 /* found again by the look that is going on */
         uint64_t object;           /* inode of its folder in sysfs, which no other device object of
                                     * this boot has (kernfs); 0 if not known */
         uint64_t kernel_seq;       /* newest kernel event about it; 0 if found by looking */
         uint64_t udev_seq;         /* and newest of udev; it may be read before the kernel's of that number */
         uint64_t born_seq;         /* the kernel event that it came with; 0 if found by looking */
-        bool doubted;              /* found by looking while udev was busy, and nothing is known of it since */
-        bool processed;            /* udev is done with the newest event */
-        bool settled;              /* and called it ready */
         const char *ignored;       /* as in the event */
         const char *links;         /* as in the event, but those that follow: see device-link.c; shared, NULL if none */
         const char *fs[3];         /* MATCH_FS_UUID, MATCH_FS_LABEL, MATCH_FS_TYPE; shared, NULL if none */
         uint64_t probed;           /* in which round it was asked which interface the kernel has; 0 never */
-        bool seen;                 /* found again by the look that is going on */
 } Partition;
 
 /* What was on a partition that the kernel has no more, though the table may. */
