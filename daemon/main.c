@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,10 @@
 #include "dbus/bus.h"
 
 #include "config.h"
+
+/* What is larger is mapped by itself, and given back when it is freed. By default the C library takes to keeping as much as
+ * the largest of them, and an answer on the bus about a thousand attachments has megabytes. */
+#define LARGE_BYTES (128 * 1024)
 
 static const char *const policy_folders[] = BLKFILTER_POLICY_FOLDERS;
 
@@ -89,6 +94,8 @@ static int run(bool in_initramfs) {
         Manager *m = NULL;
         Bus *bus = NULL;
         int r;
+
+        (void) mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
 
         r = sd_event_default(&event);
         if (r >= 0)
