@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stddef.h>
@@ -279,7 +280,8 @@ static unsigned pool_trim(WorkerPool *p, unsigned n) {
 /*
  * There has been no job for a while. What a worker has needed for its jobs it keeps, which is more than half as much again
  * as it began with. So those that rest are new ones: they wait until there is something to do, as those that were there
- * at the start.
+ * at the start. And what a burst of events needed in the daemon itself lies between what it has left, and is given back
+ * page by page.
  */
 static int on_rest(sd_event_source *s, uint64_t usec, void *userdata) {
         WorkerPool *p = userdata;
@@ -293,6 +295,7 @@ static int on_rest(sd_event_source *s, uint64_t usec, void *userdata) {
                 if (worker_spawn(p, &w) < 0)
                         break;
 
+        (void) malloc_trim(0);
         return 0;
 }
 
