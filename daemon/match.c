@@ -39,6 +39,51 @@ static void sort_terms(Term *terms, size_t n) {
                 }
 }
 
+/* As match_new(); @base: what all values are of already, which is shared then; or NULL. */
+static int match_build(const Term *terms, size_t n_terms, const Match *base, Match **ret) {
+        size_t size = 0;
+        unsigned n = 0;
+        char *p;
+        Match *m;
+
+        if (n_terms == 0)
+                return -EINVAL;
+        if (n_terms > MATCH_TERMS_MAX + 1)
+                return -E2BIG;
+
+        for (size_t i = 0; i < n_terms && !base; i++)
+                size += strlen(terms[i].value) + 1;
+
+        m = malloc(sizeof(*m) + n_terms * sizeof(Term) + size);
+        if (!m)
+                return -ENOMEM;
+
+        m->n_refs = 1;
+        m->base = match_ref(base);
+        memcpy(m->terms, terms, n_terms * sizeof(Term));
+        sort_terms(m->terms, n_terms);
+
+        p = (char *) (m->terms + n_terms);
+        for (size_t i = 0; i < n_terms; i++) {
+                Term t = m->terms[i];
+
+                if (n > 0 && compare_terms(&m->terms[n - 1], &t) == 0)
+                        continue;
+
+                if (!base) {
+                        size_t k = strlen(t.value) + 1;
+
+                        t.value = memcpy(p, t.value, k);
+                        p += k;
+                }
+                m->terms[n++] = t;
+        }
+
+        m->n_terms = n;
+        *ret = m;
+        return 0;
+}
+
 /**
  * match_new() - a match of given terms
  * @terms: @n_terms elements in any order; the values are normalized; copied
@@ -48,42 +93,7 @@ static void sort_terms(Term *terms, size_t n) {
  * Return: 0, -EINVAL if there is no term, -E2BIG if there are too many, or -ENOMEM.
  */
 int match_new(const Term *terms, size_t n_terms, Match **ret) {
-        size_t size = 0, n = 0;
-        char *p;
-        Match *m;
-
-        if (n_terms == 0)
-                return -EINVAL;
-        if (n_terms > MATCH_TERMS_MAX + 1)
-                return -E2BIG;
-
-        for (size_t i = 0; i < n_terms; i++)
-                size += strlen(terms[i].value) + 1;
-
-        m = malloc(sizeof(*m) + n_terms * sizeof(Term) + size);
-        if (!m)
-                return -ENOMEM;
-
-        m->n_refs = 1;
-        memcpy(m->terms, terms, n_terms * sizeof(Term));
-        sort_terms(m->terms, n_terms);
-
-        p = (char *) (m->terms + n_terms);
-        for (size_t i = 0; i < n_terms; i++) {
-                size_t k = strlen(m->terms[i].value) + 1;
-
-                if (n > 0 && compare_terms(&m->terms[n - 1], &m->terms[i]) == 0)
-                        continue;
-
-                memcpy(p, m->terms[i].value, k);
-                m->terms[n] = m->terms[i];
-                m->terms[n++].value = p;
-                p += k;
-        }
-
-        m->n_terms = n;
-        *ret = m;
-        return 0;
+        return match_build(terms, n_terms, NULL, ret);
 }
 
 /**
@@ -102,22 +112,25 @@ int match_new_one(MatchKey key, const char *value, Match **ret) {
  * match_with() - a match that demands one value of a key
  * @m: the match
  * @key: the key
- * @value: normalized, not empty; copied. In the place of the values and patterns that @m has for @key;
- *         the negated ones stay
+ * @value: normalized, not empty; copied, or shared if it is one of @m's. In the place of the values and patterns that
+ *         @m has for @key; the negated ones stay
  * @ret: owned by the caller, match_unref()
  *
  * Return: 0, -E2BIG if there are too many terms, or -ENOMEM.
  */
 int match_with(const Match *m, MatchKey key, const char *value, Match **ret) {
         Term terms[MATCH_TERMS_MAX + 2];
+        bool is_own = false;
         size_t n = 0;
 
-        for (size_t i = 0; i < m->n_terms; i++)
+        for (size_t i = 0; i < m->n_terms; i++) {
+                is_own |= m->terms[i].value == value;
                 if (m->terms[i].key != key || m->terms[i].negated)
                         terms[n++] = m->terms[i];
+        }
 
         terms[n++] = (Term) { .key = key, .value = value };
-        return match_new(terms, n, ret);
+        return match_build(terms, n, is_own ? m->base ?: m : NULL, ret);
 }
 
 /**
@@ -142,8 +155,10 @@ Match *match_ref(const Match *m) {
  * Return: NULL.
  */
 Match *match_unref(Match *m) {
-        if (m && --m->n_refs == 0)
+        if (m && --m->n_refs == 0) {
+                match_unref(m->base);
                 free(m);
+        }
 
         return NULL;
 }

@@ -25,8 +25,9 @@ typedef struct Term {
 /* Immutable, and shared by counting. */
 typedef struct Match {
         unsigned n_refs;
-        size_t n_terms;
-        Term terms[];      /* sorted by key, no two alike; the strings lie behind */
+        unsigned n_terms;
+        struct Match *base; /* shared: the strings are those of this one; NULL: they lie behind the terms */
+        Term terms[];       /* sorted by key, no two alike */
 } Match;
 
 /* What the terms of one key make of a value. */

@@ -73,6 +73,15 @@ static void attachment_take_policy(Attachment *a, const Policy *p, size_t rank) 
         attachment_touch(a);
 }
 
+/* What an attachment has to be is kept as the policy has it, and not as a record had. */
+static void attachment_share_match(Attachment *a, const Match *match) {
+        if (a->match == match || !match_equal(a->match, match))
+                return;
+
+        match_unref(a->match);
+        a->match = match_ref(match);
+}
+
 /* The attachment of a policy on an identity, made if need be. */
 static int world_want(World *w, const Policy *p, const Match *match, size_t rank, Attachment **ret) {
         char id[ATTACHMENT_ID_SIZE];
@@ -96,8 +105,10 @@ static int world_want(World *w, const Policy *p, const Match *match, size_t rank
                 }
         }
 
-        if (!a->wanted)
+        if (!a->wanted) {
+                attachment_share_match(a, match);
                 attachment_take_policy(a, p, rank);
+        }
 
         *ret = a;
         return 0;
