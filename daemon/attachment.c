@@ -135,6 +135,23 @@ void fingerprint_set(Fingerprint *f, const Fingerprint *other) {
         fingerprint_deinit(&old);
 }
 
+static void share(const char **where, const char *other) {
+        if (str_equal(*where, other))
+                shared_set(where, other);
+}
+
+/**
+ * fingerprint_share() - keep what two fingerprints say alike once for both
+ * @f: the one; says the same afterwards
+ * @other: the other, of something on the same disk as a rule
+ */
+void fingerprint_share(Fingerprint *f, const Fingerprint *other) {
+        share(&f->pt_uuid, other->pt_uuid);
+        share(&f->disk, other->disk);
+        share(&f->wwn, other->wwn);
+        share(&f->serial, other->serial);
+}
+
 /**
  * fingerprint_keep_id() - what is kept of a disk's WWN or serial number
  * @ret: the value, or of one that is too long the first part of it and a hash of all: enough to see that it is another

@@ -196,6 +196,7 @@ const IndexItem *attachment_set_first_at(const AttachmentSet *s, const char *dis
 /* attachment.c */
 void fingerprint_deinit(Fingerprint *f);
 void fingerprint_set(Fingerprint *f, const Fingerprint *other);
+void fingerprint_share(Fingerprint *f, const Fingerprint *other);
 void fingerprint_keep_id(char ret[static DISK_ID_SIZE], const char *value);
 const Gap *attachment_get_lost_gap(const Attachment *a);
 const Gap *attachment_get_back_gap(const Attachment *a);

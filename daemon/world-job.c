@@ -60,20 +60,17 @@ static void fill_disk(const JobRequest *request, const Disk *d, Fingerprint *f) 
 
 /* What a fingerprint says as the registry does is kept once for both, and for all that is on the disk. */
 static void share_known(Fingerprint *f, Device d) {
-        const struct {
-                const char **where, *known;
-        } strings[] = {
-                { &f->disk, d.disk->name },
-                { &f->pt_uuid, d.disk->pt_uuid },
-                { &f->wwn, d.disk->values[MATCH_DISK_WWN] },
-                { &f->serial, d.disk->values[MATCH_DISK_SERIAL] },
+        const char *const *values = d.disk->values;
+        const Fingerprint of_disk = {
+                .pt_uuid = d.disk->pt_uuid,
+                .disk = d.disk->name,
+                .wwn = values[MATCH_DISK_WWN] ?: shared_empty,
+                .serial = values[MATCH_DISK_SERIAL] ?: shared_empty,
         };
         const KeptEntry *known = device_entry(d);
         Entry e;
 
-        for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
-                if (strings[i].known && str_equal(*strings[i].where, strings[i].known))
-                        shared_set(strings[i].where, strings[i].known);
+        fingerprint_share(f, &of_disk);
 
         kept_entry_get(f->entry, &e);
         if (known && kept_entry_equal(known, &e)) {
