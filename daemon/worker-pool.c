@@ -44,6 +44,7 @@ struct WorkerPool {
         Work *queue;       /* first come, first served */
         Work **queue_tail;
         Work *failed;      /* could not be begun, and nobody has been told */
+        JobReply *reply;   /* room for one, which is large, and used by one at a time; NULL: there is no job */
         sd_event_source *failed_source; /* deferred: tells */
         sd_event_source *rest;          /* there has been no job for a while */
 };
@@ -277,6 +278,14 @@ static unsigned pool_trim(WorkerPool *p, unsigned n) {
         return n_idle;
 }
 
+static bool pool_is_working(const WorkerPool *p) {
+        for (const Worker *w = p->workers; w; w = w->next)
+                if (w->work)
+                        return true;
+
+        return p->queue != NULL;
+}
+
 /*
  * There has been no job for a while. What a worker has needed for its jobs it keeps, which is more than half as much again
  * as it began with. So those that rest are new ones: they wait until there is something to do, as those that were there
@@ -295,6 +304,11 @@ static int on_rest(sd_event_source *s, uint64_t usec, void *userdata) {
                 if (worker_spawn(p, &w) < 0)
                         break;
 
+        if (!pool_is_working(p)) {
+                free(p->reply);
+                p->reply = NULL;
+        }
+
         (void) malloc_trim(0);
         return 0;
 }
@@ -309,16 +323,16 @@ static void pool_settle(WorkerPool *p) {
 }
 
 static int on_reply(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
-        static JobReply reply; /* large, and used by one at a time */
         Worker *w = userdata;
         WorkerPool *p = w->pool;
+        JobReply *reply = p->reply;
         Work *work = w->work;
         ssize_t n;
 
         (void) s;
         (void) revents;
 
-        n = recv(fd, &reply, sizeof(reply), MSG_DONTWAIT);
+        n = recv(fd, reply, reply ? sizeof(*reply) : 0, MSG_DONTWAIT);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return 0;
 
@@ -326,8 +340,8 @@ static int on_reply(sd_event_source *s, int fd, uint32_t revents, void *userdata
         if (w->timer)
                 (void) sd_event_source_set_enabled(w->timer, SD_EVENT_OFF);
 
-        if (!work || n < (ssize_t) offsetof(JobReply, entries) || reply.protocol != JOB_PROTOCOL ||
-            reply.id != work->request.id || !job_reply_is_sane(&reply, (size_t) n)) {
+        if (!work || n < (ssize_t) offsetof(JobReply, entries) || reply->protocol != JOB_PROTOCOL ||
+            reply->id != work->request.id || !job_reply_is_sane(reply, (size_t) n)) {
                 /* It died, or speaks nonsense: either way it is of no use any more. */
                 worker_free(w);
                 if (work)
@@ -342,7 +356,7 @@ static int on_reply(sd_event_source *s, int fd, uint32_t revents, void *userdata
                 if (work->request.kind == JOB_CTL)
                         worker_free(w);
 
-                p->done(&work->request, &reply, work->memfd, p->userdata);
+                p->done(&work->request, reply, work->memfd, p->userdata);
         }
 
         work_free(work);
@@ -441,6 +455,7 @@ WorkerPool *worker_pool_free(WorkerPool *p) {
 
         sd_event_unref(p->event);
         free(p->executable);
+        free(p->reply);
         free(p);
         return NULL;
 }
@@ -459,7 +474,11 @@ WorkerPool *worker_pool_free(WorkerPool *p) {
 int worker_pool_submit(WorkerPool *p, const JobRequest *request, int memfd) {
         Work *work = malloc(sizeof(*work));
 
-        if (!work) {
+        if (!p->reply)
+                p->reply = malloc(sizeof(*p->reply));
+
+        if (!work || !p->reply) {
+                free(work);
                 if (memfd >= 0)
                         close(memfd);
                 return -ENOMEM;
