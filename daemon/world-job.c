@@ -324,8 +324,11 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
         attach_failed(a, reply, kernel_interface_is_bdevfilter(request->interface), now);
 }
 
-/* The filter is on, as the kernel says: where an earlier daemon, or a job without an end, left it. */
-static void check_found(World *w, Attachment *a, const JobRequest *request, const JobReply *reply, const Now *now) {
+/*
+ * The filter is on, as the kernel says: where an earlier daemon, or a job without an end, left it. False if what is on
+ * the device cannot be read, so that nobody knows whether the filter belongs there.
+ */
+static bool check_found(World *w, Attachment *a, const JobRequest *request, const JobReply *reply, const Now *now) {
         __attribute__((cleanup(fingerprint_deinit))) Fingerprint f = FINGERPRINT_INIT;
         Device d = world_find_device(w, request);
         const KeptEntry *e;
@@ -333,22 +336,25 @@ static void check_found(World *w, Attachment *a, const JobRequest *request, cons
         Facts facts;
 
         if (!d.disk) /* its event follows */
-                return;
+                return true;
 
         /* A job that ended without a word may have proved nothing: then the filter is somebody else's. */
         device_facts(d, &facts);
         if (!a->on_device && !a->recorded_since_usec && !match_facts(a->match, &facts)) {
                 /* what is on the device is not known yet: asked again when it is */
                 if (device_is_being_read(d))
-                        return;
+                        return true;
+
+                if (d.disk->dirty && !device_ignored(d))
+                        return false;
 
                 /* it stays, but not on the next one where it is kept by number */
                 if (world_add_stale(w, device_number(d), a->filter, device_object(d)) < 0)
-                        return;
+                        return true;
 
                 a->noted_object = 0;
                 attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
-                return;
+                return true;
         }
 
         if (a->has_fingerprint && a->fingerprint.object == device_object(d) &&
@@ -372,7 +378,7 @@ static void check_found(World *w, Attachment *a, const JobRequest *request, cons
                 stale->due = true;
                 a->noted_object = 0;
                 attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
-                return;
+                return true;
         }
         if (stale)
                 world_drop_stale(w, stale->number, stale->filter);
@@ -388,6 +394,7 @@ static void check_found(World *w, Attachment *a, const JobRequest *request, cons
         a->number = device_number(d);
         share_known(&f, d);
         attachment_attached(a, &f, true, now);
+        return true;
 }
 
 static void check_done(World *w, Attachment *a, const JobRequest *request, const JobReply *reply, const Now *now) {
@@ -400,9 +407,12 @@ static void check_done(World *w, Attachment *a, const JobRequest *request, const
 
         case JOB_OK:
                 a->check_due = false;
+                if (!check_found(w, a, request, reply, now)) {
+                        attachment_set_delay(a, now);
+                        break;
+                }
                 a->retry_at_usec = 0;
                 a->n_failures = 0;
-                check_found(w, a, request, reply, now);
                 break;
 
         case JOB_NOT_ATTACHED:

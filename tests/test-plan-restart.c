@@ -98,9 +98,44 @@ static void test_restart_unended(void) {
         }
 }
 
+/* What is on the device cannot be read for now: that says nothing of whether what is found there belongs there. */
+static void test_restart_unreadable(void) {
+        static const char *const names[] = { "sda", "sda1" };
+        Attachment *a;
+        Script s;
+
+        script_init(&s);
+        script_table_1(&s, "sda", 1, UUID_X, "");
+        script_had(&s, "sda");
+        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
+        script_noted(&s, a, "sda1", 0, 1650000000 * SECOND);
+
+        device_set_look_begin(&s.world.devices, false);
+        for (int i = 0; i < 2; i++) {
+                DeviceEvent e = script_event(&s, EVENT_ENUMERATION, EVENT_ADD, names[i], 0);
+
+                if (i == 1)
+                        e.has_entry = e.processed = e.settled = false;
+                CHECK(device_set_apply(&s.world.devices, &e) == 0);
+        }
+        device_set_look_end(&s.world.devices);
+
+        script_expect(&s, JOB_SCAN, "sda");
+        script_reply_outcome(&s, JOB_UNREADABLE);
+        script_expect(&s, JOB_CHECK, "sda1");
+        script_answer(&s);
+        CHECK(script_run(&s) == 0 && a->noted_object && !a->on_device);
+        CHECK_HAS(a->reason, "whether filter bftrack is on /dev/sda1 is not known");
+
+        script_pass(&s, SECOND);
+        script_settle(&s);
+        CHECK(a->on_device && a->n_attached == 0 && a->intact_since_usec == s.now.realtime_usec);
+        script_deinit(&s);
+}
+
 /*
- * Others took the filter off while no daemon was there, and before that is asked about another attachment has it put on:
- * what is found then is not what was noted.
+ * Others took the filter off while no daemon was there, and before that is asked about another attachment has it put
+ * on: what is found then is not what was noted.
  */
 static void test_restart_other_first(void) {
         uint64_t noted = 1650000000 * SECOND;
@@ -167,6 +202,7 @@ int main(void) {
         test_restart();
         test_restart_without_it();
         test_restart_unended();
+        test_restart_unreadable();
         test_restart_other_first();
         test_restart_orphan();
         return EXIT_SUCCESS;
