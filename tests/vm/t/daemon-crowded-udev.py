@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: limit=180
-"""Disks that come at once, more than udev has workers for: each worker holds a partition back for its filter, and the
-events of the other disks are queued behind that. Nobody is let go without his filter all the same."""
+# vm: limit=300
+"""Disks that come at once, more than udev has workers for, or one with very many partitions: each worker holds a
+partition back for its filter, and the other events are queued behind that. Nobody is let go without his filter all the
+same."""
 
 import os
 import sys
@@ -10,11 +11,13 @@ from pathlib import Path
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'guest'))
 # pylint: disable=wrong-import-position
+import bench
 import bf
 import bfd
 
 NOT_WAITED = 'c1a35b0e6f2f4e0f9e55a36b9d2f7a0c'
 N_DISKS, N_PARTS = 4, 3
+N_MANY = 128 # partitions of one disk: to put on so many filters takes longer than any of them may wait
 
 
 def uuids(disk):
@@ -30,10 +33,25 @@ def let_go(since):
 bfd.begin()
 
 
-def all_partitions():
+def all_partitions(n_all):
     """The names of all partitions, once all are there."""
     names = [name for disk in scsi.disks() for name in bf.partitions(disk)]
-    return names if len(names) == N_DISKS * N_PARTS else None
+    return names if len(names) == n_all else None
+
+
+def unplug():
+    for disk in scsi.disks():
+        scsi.remove(disk)
+    bf.settle()
+    # what is attached for the first time waits: nothing is remembered of where it was
+    bfd.stop()
+    bf.sh('rm -rf /run/blkfilterd/attachments')
+    bfd.start()
+
+
+def plug():
+    for host in scsi.hosts():
+        Path(f'/sys/class/scsi_host/host{host}/scan').write_text('- - -')
 
 
 with bf.scsi_debug(N_DISKS) as scsi, bfd.policies():
@@ -46,13 +64,7 @@ with bf.scsi_debug(N_DISKS) as scsi, bfd.policies():
 
     for n_workers in (1, 2):
         with bf.case(f'daemon/crowded-udev/{n_workers}-workers'):
-            for disk in scsi.disks():
-                scsi.remove(disk)
-            bf.settle()
-            # what is attached for the first time waits: nothing is remembered of where it was
-            bfd.stop()
-            bf.sh('rm -rf /run/blkfilterd/attachments')
-            bfd.start()
+            unplug()
             # with the reload those go that are there already, and idle
             bf.sh(f'udevadm control --children-max={n_workers} && udevadm control --reload')
             try:
@@ -60,9 +72,8 @@ with bf.scsi_debug(N_DISKS) as scsi, bfd.policies():
                 # all of them are queued before the first is looked at
                 bf.sh('udevadm control --stop-exec-queue')
                 try:
-                    for host in scsi.hosts():
-                        Path(f'/sys/class/scsi_host/host{host}/scan').write_text('- - -')
-                    names = bf.wait_for(all_partitions, what='the partitions of all disks')
+                    plug()
+                    names = bf.wait_for(lambda: all_partitions(N_DISKS * N_PARTS), what='the partitions of all disks')
                 finally:
                     bf.sh('udevadm control --start-exec-queue')
                 for name in names:
@@ -71,5 +82,16 @@ with bf.scsi_debug(N_DISKS) as scsi, bfd.policies():
                 print(f'# all on after {time.time() - since:.2f} s')
             finally:
                 bf.sh('udevadm control --children-max=0')
+
+with bf.case(f'daemon/crowded-udev/{N_MANY}-partitions'), bf.scsi_debug(1, dev_size_mb=N_MANY + 3) as scsi, \
+        bfd.policies():
+    bench.write_policies(bench.write_tables(scsi.disks(), N_MANY).values())
+    bench.wait_count('attached', N_MANY)
+    unplug()
+    since = time.time()
+    plug()
+    bench.wait_count('attached', N_MANY)
+    bf.equal(let_go(since), [], 'devices that were let go without their filters')
+    print(f'# all on after {time.time() - since:.2f} s')
 
 bfd.end('daemon/crowded-udev')
