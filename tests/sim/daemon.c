@@ -77,7 +77,7 @@ static size_t list_holds(char ids[][ATTACHMENT_ID_SIZE]) {
 
         for (size_t i = 0; i < s->n_items && n < RECORDS; i++)
                 if (s->items[i]->held)
-                        memcpy(ids[n++], s->items[i]->id, ATTACHMENT_ID_SIZE);
+                        (void) str_copy(ids[n++], ATTACHMENT_ID_SIZE, s->items[i]->id);
 
         return n;
 }
