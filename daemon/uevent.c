@@ -263,8 +263,8 @@ static int compare_names(const struct dirent **a, const struct dirent **b) {
  * @u: from uevent_new(): what happens during the look is told as events afterwards
  *
  * Disks come before their partitions. The caller brackets it with device_set_look_begin() and
- * device_set_look_end(). One is taken from libudev at a time: its own enumeration holds all of them at once, each with all
- * its properties, and what the registry allocates in between would keep that memory with the daemon.
+ * device_set_look_end(). One is taken from libudev at a time: its own enumeration holds all of them at once, each with
+ * all its properties, and what the registry allocates in between would keep that memory with the daemon.
  *
  * Return: 0, or a negative errno: nothing, or not all, was told.
  */
@@ -277,7 +277,12 @@ int uevent_look(UEvent *u) {
                 return -errno;
 
         for (int i = 0; i < n; i++) {
-                struct udev_device *d = udev_device_new_from_subsystem_sysname(u->udev, "block", names[i]->d_name);
+                struct udev_device *d;
+                char path[sizeof(SYSFS_FOLDER "/") + sizeof(names[i]->d_name)];
+
+                /* by its path: what libudev calls its name is another one if there is a "!" in it */
+                (void) snprintf(path, sizeof(path), SYSFS_FOLDER "/%s", names[i]->d_name);
+                d = udev_device_new_from_syspath(u->udev, path);
 
                 free(names[i]);
                 if (!d)
