@@ -405,7 +405,8 @@ static int plan_touched(Run *run) {
         }
 
         s->n_touched -= n;
-        memmove(s->touched, s->touched + n, s->n_touched * sizeof(*s->touched));
+        if (s->n_touched > 0)
+                memmove(s->touched, s->touched + n, s->n_touched * sizeof(*s->touched));
         return r;
 }
 
