@@ -2,8 +2,8 @@
 
 /*
  * The links that udev makes to devices. Those of a partition follow, as a rule, from what is known anyway: they end in
- * its UUID or its name, or are its disk's with "-partN" behind. They would be most of what is kept of a partition, and
- * there may be thousands: only the others are.
+ * its UUID or its name, or are its disk's by what that is, and not by what is on it, with "-partN" behind. They would be
+ * most of what is kept of a partition, and there may be thousands: only the others are.
  */
 
 #include <errno.h>
@@ -78,10 +78,25 @@ static bool is_by_value(Link link, const char *folder, const char *value) {
         return equal;
 }
 
+/* Whether a link is named by what is on the device: udev makes none of these with a partition's number behind. */
+static bool is_by_content(Link link) {
+        static const char *const folders[] = { "/dev/disk/by-uuid/", "/dev/disk/by-label/", "/dev/disk/by-partuuid/",
+                                               "/dev/disk/by-partlabel/" };
+
+        for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+                if (link.n > strlen(folders[i]) && memcmp(link.s, folders[i], strlen(folders[i])) == 0)
+                        return true;
+
+        return false;
+}
+
 /* Whether a link is one of the disk's, with the partition's number behind. */
 static bool is_by_number(Link link, const Partition *p) {
         Text end = TEXT_INIT;
         bool is_one;
+
+        if (is_by_content(link))
+                return false;
 
         text_add(&end, "-part");
         text_add_u64(&end, p->partno);

@@ -32,8 +32,10 @@ static DeviceSet begin(void) {
         put(&s, "sdb", "sdb", 0, "", "", NULL);
         put(&s, "sdb", "sdb1", 1, UUID_Y, "data", "/dev/disk/by-partlabel/data /dev/disk/by-uuid/1111-1111");
         put(&s, "sdb", "sdb2", 2, "", "", NULL);
-        put(&s, "cciss/c0d0", "cciss/c0d0", 0, "", "", "/dev/disk/by-uuid/3333-3333");
+        put(&s, "cciss/c0d0", "cciss/c0d0", 0, "", "",
+            "/dev/disk/by-uuid/3333-3333 /dev/disk/by-label/live /dev/disk/by-path/y");
         put(&s, "cciss/c0d0", "cciss/c0d0p1", 1, UUID_Z, "", "");
+        put(&s, "sdc", "sdc", 0, "", "", "/dev/disk/by-label/live-part1");
         return s;
 }
 
@@ -60,7 +62,9 @@ static void test_found(void) {
         test_found_one("/dev/disk/by-uuid/2222-2222", "sda2");
         test_found_one("/dev/disk/by-partuuid/" UUID_X, "sda1");
         test_found_one("/dev/disk/by-partlabel/two\\x20words", "sda2");
-        test_found_one("/dev/disk/by-uuid/3333-3333-part1", "cciss/c0d0p1");
+        test_found_one("/dev/disk/by-path/y-part1", "cciss/c0d0p1");
+        test_found_one("LABEL=live", "cciss/c0d0");
+        test_found_one("LABEL=live-part1", "sdc");
         test_found_one("PARTUUID=" UUID_X, "sda1");
         test_found_one("PARTUUID=B921B045-1DF0-41C3-AF44-4C6F280D3FAE", "sdb1");
         test_found_one("PARTUUID=1234ABCD-02", "sda2");
@@ -87,6 +91,7 @@ static void test_refused(void) {
         test_refused_one("", REQUEST_E_INVALID, "by its path below /dev");
         test_refused_one("sda1", REQUEST_E_INVALID, "by its path below /dev");
         test_refused_one("/dev/", REQUEST_E_INVALID, "by its path below /dev");
+        test_refused_one("/dev/disk/by-uuid/3333-3333-part1", REQUEST_E_NO_SUCH_DEVICE, "no device that is present");
         test_refused_one("/tmp/sda1", REQUEST_E_INVALID, "by its path below /dev");
         test_refused_one("partuuid=" UUID_X, REQUEST_E_INVALID, "by its path below /dev");
         test_refused_one(" /dev/sda1", REQUEST_E_INVALID, "by its path below /dev");
