@@ -54,8 +54,13 @@ static bool comes_before(const Holder *a, const Holder *b) {
         return c < 0 || (c == 0 && (a->entry ? a->entry->partno : 0) < (b->entry ? b->entry->partno : 0));
 }
 
+/* Each counts once: one may stand under a hash twice, when another value of its own has that too. */
 static void holders_add(Holders *holders, const Holder *h) {
         size_t n = holders->n_items < HOLDERS_MAX ? holders->n_items : HOLDERS_MAX, i = n;
+
+        for (size_t k = 0; k < n; k++)
+                if (holders->items[k].disk == h->disk && holders->items[k].entry == h->entry)
+                        return;
 
         while (i > 0 && comes_before(h, &holders->items[i - 1]))
                 i--;
@@ -168,8 +173,8 @@ void claimants_init(Claimants *c, const World *w, const Facts *f) {
  * claimants_next() - the next that may want it
  * @c: from claimants_init()
  *
- * Return: an attachment, each once; whether the rest of its match fits is for the caller to see. NULL if
- * that was the last.
+ * Return: an attachment, as a rule each once; two values may have one hash. Whether its match fits is for the caller to
+ * see. NULL if that was the last.
  */
 Attachment *claimants_next(Claimants *c) {
         const IndexItem *i = c->next;
