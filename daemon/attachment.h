@@ -63,8 +63,8 @@ typedef struct Gap {
 
 /* What was proven when the filter was attached. */
 typedef struct Fingerprint {
-        const KeptEntry *entry;       /* of the partition table; kept_entry_none: a whole device. Shared with the registry,
-                                       * as the strings are: those are of all that is on the disk */
+        const KeptEntry *entry;       /* of the partition table; kept_entry_none: a whole device. Shared with the
+                                       * registry, as the strings are: those are of all that is on the disk */
         const char *pt_uuid;          /* of the table, "" if it has none */
         const char *disk;             /* the disk's kernel name at that time */
         const char *wwn, *serial;     /* of the disk, by fingerprint_keep_id(); "" if it has none */
@@ -106,7 +106,8 @@ typedef struct Attachment {
         const char *device;         /* kernel name of the device it is on or going to; shared, "" none */
         uint64_t device_uid;        /* of that Device; 0 none */
         const char *lost_device;    /* kernel name of the device that it was on last; shared, "" none */
-        const char *home;           /* kernel name of the disk that it is on, going to, or was on last; shared, "" none */
+        const char *home;           /* kernel name of the disk that it is on, going to, or was on last; shared, ""
+                                     * none */
         uint64_t seen_usec;         /* realtime: when on_device was last known for certain; 0: never */
         uint64_t checked_usec;      /* monotonic: when that was asked last, or it was attached; 0 never */
         bool on_device;             /* the filter is on the device, as far as is known */

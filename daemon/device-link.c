@@ -2,8 +2,8 @@
 
 /*
  * The links that udev makes to devices. Those of a partition follow, as a rule, from what is known anyway: they end in
- * its UUID or its name, or are its disk's by what that is, and not by what is on it, with "-partN" behind. They would be
- * most of what is kept of a partition, and there may be thousands: only the others are.
+ * its UUID or its name, or are its disk's by what that is, and not by what is on it, with "-partN" behind. They would
+ * be most of what is kept of a partition, and there may be thousands: only the others are.
  */
 
 #include <errno.h>

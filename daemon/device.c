@@ -361,8 +361,8 @@ void disk_make_dirty(DeviceSet *s, Disk *d) {
  * @s: the set
  * @key: one that identifies
  *
- * There are many devices, and as a rule one key or two that anybody asks for. The weakest of all, the kernel's name, comes
- * and goes with each re-read.
+ * There are many devices, and as a rule one key or two that anybody asks for. The weakest of all, the kernel's name,
+ * comes and goes with each re-read.
  */
 void device_set_count(DeviceSet *s, MatchKey key) {
         if (s->counted & 1U << key)

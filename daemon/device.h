@@ -165,8 +165,8 @@ struct Disk {
         Partition **partitions;    /* sorted by partno */
         size_t n_partitions;
 
-        bool freed;                /* all that happened since the plan last ran is that the job on it ended: who waited for
-                                    * that is concerned, nobody else */
+        bool freed;                /* all that happened since the plan last ran is that the job on it ended: who waited
+                                    * for that is concerned, nobody else */
         bool heard;                /* the kernel told of it, or of a partition of it, since the plan last ran */
         bool todo;                 /* the plan that is running is going to look at it */
         bool changed;              /* it is in DeviceSet.changed */

@@ -58,8 +58,8 @@ uint64_t index_hash(unsigned kind, const char *value) {
  * @kind: as of index_hash()
  * @value: NUL-terminated
  *
- * Eight bytes at a time, and so a good deal quicker than index_hash() for an event that asks for a handful of UUIDs. Not
- * to be kept: it is another one on a machine of the other byte order.
+ * Eight bytes at a time, and so a good deal quicker than index_hash() for an event that asks for a handful of UUIDs.
+ * Not to be kept: it is another one on a machine of the other byte order.
  */
 uint64_t index_key(unsigned kind, const char *value) {
         uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ kind, word;

@@ -14,7 +14,8 @@ size_t list_room(size_t n) {
 
 /**
  * list_grow() - make room for one element more
- * @list: pointers, allocated by this function or for list_room() elements; NULL while there are none. Consumed on success
+ * @list: pointers, allocated by this function or for list_room() elements; NULL while there are none. Consumed on
+ *        success
  * @n: that it has
  *
  * A list that becomes shorter keeps its room.

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * List: an array of pointers that grows in steps, for those that come one by one. With a size of its own for each number
- * of elements the allocator would keep what each was moved from.
+ * List: an array of pointers that grows in steps, for those that come one by one. With a size of its own for each
+ * number of elements the allocator would keep what each was moved from.
  */
 
 #include <stddef.h>

@@ -21,9 +21,9 @@
 #include "config.h"
 
 /*
- * What is larger is mapped by itself, and given back when it is freed. By default the C library takes to keeping as much as
- * the largest of them, and an answer on the bus about a thousand attachments has megabytes; and what is a little smaller,
- * as the jobs of a plan or the text of a record, leaves holes that are filled with what stays.
+ * What is larger is mapped by itself, and given back when it is freed. By default the C library takes to keeping as
+ * much as the largest of them, and an answer on the bus about a thousand attachments has megabytes; and what is a
+ * little smaller, as the jobs of a plan or the text of a record, leaves holes that are filled with what stays.
  */
 #define LARGE_BYTES (16 * 1024)
 

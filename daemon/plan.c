@@ -385,8 +385,8 @@ static int plan_disk(Run *run, Disk *d) {
 }
 
 /*
- * Those that were touched, in that order: of a disk's partitions the first is seen to first, as it is by udev, which has
- * only so many workers for all that it holds back until the filters are on.
+ * Those that were touched, in that order: of a disk's partitions the first is seen to first, as it is by udev, which
+ * has only so many workers for all that it holds back until the filters are on.
  */
 static int plan_touched(Run *run) {
         AttachmentSet *s = &run->world->attachments;

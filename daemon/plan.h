@@ -20,9 +20,9 @@
  *
  * An attachment that has a key of the file system waits for udev's events. One that is not coming back to
  * where it was waits, for a while, until udev has told of every new disk, which may be a clone, or its table is read:
- * plan-clone.c. After a restart of the daemon a CHECK of what was recorded comes before all else. A filter that is where
- * it does not belong any more, as the medium was changed or a detach did not end, is taken off: DETACH. So is one that a
- * device that went may have left to who has its number now: plan-stale.c.
+ * plan-clone.c. After a restart of the daemon a CHECK of what was recorded comes before all else. A filter that is
+ * where it does not belong any more, as the medium was changed or a detach did not end, is taken off: DETACH. So is one
+ * that a device that went may have left to who has its number now: plan-stale.c.
  */
 
 #include <stddef.h>

@@ -16,7 +16,8 @@ typedef struct Draft {
         Gap gaps[ATTACHMENT_GAPS_MAX];
         RecordNote note;
         bool whole;
-        char disk[JOB_NODE_SIZE], wwn[DISK_ID_SIZE], serial[DISK_ID_SIZE], pt_uuid[PART_UUID_SIZE]; /* as in Fingerprint */
+        char disk[JOB_NODE_SIZE], wwn[DISK_ID_SIZE], serial[DISK_ID_SIZE]; /* as in Fingerprint */
+        char pt_uuid[PART_UUID_SIZE];                                      /* that too */
         Entry entry;
         Attachment facts; /* flags and numbers, those of the fingerprint too; the rest unused */
 } Draft;

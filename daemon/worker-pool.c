@@ -287,10 +287,10 @@ static bool pool_is_working(const WorkerPool *p) {
 }
 
 /*
- * There has been no job for a while. What a worker has needed for its jobs it keeps, which is more than half as much again
- * as it began with. So those that rest are new ones: they wait until there is something to do, as those that were there
- * at the start. And what a burst of events needed in the daemon itself lies between what it has left, and is given back
- * page by page.
+ * There has been no job for a while. What a worker has needed for its jobs it keeps, which is more than half as much
+ * again as it began with. So those that rest are new ones: they wait until there is something to do, as those that were
+ * there at the start. And what a burst of events needed in the daemon itself lies between what it has left, and is
+ * given back page by page.
  */
 static int on_rest(sd_event_source *s, uint64_t usec, void *userdata) {
         WorkerPool *p = userdata;

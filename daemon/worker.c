@@ -58,8 +58,8 @@ static bool is_astray(const JobRequest *request, const Backend *backend) {
 }
 
 /*
- * The module opens what a call is about for writing, too, and if it cannot, as a device is read-only, says so, or ENOENT,
- * depending on its version: whatever is on it.
+ * The module opens what a call is about for writing, too, and if it cannot, as a device is read-only, says so, or
+ * ENOENT, depending on its version: whatever is on it.
  */
 static bool is_out_of_reach(const JobRequest *request, const Backend *backend) {
         uint64_t read_only;
@@ -70,8 +70,8 @@ static bool is_out_of_reach(const JobRequest *request, const Backend *backend) {
 static JobOutcome fail_out_of_reach(JobReply *reply) {
         reply->error = EROFS;
         (void) snprintf(reply->message, sizeof(reply->message),
-                        "it is read-only, and bdevfilter takes calls only for what it can open for writing, too; make it"
-                        " writable (blockdev --setrw), or leave it as it is: nothing is written to it");
+                        "it is read-only, and bdevfilter takes calls only for what it can open for writing, too; make"
+                        " it writable (blockdev --setrw), or leave it as it is: nothing is written to it");
         return JOB_FAILED;
 }
 

@@ -79,7 +79,7 @@ static void share_known(Fingerprint *f, Device d) {
         }
 }
 
-/* False if the reply does not show the entry that was to be proven. @ret: FINGERPRINT_INIT; to be released in any case. */
+/* False if the reply does not show the entry that was to be proven. @ret: FINGERPRINT_INIT; released in any case. */
 static bool fill_fingerprint(const JobRequest *request, const JobReply *reply, const Disk *d, Fingerprint *ret) {
         Facts f = { 0 };
         MatchKey key;

@@ -7,8 +7,8 @@
 
 /*
  * A filter was taken off, or may have been. A worker that took long may have done so when it had been put on again: a
- * whole device stays when its medium changes, and a call by path reaches whatever has the name. Who is there now, as far
- * as is known, is asked about.
+ * whole device stays when its medium changes, and a call by path reaches whatever has the name. Who is there now, as
+ * far as is known, is asked about.
  */
 static void doubt_filters(World *w, const JobRequest *request) {
         uint64_t object = request->partno ? request->partition.object : request->disk.object;
@@ -27,8 +27,8 @@ static void doubt_filters(World *w, const JobRequest *request) {
 }
 
 /*
- * A filter was taken off, as it was left where it does not belong. Who an earlier daemon noted to have it there, and was
- * not asked about yet, has lost it, whatever is there by the time that he is.
+ * A filter was taken off, as it was left where it does not belong. Who an earlier daemon noted to have it there, and
+ * was not asked about yet, has lost it, whatever is there by the time that he is.
  */
 static void lose_noted(World *w, const JobRequest *request, const Now *now) {
         uint64_t object = request->partno ? request->partition.object : request->disk.object;

@@ -58,7 +58,8 @@ static bool has_error(const PolicySet *policies, const char *path) {
 }
 
 static void attachment_take_policy(Attachment *a, const Policy *p, size_t rank) {
-        if (a->orphaned || a->source != ATTACHMENT_SOURCE_POLICY || !a->policy_path || !str_equal(a->policy_path, p->path))
+        if (a->orphaned || a->source != ATTACHMENT_SOURCE_POLICY || !a->policy_path ||
+            !str_equal(a->policy_path, p->path))
                 attachment_changed(a, ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_RECORD);
 
         shared_set(&a->policy_path, p->path);

@@ -44,7 +44,7 @@ static int method_get_attachment(sd_bus_message *m, void *userdata, sd_bus_error
         return sd_bus_reply_method_return(m, "o", path);
 }
 
-/* One value at a time, without signatures to be parsed for each, and with the memory of the last: there may be thousands. */
+/* One value at a time, without a signature to be parsed for each, in the memory of the last: there may be thousands. */
 static int append_attachment(sd_bus_message *reply, const Attachment *a, Text *identity) {
         char path[BUS_PATH_SIZE];
         int r;
