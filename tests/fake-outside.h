@@ -134,7 +134,8 @@ __attribute__((unused)) static int op_load_policies(const PolicySet *last, Polic
         return 0;
 }
 
-__attribute__((unused)) static int op_load_last_boot(uint64_t *ret_boot_usec, StateFound found, void *userdata, void *outside) {
+__attribute__((unused)) static int op_load_last_boot(uint64_t *ret_boot_usec, StateFound found, void *userdata,
+                                                     void *outside) {
         Fake *f = outside;
         Attachment *a = f->last_boot;
 
@@ -288,7 +289,8 @@ __attribute__((unused)) static void fake_begin_manager(Fake *f) {
                 .count_writes = op_count_writes,
                 .status = op_status,
         };
-        const ManagerListener listener = { .attachment_changed = on_changed, .attachment_removed = on_removed, .userdata = f };
+        const ManagerListener listener = { .attachment_changed = on_changed, .attachment_removed = on_removed,
+                                            .userdata = f };
 
         f->n_jobs = 0;
         f->has_status = false;
@@ -316,7 +318,8 @@ __attribute__((unused)) static void fake_deinit(Fake *f) {
 }
 
 /* A device that is there: found by a look, or told by told(). */
-__attribute__((unused)) static DeviceEvent *fake_device(Fake *f, const char *name, const char *uuid, const char *label) {
+__attribute__((unused)) static DeviceEvent *fake_device(Fake *f, const char *name, const char *uuid,
+                                                        const char *label) {
         DeviceEvent *e = &f->devices[f->n_devices++];
 
         CHECK(f->n_devices <= DEVICES);
@@ -372,7 +375,8 @@ __attribute__((unused)) static void fake_reread(Fake *f, const char *name) {
         fake_run(f);
 }
 
-__attribute__((unused)) static void fake_policy(Fake *f, const char *name, const char *filter, const char *uuid, const char *label) {
+__attribute__((unused)) static void fake_policy(Fake *f, const char *name, const char *filter, const char *uuid,
+                                                const char *label) {
         CHECK(policy_set_add(f->policies, policy_new_of(name, filter, match_of(uuid, label), NULL)) == 0);
 }
 
@@ -382,7 +386,8 @@ __attribute__((unused)) static void fake_answer(Fake *f, JobOutcome outcome) {
         static JobReply r;
 
         CHECK(f->n_jobs > 0);
-        r = (JobReply) { .protocol = JOB_PROTOCOL, .id = request.id, .outcome = outcome, .interface = KERNEL_INTERFACE_BLKFILTER_1 };
+        r = (JobReply) { .protocol = JOB_PROTOCOL, .id = request.id, .outcome = outcome,
+                           .interface = KERNEL_INTERFACE_BLKFILTER_1 };
         if ((request.kind == JOB_SCAN && outcome == JOB_OK) || request.kind == JOB_ATTACH) {
                 r.has_table = true;
                 for (size_t i = 0; i < f->n_devices; i++)

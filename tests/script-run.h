@@ -40,7 +40,8 @@ __attribute__((unused)) static void script_noted(Script *s, Attachment *a, const
 __attribute__((unused)) static void standing_of(const Attachment *a, char ret[static STANDING_SIZE]) {
         (void) snprintf(ret, STANDING_SIZE,
                         "%s: %s (%s); on %d %s %llu, home %s; job %llu%s; retry %llu; gaps %llu; noted %llu, left %llu;"
-                        " check %d, absent %d, changed %x", a->id, attachment_state_to_string(a->state), a->reason, a->on_device,
+                        " check %d, absent %d, changed %x", a->id, attachment_state_to_string(a->state), a->reason,
+                        a->on_device,
                         a->device, (unsigned long long) a->device_uid, a->home, (unsigned long long) a->job,
                         a->job_is_stuck ? " stuck" : "", (unsigned long long) a->retry_at_usec,
                         (unsigned long long) a->n_gaps, (unsigned long long) a->noted_object,
@@ -135,7 +136,8 @@ __attribute__((unused)) static ScriptDevice *script_of_job(Script *s, const JobR
         ScriptDevice *device = &d->devices[r->partno];
         uint64_t object = r->partno ? r->partition.object : r->disk.object;
 
-        return device->present && d->diskseq == r->disk.diskseq && (!object || object == device->object) ? device : NULL;
+        return device->present && d->diskseq == r->disk.diskseq && (!object || object == device->object) ? device :
+                NULL;
 }
 
 /* Answers the oldest job that is under way; TIMED_OUT leaves it under way. A filter that it says is on, is. */
@@ -183,7 +185,8 @@ __attribute__((unused)) static bool script_proves(Script *s, const JobRequest *r
 }
 
 /* What an honest worker on a healthy disk does about the filter on a device, and says. */
-__attribute__((unused)) static JobOutcome script_do(Script *s, const JobRequest *r, ScriptDevice *device, JobReply *reply) {
+__attribute__((unused)) static JobOutcome script_do(Script *s, const JobRequest *r, ScriptDevice *device,
+                                                    JobReply *reply) {
         bool mine = str_equal(device->filter, r->filter), none = !device->filter[0];
 
         if (r->kind == JOB_SCAN)

@@ -86,8 +86,8 @@ __attribute__((unused)) static Attachment *script_policy_of(Script *s, const cha
         return attachment_make_id(filter, m, id) == 0 ? attachment_set_get(&s->world.attachments, id) : NULL;
 }
 
-__attribute__((unused)) static Attachment *script_policy(Script *s, const char *name, const char *filter, const char *uuid,
-                                                         const char *label) {
+__attribute__((unused)) static Attachment *script_policy(Script *s, const char *name, const char *filter,
+                                                         const char *uuid, const char *label) {
         return script_policy_of(s, name, filter, match_of(uuid, label), NULL);
 }
 
@@ -142,7 +142,8 @@ __attribute__((unused)) static void script_table_1(Script *s, const char *disk, 
 }
 
 /* One event, as the source tells it. */
-__attribute__((unused)) static DeviceEvent script_event(Script *s, EventSource source, EventAction action, const char *name,
+__attribute__((unused)) static DeviceEvent script_event(Script *s, EventSource source, EventAction action,
+                                                        const char *name,
                                                         uint64_t seqnum) {
         unsigned partno = (unsigned) strtoul(name + 3, NULL, 10);
         const ScriptDevice *device = script_device(s, name);

@@ -183,7 +183,8 @@ int main(void) {
         failed = !opens_only_to_read();
         for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
                 if (survives(cases[i].does) != cases[i].survives) {
-                        (void) fprintf(stderr, "%s: is %s\n", cases[i].name, cases[i].survives ? "ended" : "let through");
+                        (void) fprintf(stderr, "%s: is %s\n", cases[i].name,
+                                       cases[i].survives ? "ended" : "let through");
                         failed = 1;
                 }
 

@@ -126,12 +126,14 @@ static const Case cases[] = {
           .part = { "67108865", "67108864" } },
         { "x", 0, 16, { ROOM(0, CTL_MEMFD_SIZE_MAX), ROOM(8, 1) }, 2, .verdict = CTL_WRONG, .as_memfd = true,
           .part = { "together" } },
-        { "x", 0, 8, .verdict = CTL_WRONG, .as_memfd = true, .part = { "no buffer", "use Ctl" } },
+        { "x", 0, 8, .verdict = CTL_WRONG, .as_memfd = true,
+          .part = { "no buffer", "use Ctl" } },
         { "bftrack", 1, 16, { ROOM(8, 1 << 21) }, 1, { 0, 1 << 24 }, CTL_TYPED, .sent = 16, .as_memfd = true },
         { "bftrack", 1, 16, { ROOM(8, 1 << 21) }, 1, { 0, (1 << 24) + 1 }, CTL_WRONG, .as_memfd = true,
           .part = { "at least 2097153" } },
         { "blksnap", 1, 16, { ROOM(8, 64) }, 1, { 0, 64 }, CTL_TYPED, .sent = 16, .as_memfd = true },
-        { "blksnap", 2, 16, { ROOM(8, 32) }, 1, { 2, 0 }, CTL_WRONG, .as_memfd = true, .part = { "(dirty)", "use Ctl" } },
+        { "blksnap", 2, 16, { ROOM(8, 32) }, 1, { 2, 0 }, CTL_WRONG, .as_memfd = true,
+          .part = { "(dirty)", "use Ctl" } },
 
         { "x", 0, 8, { BUFFER(0, 1) }, 17, .verdict = CTL_WRONG, .part = { "more than 16" } },
 };

@@ -35,7 +35,8 @@ static void expect(const char *text, uint64_t check_usec, bool raw_commands) {
         Config c = load(text);
 
         if (c.check_usec != check_usec || c.raw_commands != raw_commands) {
-                (void) fprintf(stderr, "%s: CheckSec is %llu, RawCommands %d\n", text, (unsigned long long) c.check_usec,
+                (void) fprintf(stderr, "%s: CheckSec is %llu, RawCommands %d\n", text,
+                               (unsigned long long) c.check_usec,
                                c.raw_commands);
                 abort();
         }

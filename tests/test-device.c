@@ -369,12 +369,14 @@ static void test_facts(void) {
         e.links = "/dev/disk/by-id/x /dev/disk/by-path/y";
         CHECK(device_set_apply(&s.world.devices, &e) == 0);
         e = script_event(&s, EVENT_UDEV, EVENT_CHANGE, "sda1", ++s.seqnum);
-        e.links = "/dev/disk/by-id/x-part1 /dev/disk/by-id/x-part2  /dev/disk/by-path/y-part1 /dev/disk/by-path/y-part01"
-                  " /dev/disk/by-partuuid/" UUID_X " /dev/disk/by-partuuid/" UUID_Y " /dev/disk/by-partlabel/data"
+        e.links = "/dev/disk/by-id/x-part1 /dev/disk/by-id/x-part2  /dev/disk/by-path/y-part1"
+                  " /dev/disk/by-path/y-part01 /dev/disk/by-partuuid/" UUID_X " /dev/disk/by-partuuid/" UUID_Y
+                  " /dev/disk/by-partlabel/data"
                   " /dev/disk/by-partlabel/dat /dev/disk/by-id/z-part1 /dev/disk/by-id/x-party1 -part1 ";
         CHECK(device_set_apply(&s.world.devices, &e) == 0);
         CHECK_STR(sda1(&s)->links, "/dev/disk/by-id/x-part2 /dev/disk/by-path/y-part01 /dev/disk/by-partuuid/" UUID_Y
-                                   " /dev/disk/by-partlabel/dat /dev/disk/by-id/z-part1 /dev/disk/by-id/x-party1 -part1");
+                                   " /dev/disk/by-partlabel/dat /dev/disk/by-id/z-part1 /dev/disk/by-id/x-party1"
+                                   " -part1");
         CHECK(device_has_link(device_set_get(&s.world.devices, "sda1"), "/dev/disk/by-id/x-part1"));
         CHECK(device_has_link(device_set_get(&s.world.devices, "sda1"), "/dev/disk/by-partlabel/data"));
         CHECK(!device_has_link(device_set_get(&s.world.devices, "sda1"), "/dev/disk/by-path/y-part3"));

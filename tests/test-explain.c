@@ -145,7 +145,8 @@ static void test_lines(void) {
         Script s;
 
         begin(&s);
-        CHECK(policy_set_add(s.policies, read_policy("# a comment\n[Match]\nPartUUID=0FC63DAF-8483-4772-8E79-3D69D8477DE4\n"
+        CHECK(policy_set_add(s.policies, read_policy("# a comment\n[Match]\n"
+                                                 "PartUUID=0FC63DAF-8483-4772-8E79-3D69D8477DE4\n"
                                                      "PartLabel=old\nFSType=\"xfs\"\n[Filter]\nName=bftrack\n",
                                                      "[Match]\nPartLabel=log data\n")) == 0);
         explain(&s, "sda1", &e);
@@ -204,7 +205,8 @@ static void test_summary_of_attachments(void) {
         begin(&s);
         a = script_policy(&s, "20.conf", "bftrack", UUID_X, "");
         (void) script_run(&s);
-        expect_summary(&s, "sda1", "it is meant to get the filter bftrack, by the policy /etc/blkfilter.d/20.conf; attaching: ");
+        expect_summary(&s, "sda1", "it is meant to get the filter bftrack, by the policy"
+                       " /etc/blkfilter.d/20.conf; attaching: ");
         script_settle(&s);
         policy_set_free(s.policies);
         s.policies = policy_set_new();
@@ -215,7 +217,8 @@ static void test_summary_of_attachments(void) {
         a->on_device = false;
         world_touch_all(&s.world);
         (void) script_run(&s);
-        expect_summary(&s, "sda1", "it gets no filter: it had bftrack, by the policy /etc/blkfilter.d/20.conf; detached: ");
+        expect_summary(&s, "sda1", "it gets no filter: it had bftrack, by the policy"
+                       " /etc/blkfilter.d/20.conf; detached: ");
         script_wish(&s, "bfcount", UUID_Y);
         script_settle(&s);
         expect_summary(&s, "sda2", "it has the filter bfcount, as was asked for by hand");

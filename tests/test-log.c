@@ -16,7 +16,8 @@ static int journal_error;
 static char *captured;     /* what came on standard error */
 
 /* In the place of libsystemd's. */
-int sd_journal_sendv_with_location(const char *file, const char *line, const char *func, const struct iovec *iov, int n) {
+int sd_journal_sendv_with_location(const char *file, const char *line, const char *func, const struct iovec *iov,
+                                  int n) {
         (void) file, (void) line, (void) func;
 
         if (journal_error)

@@ -51,8 +51,8 @@ static void test_two(void) {
 }
 
 /*
- * Two values of one partition have what the index keeps of a hash in common, so that the partition stands under it twice:
- * it is one all the same. (Found by trying; the other byte order has other hashes.)
+ * Two values of one partition have what the index keeps of a hash in common, so that the partition stands under it
+ * twice: it is one all the same. (Found by trying; the other byte order has other hashes.)
  */
 static void test_one_hash(void) {
         uint64_t of_uuid = claim_hash(MATCH_PART_UUID, UUID_X), of_label = claim_hash(MATCH_PART_LABEL, "d530arf");

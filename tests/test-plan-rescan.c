@@ -84,8 +84,8 @@ static void test_reread_in_steps(void) {
 }
 
 /*
- * A scan that is begun at the first event waits until the kernel is done. That it read the table behind all of the events is
- * known by their number; then nothing has to be read once more. What else has come to be known has no number.
+ * A scan that is begun at the first event waits until the kernel is done. That it read the table behind all of the
+ * events is known by their number; then nothing has to be read once more. What else has come to be known has no number.
  */
 static void test_reread_in_one_scan(void) {
         Script s;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What a worker proves before it attaches: each key, the place, that there is no second one; and what it says if not. */
+/* What a worker proves before it attaches: each key, the place, that there is no second one; what it says if not. */
 
 #undef NDEBUG
 

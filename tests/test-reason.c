@@ -227,8 +227,8 @@ static void test_conflict_ignored(void) {
         begin(&s);
         settings_unref(s.a->settings);
         s.a->settings = settings;
-        check(reason_outcome(s.a, &reply), "/dev/sda1 has another filter on it; it is left there, and this one does not wait"
-              " for it to go (OnConflict=ignore)");
+        check(reason_outcome(s.a, &reply), "/dev/sda1 has another filter on it; it is left there, and this one does not"
+              " wait for it to go (OnConflict=ignore)");
         end(&s);
 }
 

@@ -118,7 +118,8 @@ static void teardown(Fixture *f) {
 /* All that are warm stay for a while, one when it is over, which has had no job; jobs go on meanwhile and after. */
 static void test_rest(const char *worker) {
         const WorkerPoolConfig config = {
-                .executable = worker, .timeout_usec = LIMIT_USEC, .n_warm = 3, .n_resting = 1, .rest_usec = 200000, .n_max = 4,
+                .executable = worker, .timeout_usec = LIMIT_USEC, .n_warm = 3, .n_resting = 1, .rest_usec = 200000,
+                .n_max = 4,
         };
         pid_t used[CHILDREN_MAX], last[CHILDREN_MAX];
         Fixture f;
@@ -146,7 +147,8 @@ static void test_rest(const char *worker) {
 /* No timer takes away what is wanted. */
 static void test_no_rest(const char *worker) {
         const WorkerPoolConfig config = {
-                .executable = worker, .timeout_usec = LIMIT_USEC, .n_warm = 2, .n_resting = 2, .rest_usec = 1000, .n_max = 4,
+                .executable = worker, .timeout_usec = LIMIT_USEC, .n_warm = 2, .n_resting = 2, .rest_usec = 1000,
+                .n_max = 4,
         };
         Fixture f;
 
@@ -164,7 +166,8 @@ static void test_no_rest(const char *worker) {
 /* The job of a worker that dies is answered, and the next one has another worker. */
 static void test_death(const char *worker) {
         const WorkerPoolConfig config = {
-                .executable = worker, .timeout_usec = LIMIT_USEC, .n_warm = 1, .n_resting = 1, .rest_usec = 1000, .n_max = 1,
+                .executable = worker, .timeout_usec = LIMIT_USEC, .n_warm = 1, .n_resting = 1, .rest_usec = 1000,
+                .n_max = 1,
         };
         pid_t pids[CHILDREN_MAX];
         Fixture f;
@@ -185,7 +188,8 @@ static void test_death(const char *worker) {
 /* Which interface the kernel has is not asked by a worker that has read a disk. */
 static void test_probe(const char *worker) {
         const WorkerPoolConfig config = {
-                .executable = worker, .timeout_usec = LIMIT_USEC, .n_warm = 1, .n_resting = 1, .rest_usec = 1000, .n_max = 2,
+                .executable = worker, .timeout_usec = LIMIT_USEC, .n_warm = 1, .n_resting = 1, .rest_usec = 1000,
+                .n_max = 2,
         };
         pid_t before[CHILDREN_MAX], after[CHILDREN_MAX];
         Fixture f;

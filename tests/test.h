@@ -111,7 +111,8 @@ __attribute__((unused)) static void fingerprint_set_entry(Fingerprint *f, const 
 }
 
 /* A policy of the match and the settings, both consumed; NULL: the default settings. */
-__attribute__((unused)) static Policy *policy_new_of(const char *name, const char *filter, Match *m, Settings *settings) {
+__attribute__((unused)) static Policy *policy_new_of(const char *name, const char *filter, Match *m,
+                                                     Settings *settings) {
         Policy *p = calloc(1, sizeof(*p));
         char path[128];
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * bench-bus ROUNDS LISTS DEVICE: what the daemon costs on top of the bus. On one connection, org.freedesktop.DBus.Peer.Ping
- * and GetAttachment of the device take turns, so that whatever slows the machine slows both; then ListAttachments.
- * A figure is the time from the call to the whole answer.
+ * bench-bus ROUNDS LISTS DEVICE: what the daemon costs on top of the bus. On one connection,
+ * org.freedesktop.DBus.Peer.Ping and GetAttachment of the device take turns, so that whatever slows the machine slows
+ * both; then ListAttachments. A figure is the time from the call to the whole answer.
  */
 
 #include <errno.h>

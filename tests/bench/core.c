@@ -227,8 +227,9 @@ int main(int argc, char *argv[]) {
                 (void) printf("%10u  %14.1f  %12.2f  %12.0f  %.2f\n", policies[i], start * 1e3, event * 1e6, 1 / event,
                               event / first);
                 if (figures)
-                        (void) fprintf(figures, "{\"part\": \"core\", \"subject\": \"core\", \"policies\": %u, \"devices\": %u,"
-                                                " \"events_per_s\": %.0f, \"start_ms\": %.1f, \"runs\": %u}\n",
+                        (void) fprintf(figures, "{\"part\": \"core\", \"subject\": \"core\", \"policies\": %u,"
+                                                " \"devices\": %u, \"events_per_s\": %.0f, \"start_ms\": %.1f,"
+                                                " \"runs\": %u}\n",
                                        policies[i], n_disks * (PARTITIONS + 1), 1 / event, start * 1e3, n_runs);
                 free(starts[i]);
                 free(per_event[i]);

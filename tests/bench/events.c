@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * bench-events [--answer] N DEVICE…: has the kernel tell N times that one of the devices (sda1) has changed, as fast as it
- * can. Prints how long that took, in ms; with --answer also how long it took until the daemon had answered a Ping that was sent
- * behind the last of them. It answers when there is no event left that it has not read and drawn its conclusions from.
+ * bench-events [--answer] N DEVICE…: has the kernel tell N times that one of the devices (sda1) has changed, as fast
+ * as it can. Prints how long that took, in ms; with --answer also how long it took until the daemon had answered a Ping
+ * that was sent behind the last of them. It answers when there is no event left that it has not read and drawn its
+ * conclusions from.
  */
 
 #include <fcntl.h>

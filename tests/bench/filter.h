@@ -10,8 +10,8 @@
 #include "blkfilter-abi.h"
 
 /*
- * Attaches the filter @filter to the device @name (sda1), whatever it is by now: nothing is proven. Returns 0, or -1 with
- * errno set.
+ * Attaches the filter @filter to the device @name (sda1), whatever it is by now: nothing is proven. Returns 0, or -1
+ * with errno set.
  */
 static inline int filter_attach(const char *name, const char *filter) {
         struct blkfilter_abi_name arg = { 0 };

@@ -2,8 +2,8 @@
 
 /*
  * bench-listen FILTER DISK: the limit. Listens to the kernel's events, and attaches the filter to each partition of
- * the disk as soon as the kernel tells of it: no identity, no daemon, no way to be faster from user space. Prints "ready" when
- * it listens; runs until it is ended.
+ * the disk as soon as the kernel tells of it: no identity, no daemon, no way to be faster from user space. Prints
+ * "ready" when it listens; runs until it is ended.
  */
 
 #include <errno.h>

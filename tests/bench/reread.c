@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * bench-reread DISK [ROUNDS PAUSE_MS]: has the kernel read the partition table of /dev/DISK again, as blockdev --rereadpt
- * does.
+ * bench-reread DISK [ROUNDS PAUSE_MS]: has the kernel read the partition table of /dev/DISK again, as blockdev
+ * --rereadpt does.
  *
- * Without ROUNDS: once, tried until it is not busy. Prints how often it was busy, and when the ioctl began and returned:
- * "BUSY BEGIN RETURN", in ms of CLOCK_MONOTONIC.
+ * Without ROUNDS: once, tried until it is not busy. Prints how often it was busy, and when the ioctl began and
+ * returned: "BUSY BEGIN RETURN", in ms of CLOCK_MONOTONIC.
  *
  * With ROUNDS: so often, with the pause after each. Prints how often it was busy.
  */

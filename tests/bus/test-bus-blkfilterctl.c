@@ -264,7 +264,8 @@ static void test_intact(void) {
         EXPECT("intact /dev/sda1 --since=2023-11-14T22:13:19.999Z", 1, "Not intact since Tue 2023-11-14 22:13:19 UTC");
         EXPECT("intact /dev/sda1 --since=@1699999999.9", 1, "Not intact since",
                "only since Tue 2023-11-14 22:13:20 UTC");
-        EXPECT("intact /dev/sda1 --since=@1699999990", 1, "The last gap: from Tue 2023-11-14 22:13:10 UTC for 0.250s (rescan).");
+        EXPECT("intact /dev/sda1 --since=@1699999990", 1,
+               "The last gap: from Tue 2023-11-14 22:13:10 UTC for 0.250s (rescan).");
         EXPECT("intact /dev/sda1 --since='1h ago'", 0, "Intact: ");
         EXPECT("intact /dev/sda1 --since='999w ago'", 1, "Not intact");
         EXPECT("intact /dev/sda1 --since=-2h30min", 0, "Intact: ");

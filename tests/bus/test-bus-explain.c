@@ -37,7 +37,8 @@ static void fill(Manager *m, Explanation *e) {
                 .found = UUID_A, .verdict = "it is this one", .matches = true,
         };
         e->policies[0].keys[1] = (ExplainedKey) {
-                .path = "/run/blkfilter.d/10.conf.d/x\xff.conf", .line = 7, .key = "PartLabel", .wanted = strdup("lo\xffg"),
+                .path = "/run/blkfilter.d/10.conf.d/x\xff.conf", .line = 7, .key = "PartLabel",
+                .wanted = strdup("lo\xffg"),
                 .found = "bad\xff name", .verdict = "it is another one", .matches = false,
         };
         e->policies[1] = (ExplainedPolicy) { .policy = &policies[1], .verdict = EXPLAIN_LATER };

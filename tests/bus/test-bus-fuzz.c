@@ -96,9 +96,12 @@ static void introspect(Fuzz *f, sd_bus *bus, const char *path) {
 
 static const char *random_text(Fuzz *f) {
         static const char *const texts[] = {
-                "", "/dev/sda1", ("PARTUUID=" UUID_A), "PARTLABEL=data", "UUID=x", "LABEL=", "bftrack", "bfcount", "blksnap", "x",
-                "/", "/dev/../etc/passwd", "org.blkfilter1.Manager", "org.blkfilter1.Attachment", "LogLevel", "debug", "info",
-                "State", "%s%n%s", "\xf0\x9f\x92\xa9", "0123456789012345678901234567890123456789", "choose", "persistent", "force",
+                "", "/dev/sda1", ("PARTUUID=" UUID_A), "PARTLABEL=data", "UUID=x", "LABEL=", "bftrack", "bfcount",
+                "blksnap", "x",
+                "/", "/dev/../etc/passwd", "org.blkfilter1.Manager", "org.blkfilter1.Attachment", "LogLevel", "debug",
+                "info",
+                "State", "%s%n%s", "\xf0\x9f\x92\xa9", "0123456789012345678901234567890123456789", "choose",
+                "persistent", "force",
         };
         static char longer[3000];
 
@@ -141,7 +144,8 @@ static void append_random(Fuzz *f, sd_bus_message *m, const char **s) {
                 assert(sd_bus_message_close_container(m) >= 0);
         } else if (**s == 'y') {
                 (*s)++;
-                assert(sd_bus_message_append_array(m, 'y', bytes, below(f, 2) ? below(f, sizeof(bytes)) : 16 * below(f, 4)) >= 0);
+                assert(sd_bus_message_append_array(m, 'y', bytes,
+                                                   below(f, 2) ? below(f, sizeof(bytes)) : 16 * below(f, 4)) >= 0);
         } else if (strncmp(*s, "(uu)", 4) == 0) {
                 *s += 4;
                 assert(sd_bus_message_open_container(m, 'a', "(uu)") >= 0);

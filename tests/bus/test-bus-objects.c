@@ -10,7 +10,8 @@
 #define ROOT BLKFILTER_OBJECT_ROOT
 
 static void set_attached(Attachment *a) {
-        const Entry e = { .partno = 1, .uuid = UUID_A, .label = "bad\xff name", .start_sectors = 2048, .size_sectors = 4096 };
+        const Entry e = { .partno = 1, .uuid = UUID_A, .label = "bad\xff name", .start_sectors = 2048,
+                          .size_sectors = 4096 };
 
         assert(shared_copy(&a->device, "sda1") == 0);
         a->device_uid = 7;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * many-clients CLIENTS CALLS DEVICE IDENTITY: that many processes, each with a connection of its own to the system bus, make
- * that many calls of the daemon each, a few at a time: questions, and changes that the caller, who is not root, is refused.
- * DEVICE may come and go meanwhile; IDENTITY is its "PARTUUID=...".
+ * many-clients CLIENTS CALLS DEVICE IDENTITY: that many processes, each with a connection of its own to the system bus,
+ * make that many calls of the daemon each, a few at a time: questions, and changes that the caller, who is not root, is
+ * refused. DEVICE may come and go meanwhile; IDENTITY is its "PARTUUID=...".
  *
- * Each reply is counted by the cookie of its call: exactly one, a return where one may come, else an error of a name that
- * belongs to the call. Says what came how often. Exit status 1 after a sentence if something else happened.
+ * Each reply is counted by the cookie of its call: exactly one, a return where one may come, else an error of a name
+ * that belongs to the call. Says what came how often. Exit status 1 after a sentence if something else happened.
  */
 
 #include <assert.h>
@@ -69,11 +69,13 @@ static const struct {
         { "Reload", BLKFILTER_INTERFACE_MANAGER, "Reload", false, { ACCESS_DENIED, INTERACTIVE, LIMIT } },
 };
 
-enum { GET_DEVICE, GET_IDENTITY, GET_NOTHING, LIST, LIST_OPTION, GET_ALL, OBJECTS, EXPLAIN, DETACH, CTL, CTL_NUMBER, RELOAD, N_CALLS };
+enum { GET_DEVICE, GET_IDENTITY, GET_NOTHING, LIST, LIST_OPTION, GET_ALL, OBJECTS, EXPLAIN, DETACH, CTL, CTL_NUMBER,
+       RELOAD, N_CALLS };
 
 static_assert(sizeof(calls) / sizeof(calls[0]) == N_CALLS, "a call is not described");
 
-/* Of a hundred calls so many. What is refused asks polkit, which is slow and has its limits: it does not drown the rest. */
+/* Of a hundred calls so many. What is refused asks polkit, which is slow and has its limits: it does not drown
+ * the rest. */
 static const unsigned char mix[N_CALLS] = {
         [GET_DEVICE] = 24, [GET_IDENTITY] = 12, [GET_NOTHING] = 6, [LIST] = 20, [LIST_OPTION] = 4, [GET_ALL] = 14,
         [OBJECTS] = 5, [EXPLAIN] = 8, [DETACH] = 2, [CTL] = 2, [CTL_NUMBER] = 1, [RELOAD] = 2,
@@ -307,12 +309,14 @@ int main(int argc, char *argv[]) {
                 }
         }
         say(&all);
-        (void) printf("%u clients: %" PRIu64 " calls, %" PRIu64 " answered, in %.1f s: %.0f a second\n", n_clients, all.n_sent,
+        (void) printf("%u clients: %" PRIu64 " calls, %" PRIu64 " answered, in %.1f s: %.0f a second\n", n_clients,
+                      all.n_sent,
                       all.n_answered, seconds, (double) all.n_answered / seconds);
 
         if (n_failed == 0 && all.n_sent == (uint64_t) n_clients * n_calls && all.n_answered == all.n_sent)
                 return 0;
-        (void) fprintf(stderr, "many-clients: %u clients failed; %" PRIu64 " of %" PRIu64 " calls were answered.\n", n_failed,
+        (void) fprintf(stderr, "many-clients: %u clients failed; %" PRIu64 " of %" PRIu64 " calls were answered.\n",
+                               n_failed,
                        all.n_answered, (uint64_t) n_clients * n_calls);
         return 1;
 }

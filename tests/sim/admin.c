@@ -131,7 +131,8 @@ bool admin_wants_detach(const JobRequest *request, uint64_t object) {
                 Call *c = &sim.calls[i];
 
                 if (c->used && !c->carried_out && c->kind == JOB_DETACH && str_equal(c->filter, request->filter) &&
-                    str_equal(c->device, request->partno ? request->partition.name : request->disk.name) && (!c->object || c->object == object)) {
+                    str_equal(c->device, request->partno ? request->partition.name : request->disk.name) &&
+                    (!c->object || c->object == object)) {
                         c->carried_out = true;
                         return true;
                 }

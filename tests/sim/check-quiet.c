@@ -18,7 +18,8 @@ typedef struct Truth {
 static bool is_there(unsigned slot, unsigned partno) {
         const Slot *s = &sim.slots[slot];
 
-        return s->medium && !s->medium->ignored && s->parts[partno].exists && (!partno || s->medium->table[partno].partno);
+        return s->medium && !s->medium->ignored && s->parts[partno].exists &&
+                (!partno || s->medium->table[partno].partno);
 }
 
 static Truth find_truth(const Match *m) {
@@ -149,8 +150,11 @@ static bool is_of_broken(const Attachment *a) {
 
                 (void) snprintf(path, sizeof(path), "/etc/blkfilter.d/%u0.conf", i + 1);
                 if (!f->exists || !f->broken || !f->in_force || !str_equal(path, a->policy_path) ||
-                    !str_equal(f->filter, a->filter) || (!a->is_instance && (!match_find_list(f->match, &key) || !lists(f->match, key, match_get_value(a->match, key)))) ||
-                    !match_get_value(a->match, key)[0] || match_with(f->match, key, match_get_value(a->match, key), &m) < 0)
+                    !str_equal(f->filter, a->filter) ||
+                    (!a->is_instance && (!match_find_list(f->match, &key) ||
+                                         !lists(f->match, key, match_get_value(a->match, key)))) ||
+                    !match_get_value(a->match, key)[0] ||
+                    match_with(f->match, key, match_get_value(a->match, key), &m) < 0)
                         continue;
 
                 equal = match_equal(m, a->match);
@@ -210,7 +214,8 @@ static bool is_known(const KPart *p, unsigned slot, unsigned partno) {
         for (size_t i = 0; i < s->n_items; i++)
                 if (str_equal(s->items[i]->filter, p->filter) &&
                     ((s->items[i]->on_device && find_part(s->items[i]) == p) ||
-                     (s->items[i]->left_object == p->object && sim.manager->world.interface == KERNEL_INTERFACE_UNKNOWN)))
+                     (s->items[i]->left_object == p->object &&
+                       sim.manager->world.interface == KERNEL_INTERFACE_UNKNOWN)))
                         return true;
 
         return false;
@@ -228,7 +233,8 @@ static void check_patterns(void) {
                                 Facts f;
 
                                 kernel_truth_facts(i, n, &f);
-                                if (!is_there(i, n) || i + 1 == sim.sick || !match_facts(w->patterns[k].policy->match, &f))
+                                if (!is_there(i, n) || i + 1 == sim.sick ||
+                                    !match_facts(w->patterns[k].policy->match, &f))
                                         continue;
 
                                 kernel_device_name(i, n, name);
@@ -270,7 +276,8 @@ static void check_full_plan(void) {
         for (size_t i = 0; i < n && s->n_items == n; i++)
                 if (s->items[i]->state != states[i])
                         sim_violation("plan: a look at everything finds %s %s, not %s", s->items[i]->id,
-                                      attachment_state_to_string(s->items[i]->state), attachment_state_to_string(states[i]));
+                                      attachment_state_to_string(s->items[i]->state),
+                                      attachment_state_to_string(states[i]));
 
         plan_deinit(&plan);
         free(states);
@@ -289,7 +296,8 @@ void check_quiet(void) {
                         const KPart *p = &sim.slots[i].parts[n];
 
                         if (p->exists && i + 1 != sim.sick && p->ours && p->filter[0] && !is_known(p, i, n))
-                                sim_violation("quiet: %s is on sd%c%u (object %llu), and no attachment knows of it", p->filter,
+                                sim_violation("quiet: %s is on sd%c%u (object %llu), and no attachment knows of it",
+                                              p->filter,
                                               'a' + i, n, (unsigned long long) p->object);
                 }
 

@@ -114,7 +114,8 @@ void check_submit(const JobRequest *request) {
                         continue; /* of the past: neither can do anything */
 
                 if (j->used && j->life == sim.life && j->request.id != request->id && request->disk.diskseq &&
-                    str_equal(j->request.disk.name, request->disk.name) && j->request.disk.diskseq == request->disk.diskseq)
+                    str_equal(j->request.disk.name, request->disk.name) &&
+                    j->request.disk.diskseq == request->disk.diskseq)
                         sim_violation("I3: job %llu begins on %s while job %llu is under way there",
                                       (unsigned long long) request->id, request->disk.name,
                                       (unsigned long long) j->request.id);
@@ -122,7 +123,8 @@ void check_submit(const JobRequest *request) {
 
         /* a DETACH that the daemon makes by itself: what was left where it does not belong, and nothing else */
         if (request->kind == JOB_DETACH && a &&
-            (!a->left_object || a->left_object != (request->partno ? request->partition.object : request->disk.object) ||
+            (!a->left_object ||
+             a->left_object != (request->partno ? request->partition.object : request->disk.object) ||
              !str_equal(a->filter, request->filter)))
                 sim_violation("I6: a DETACH for %s, whose filter was not left there", a->id);
 

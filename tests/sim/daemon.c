@@ -192,7 +192,8 @@ static Attachment *make_record(const Attachment *a) {
                 memcpy(r->gaps, a->gaps, a->n_gaps_kept * sizeof(*r->gaps));
         r->has_fingerprint = a->has_fingerprint;
         fingerprint_set(&r->fingerprint, &a->fingerprint);
-        r->noted_object = a->on_device ? a->fingerprint.object : sim.mistake == MISTAKE_FORGET_INTENT ? 0 : a->noted_object;
+        r->noted_object = a->on_device ? a->fingerprint.object :
+                          sim.mistake == MISTAKE_FORGET_INTENT ? 0 : a->noted_object;
         r->left_object = a->left_object;
         r->number = a->number;
         r->left_number = a->left_number;
@@ -219,7 +220,8 @@ static int op_load_records(StateFound found, void *userdata, void *outside) {
                         a->recorded_since_usec = sim.records[i]->recorded_since_usec;
                         a->recorded_at_usec = sim.records[i]->recorded_at_usec;
                         if (sim.mistake == MISTAKE_CALL_GAP_INTACT && a->has_fingerprint) {
-                                const KPart *p = &sim.slots[kernel_slot_of(a->fingerprint.disk)].parts[a->fingerprint.entry->partno];
+                                const Slot *slot = &sim.slots[kernel_slot_of(a->fingerprint.disk)];
+                                const KPart *p = &slot->parts[a->fingerprint.entry->partno];
 
                                 a->fingerprint.object = a->noted_object = p->object;
                                 (void) snprintf(a->fingerprint.generation, sizeof(a->fingerprint.generation), "%llu",

@@ -146,7 +146,8 @@ static bool is_wanted(const Job *j, const KPart *p) {
         if (!expect_facts(&j->request.expect, &f, &key))
                 return false;
         if (!is_told_by_table(j))
-                return !j->request.partno || (t[j->request.partno].partno && p->start == t[j->request.partno].start_sectors);
+                return !j->request.partno || (t[j->request.partno].partno &&
+                                                p->start == t[j->request.partno].start_sectors);
 
         for (unsigned n = 1; n <= PARTS; n++) {
                 kernel_truth_facts(j->slot, n, &f);
@@ -247,7 +248,8 @@ static JobOutcome call_attach(Job *j, KPart *p) {
         p->put = j->life == sim.life;
         /* a worker of a daemon that is gone puts back what others took off: for who runs now, nothing happened */
         p->swapped = p->foreign_off && j->life != sim.life && !kernel_has_generation(p->filter);
-        p->ours |= j->life == sim.life; /* of a daemon that lives, or of the one before, which noted what it was about to do */
+        /* of a daemon that lives, or of the one before, which noted what it was about to do */
+        p->ours |= j->life == sim.life;
         j->generation = kernel_has_generation(p->filter) ? p->generation : 0;
         sim.counts.n_attached++;
         sim_trace("kernel: %s is on object %llu", p->filter, (unsigned long long) p->object);

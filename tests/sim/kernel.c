@@ -110,7 +110,8 @@ Match *kernel_random_match(void) {
                 terms[n++] = (Term) { .key = MATCH_KERNEL_NAME, .value = sim_chance(50) ? "sda1" : "sdb" };
         if (how == 23) {
                 terms[n++] = (Term) { .key = MATCH_PART_UUID, .value = uuids[sim_below(4)] };
-                terms[n++] = (Term) { .key = MATCH_PART_LABEL, .glob = true, .negated = true, .value = globs[sim_below(3)] };
+                terms[n++] = (Term) { .key = MATCH_PART_LABEL, .glob = true, .negated = true,
+                                     .value = globs[sim_below(3)] };
         }
 
         if (match_new(terms, n, &m) < 0)
@@ -120,7 +121,8 @@ Match *kernel_random_match(void) {
 }
 
 static void random_entry(Entry *e, unsigned partno) {
-        *e = (Entry) { .partno = partno, .start_sectors = 2048 * (partno + PARTS * sim_below(2)), .size_sectors = 2048 };
+        *e = (Entry) { .partno = partno, .start_sectors = 2048 * (partno + PARTS * sim_below(2)),
+                               .size_sectors = 2048 };
         (void) str_copy(e->uuid, sizeof(e->uuid), uuids[sim_below(N_UUIDS)]);
         (void) str_copy(e->label, sizeof(e->label), labels[sim_below(N_LABELS)]);
 }
@@ -188,7 +190,8 @@ static void module_insert(void) {
 static void part_make(unsigned slot, unsigned partno) {
         const Entry *e = &sim.slots[slot].medium->table[partno];
 
-        sim.slots[slot].parts[partno] = (KPart) { .exists = true, .object = ++sim.last_object, .start = e->start_sectors,
+        sim.slots[slot].parts[partno] = (KPart) { .exists = true, .object = ++sim.last_object,
+                                                       .start = e->start_sectors,
                                                   .size = e->size_sectors, .made_from = *e };
         take_kept(slot, partno);
         udev_emit(slot, partno, EVENT_ADD, false);
@@ -576,8 +579,10 @@ void kernel_calm(void) {
 void kernel_init(void) {
         for (unsigned i = 0; i < MEDIA; i++) {
                 sim.media[i] = (Medium) { .ignored = sim_chance(4) };
-                (void) str_copy(sim.media[i].serial, sizeof(sim.media[i].serial), serials[sim_chance(90) ? i : sim_below(4)]);
-                (void) snprintf(sim.media[i].pt_uuid, sizeof(sim.media[i].pt_uuid), "0000000%u-1111-4222-8333-444444444444", i);
+                (void) str_copy(sim.media[i].serial, sizeof(sim.media[i].serial),
+                                serials[sim_chance(90) ? i : sim_below(4)]);
+                (void) snprintf(sim.media[i].pt_uuid, sizeof(sim.media[i].pt_uuid),
+                                "0000000%u-1111-4222-8333-444444444444", i);
                 for (unsigned n = 1; n <= PARTS; n++)
                         if (sim_chance(60))
                                 random_entry(&sim.media[i].table[n], n);

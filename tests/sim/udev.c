@@ -287,8 +287,10 @@ int udev_look(void) {
                         if (n || sim.db[i][n].raw.diskseq == s->diskseq || sim.mistake == MISTAKE_BELIEVE_UDEV)
                                 fill_facts(&sim.db[i][n], &e);
                         e.in_doubt = n && sim.n_udevd > 0 && sim.mistake != MISTAKE_BELIEVE_UDEV;
-                        sim_trace("daemon: look %s diskseq %llu object %llu%s%s %s", e.name, (unsigned long long) e.diskseq,
-                                  (unsigned long long) e.object, e.in_doubt ? " in doubt" : "", e.settled ? " settled" : "",
+                        sim_trace("daemon: look %s diskseq %llu object %llu%s%s %s", e.name,
+                                  (unsigned long long) e.diskseq,
+                                  (unsigned long long) e.object, e.in_doubt ? " in doubt" : "",
+                                  e.settled ? " settled" : "",
                                   e.values[MATCH_DISK_SERIAL] ?: e.entry.uuid);
                         manager_device(sim.manager, &e);
                 }
