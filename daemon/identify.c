@@ -53,8 +53,8 @@ static int compare_entries(const void *a, const void *b) {
  * @disk_fd: the whole disk, open for reading; its position is not kept
  * @reply: has_table, n_entries, entries (sorted by partno) and pt_uuid are written on success,
  *         message on failure
- * @ret_in_head: whether the first IDENTIFY_HEAD_SIZE bytes of the disk, and its size, say all: it is the GPT at its
- *         beginning, whose header has the checksum of all entries. Written on success
+ * @ret_gpt: where the header of the GPT that it is begins, in bytes from the beginning of the disk; 0: it is none.
+ *         Written on success
  *
  * Only GPT and MBR are looked for. A disk without a table has no entries; that is a success. So is any
  * other whole device, as of the device-mapper, whatever else it contains.
@@ -62,7 +62,7 @@ static int compare_entries(const void *a, const void *b) {
  * Return: 0, -EIO if the disk cannot be read or has two tables that contradict each other,
  * -E2BIG if the table has more entries than a reply takes, or -ENOMEM.
  */
-int identify_table(int disk_fd, JobReply *reply, bool *ret_in_head) {
+int identify_table(int disk_fd, JobReply *reply, uint64_t *ret_gpt) {
         __attribute__((cleanup(free_probe))) blkid_probe pr = blkid_new_probe();
         char *types[] = { (char *) "gpt", (char *) "dos", NULL };
         blkid_partlist list;
@@ -92,7 +92,7 @@ int identify_table(int disk_fd, JobReply *reply, bool *ret_in_head) {
                 return -EIO;
         }
 
-        *ret_in_head = false;
+        *ret_gpt = 0;
         reply->n_entries = 0;
         reply->has_table = true;
         if (r == 1)
@@ -108,8 +108,8 @@ int identify_table(int disk_fd, JobReply *reply, bool *ret_in_head) {
         }
 
         table = blkid_partlist_get_table(list);
-        *ret_in_head = table && str_equal(blkid_parttable_get_type(table), "gpt") &&
-                blkid_parttable_get_offset(table) < IDENTIFY_HEAD_SIZE;
+        if (table && str_equal(blkid_parttable_get_type(table), "gpt"))
+                *ret_gpt = (uint64_t) blkid_parttable_get_offset(table);
         if (table && blkid_parttable_get_id(table)) {
                 char value[FACT_SIZE];
 

@@ -14,9 +14,6 @@ typedef struct Superblock {
         char uuid[FACT_SIZE], label[FACT_SIZE], type[FACT_SIZE];
 } Superblock;
 
-/* A GPT, with the header and the entries that a disk has as a rule, ends before: 4096 bytes a sector, 128 entries. */
-#define IDENTIFY_HEAD_SIZE 32768
-
-int identify_table(int disk_fd, JobReply *reply, bool *ret_in_head);
+int identify_table(int disk_fd, JobReply *reply, uint64_t *ret_gpt);
 int identify_fs(int fd, uint64_t offset_bytes, uint64_t size_bytes, Superblock *ret,
                 char message[static JOB_MESSAGE_SIZE]);

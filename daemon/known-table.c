@@ -7,12 +7,21 @@
 #include "daemon/identify.h"
 #include "daemon/known-table.h"
 
+/* Of a GPT's header, in bytes from its beginning; UEFI Specification 2.10, table 5.5. All little-endian. */
+#define GPT_ENTRIES_LBA 72 /* 8 bytes */
+#define GPT_N_ENTRIES 80   /* 4 bytes */
+#define GPT_ENTRY_SIZE 84  /* 4 bytes */
+#define GPT_HEADER_SIZE 92
+
+/* A GPT, with the header and the entries that a disk has as a rule, ends before: 4096 bytes a sector, 128 entries. */
+#define HEAD_SIZE 32768
+
 /* What a table was read from. Where all of it is the same, libblkid would find the same table. */
 typedef struct Source {
         JobDevice disk;
         off_t size_bytes;
         uint64_t sector_bytes;
-        uint8_t head[IDENTIFY_HEAD_SIZE];
+        uint8_t head[HEAD_SIZE];
 } Source;
 
 static struct {
@@ -38,19 +47,46 @@ static bool source_equal(const Source *a, const Source *b) {
                a->sector_bytes == b->sector_bytes && memcmp(a->head, b->head, sizeof(a->head)) == 0;
 }
 
+static uint64_t number_at(const uint8_t *p, unsigned n_bytes) {
+        uint64_t v = 0;
+
+        while (n_bytes-- > 0)
+                v = v << 8 | p[n_bytes];
+
+        return v;
+}
+
+/*
+ * Whether all entries of the GPT that begins at that byte are in the bytes that are compared. Its checksum of them does
+ * not do: other entries can be made that have the same one.
+ */
+static bool is_whole(const Source *s, uint64_t header) {
+        const uint8_t *h = s->head + header;
+        uint64_t lba, size, room = sizeof(s->head);
+
+        if (header > room - GPT_HEADER_SIZE || s->sector_bytes == 0)
+                return false;
+
+        lba = number_at(h + GPT_ENTRIES_LBA, 8);
+        size = number_at(h + GPT_N_ENTRIES, 4) * number_at(h + GPT_ENTRY_SIZE, 4);
+        return lba <= room / s->sector_bytes && size <= room - lba * s->sector_bytes;
+}
+
 /**
  * known_table_read() - read the table of a disk, or find that it is the one that was read last
  * @disk_fd: the whole disk, open for reading; its position is not kept
  * @disk: the disk
  * @reply: as of identify_table()
  *
- * Not parsed again is only what stands whole in the bytes that are compared: a GPT, from its first header.
+ * Not parsed again is only what stands whole in the bytes that are compared: a GPT, from its first header to its last
+ * entry.
  *
  * Return: as of identify_table().
  */
 int known_table_read(int disk_fd, const JobDevice *disk, JobReply *reply) {
         static Source source; /* large, and used by one at a time */
-        bool is_read = read_source(disk_fd, disk, &source), in_head;
+        bool is_read = read_source(disk_fd, disk, &source);
+        uint64_t gpt;
         int r;
 
         known.current = known.valid && is_read && source_equal(&known.source, &source);
@@ -62,8 +98,8 @@ int known_table_read(int disk_fd, const JobDevice *disk, JobReply *reply) {
                 return 0;
         }
 
-        r = identify_table(disk_fd, reply, &in_head);
-        known.valid = r >= 0 && is_read && in_head;
+        r = identify_table(disk_fd, reply, &gpt);
+        known.valid = r >= 0 && is_read && gpt && is_whole(&source, gpt);
         if (!known.valid)
                 return r;
 
