@@ -99,9 +99,15 @@ static int disk_take_facts(DeviceSet *s, Disk *d, const DeviceEvent *e) {
 
         /* A scan is the better witness. */
         if (d->dirty && e->values[MATCH_PT_UUID]) {
-                r = take_string(&d->pt_uuid, e->values[MATCH_PT_UUID], &d->reclaim);
+                bool changed = false;
+
+                r = take_string(&d->pt_uuid, e->values[MATCH_PT_UUID], &changed);
                 if (r < 0)
                         return r;
+                if (changed) {
+                        d->table_job = 0;
+                        d->reclaim = true;
+                }
         }
 
         d->udev_seq = udev_seq_of(s, e, d->udev_seq);

@@ -150,11 +150,30 @@ static void test_told_by_udev(void) {
         script_deinit(&s);
 }
 
+/* So it is with what udev says of the table's own id. */
+static void test_table_told_by_udev(void) {
+        Attachment *a[N];
+        Script s;
+
+        begin(&s, a);
+        script_udev(&s);
+        script_settle(&s);
+        CHECK(device_set_get_disk(&s.world.devices, "sda")->table_job);
+
+        script_device(&s, "sda")->values[MATCH_PT_UUID] = UUID_X;
+        script_kernel(&s, EVENT_CHANGE, "sda");
+        script_udev(&s);
+        CHECK_STR(device_set_get_disk(&s.world.devices, "sda")->pt_uuid, UUID_X);
+        CHECK(!device_set_get_disk(&s.world.devices, "sda")->table_job);
+        script_deinit(&s);
+}
+
 int main(void) {
         test_order();
         test_changed_meanwhile();
         test_gone_meanwhile();
         test_stuck();
         test_told_by_udev();
+        test_table_told_by_udev();
         return EXIT_SUCCESS;
 }
