@@ -142,6 +142,8 @@ typedef struct Attachment {
                                  * asks */
         unsigned n_failures;    /* in a row */
         JobOutcome last_outcome; /* of the last attach */
+        uint64_t quiet_usec;    /* monotonic: since when it has waited for what comes by itself and soon, which the
+                                 * journal does not say; 0: not; UINT64_MAX: it was said, as it lasted */
         bool job_is_stuck;      /* it was not answered in time */
         bool module_due;        /* its module is to be loaded */
 

@@ -41,6 +41,7 @@ struct Manager {
         uint64_t past_again_at_usec;   /* monotonic: look for the records of the last boot again; 0: no */
         uint64_t past_pause_usec;
         uint64_t wait_usec;            /* for how long a device may be held back; 0: not at all */
+        uint64_t say_at_usec;          /* monotonic: whether waits have ended that were not said; 0: there are none */
         bool raw_commands;             /* commands that are not known may be sent to filters */
         uint64_t n_refused_told;       /* of World.n_refused */
         bool status_told;              /* once, which is when all that was there at the start has been seen to */
@@ -61,7 +62,7 @@ void probe_again(Manager *m, bool forget);
 void probe_begin(Manager *m, const Now *now, uint64_t *wake_at_usec);
 void probe_done(Manager *m, const JobRequest *request, const JobReply *reply);
 
-void tell_attachments(Manager *m);
+void tell_attachments(Manager *m, const Now *now, uint64_t *wake_at_usec);
 void tell_take_off(Manager *m, const JobRequest *request, const JobReply *reply);
 void tell_unclaimed(Manager *m, const Attachment *a, const JobRequest *request);
 void tell_job(const JobRequest *request, const JobReply *reply);

@@ -330,7 +330,7 @@ void manager_run(Manager *m) {
         probe_begin(m, &now, &plan.wake_at_usec);
         save_stale(m);
         begin_jobs(m, &plan);
-        tell_attachments(m);
+        tell_attachments(m, &now, &plan.wake_at_usec);
         requests_check(m, &plan.wake_at_usec);
 
         if (m->look) /* it failed */

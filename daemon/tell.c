@@ -11,6 +11,9 @@
 #include "daemon/manager-internal.h"
 #include "daemon/text.h"
 
+/* What is to end by itself and soon has by then, or an administrator has to know of it. */
+#define SOON_USEC UINT64_C(10000000)
+
 static void log_loss(const Attachment *a, const char *identity) {
         const Gap *g = attachment_get_lost_gap(a);
         char message[1024];
@@ -33,23 +36,48 @@ static void log_return(const Attachment *a, const char *identity) {
         log_attachment(LOG_NOTICE, LOG_ID_RESTORED, a, message);
 }
 
-/*
- * What need not be said of each attachment: that the kernel has no filters, or that its answers do not tell, which is
- * said once; and that it waits for what comes by itself and soon.
- */
-static bool is_not_said(const Manager *m, const Attachment *a) {
+/* That the kernel has no filters, or that its answers do not tell, is said once, and not of each attachment. */
+static bool is_said_once(const Manager *m, const Attachment *a) {
         const World *w = &m->world;
-
-        if (a->state == ATTACHMENT_WAITING && a->pending)
-                return true;
 
         return (a->state == ATTACHMENT_UNSUPPORTED && w->interface == KERNEL_INTERFACE_NONE) ||
                 (a->state == ATTACHMENT_WAITING && w->interface == KERNEL_INTERFACE_UNKNOWN && w->interface_unclear);
 }
 
-static void log_change(const Manager *m, const Attachment *a) {
-        char message[1024], *identity = NULL;
-        int priority;
+static void log_state(const Attachment *a, const char *identity) {
+        char message[1024];
+        int priority = a->state == ATTACHMENT_ATTACHED || a->state == ATTACHMENT_WAITING ||
+                       a->state == ATTACHMENT_DETACHED ? LOG_INFO : LOG_WARNING;
+
+        (void) snprintf(message, sizeof(message), "%s on %s: %s: %s", a->filter, identity,
+                        attachment_state_to_string(a->state), a->reason);
+        log_attachment(priority, log_id_of_state(a->state), a, message);
+}
+
+/* Whether it waits for what comes by itself and soon: that is said only if it lasts, and once. */
+static bool keep_quiet(Manager *m, Attachment *a, const Now *now) {
+        uint64_t at_usec = now->monotonic_usec + SOON_USEC;
+
+        if (a->state == ATTACHMENT_ATTACHING)
+                return true;
+
+        if (a->state != ATTACHMENT_WAITING || !a->pending) {
+                a->quiet_usec = 0;
+                return false;
+        }
+
+        /* for what the interface is all wait, and that it does not come out is said once */
+        if (!a->quiet_usec && m->world.interface != KERNEL_INTERFACE_UNKNOWN) {
+                a->quiet_usec = now->monotonic_usec;
+                if (!m->say_at_usec || at_usec < m->say_at_usec)
+                        m->say_at_usec = at_usec;
+        }
+
+        return true;
+}
+
+static void log_change(Manager *m, Attachment *a, const Now *now) {
+        char *identity = NULL;
 
         if (match_to_string(a->match, &identity) < 0)
                 identity = NULL;
@@ -63,17 +91,46 @@ static void log_change(const Manager *m, const Attachment *a) {
                 log_return(a, identity ?: a->id);
 
         /* while a filter is on its way back the two lines above say all */
-        if (a->changed & ATTACHMENT_CHANGED_STATE && a->state != ATTACHMENT_ATTACHING &&
-            !(a->changed & ATTACHMENT_CHANGED_BACK) && !is_not_said(m, a) &&
-            !(a->changed & ATTACHMENT_CHANGED_LOST && a->state == ATTACHMENT_WAITING)) {
-                priority = a->state == ATTACHMENT_ATTACHED || a->state == ATTACHMENT_WAITING ||
-                           a->state == ATTACHMENT_DETACHED ? LOG_INFO : LOG_WARNING;
-                (void) snprintf(message, sizeof(message), "%s on %s: %s: %s", a->filter, identity ?: a->id,
-                                attachment_state_to_string(a->state), a->reason);
-                log_attachment(priority, log_id_of_state(a->state), a, message);
-        }
+        if (a->changed & ATTACHMENT_CHANGED_STATE && !keep_quiet(m, a, now) &&
+            !(a->changed & ATTACHMENT_CHANGED_BACK) && !is_said_once(m, a) &&
+            !(a->changed & ATTACHMENT_CHANGED_LOST && a->state == ATTACHMENT_WAITING))
+                log_state(a, identity ?: a->id);
 
         free(identity);
+}
+
+/* Says which waits were to end soon and did not. */
+static void say_lasting(Manager *m, const Now *now) {
+        const AttachmentSet *s = &m->world.attachments;
+
+        if (!m->say_at_usec || now->monotonic_usec < m->say_at_usec)
+                return;
+
+        m->say_at_usec = 0;
+        for (size_t i = 0; i < s->n_items; i++) {
+                Attachment *a = s->items[i];
+                uint64_t at_usec = a->quiet_usec + SOON_USEC;
+                char *identity = NULL;
+
+                if (!a->quiet_usec || a->quiet_usec == UINT64_MAX)
+                        continue;
+
+                /* what comes of that is seen then */
+                if (a->state == ATTACHMENT_ATTACHING || m->world.interface == KERNEL_INTERFACE_UNKNOWN)
+                        at_usec = now->monotonic_usec + SOON_USEC / 10;
+
+                if (at_usec > now->monotonic_usec) {
+                        if (!m->say_at_usec || at_usec < m->say_at_usec)
+                                m->say_at_usec = at_usec;
+                        continue;
+                }
+
+                a->quiet_usec = UINT64_MAX;
+                if (match_to_string(a->match, &identity) < 0)
+                        identity = NULL;
+                log_state(a, identity ?: a->id);
+                free(identity);
+        }
 }
 
 /* @who: an attachment, or a policy's file */
@@ -111,8 +168,10 @@ void tell_no_filters(Manager *m) {
 /**
  * tell_attachments() - tell what the plan has changed: to the journal, the records, the bus
  * @m: the manager; attachments that nobody wants and that are on nothing are removed
+ * @now: the time
+ * @wake_at_usec: when the manager runs again, monotonic; brought forward if something may have to be told then
  */
-void tell_attachments(Manager *m) {
+void tell_attachments(Manager *m, const Now *now, uint64_t *wake_at_usec) {
         AttachmentSet *s = &m->world.attachments;
 
         while (s->n_untold > 0) {
@@ -123,7 +182,7 @@ void tell_attachments(Manager *m) {
 
                 if (attachment_is_superfluous(a)) {
                         if (changed & ATTACHMENT_CHANGED_LOST) {
-                                log_change(m, a);
+                                log_change(m, a, now);
                                 if (m->listener.attachment_changed)
                                         m->listener.attachment_changed(a, changed, m->listener.userdata);
                         }
@@ -137,7 +196,7 @@ void tell_attachments(Manager *m) {
                 if (!changed)
                         continue;
 
-                log_change(m, a);
+                log_change(m, a, now);
                 if (changed & (ATTACHMENT_CHANGED_RECORD | ATTACHMENT_CHANGED_ADDED))
                         manager_save(m, a);
 
@@ -152,6 +211,10 @@ void tell_attachments(Manager *m) {
                 if (m->listener.attachment_changed)
                         m->listener.attachment_changed(a, changed, m->listener.userdata);
         }
+
+        say_lasting(m, now);
+        if (m->say_at_usec && (!*wake_at_usec || m->say_at_usec < *wake_at_usec))
+                *wake_at_usec = m->say_at_usec;
 
         if (m->world.n_refused > m->n_refused_told) {
                 if (!m->n_refused_told)
