@@ -245,8 +245,12 @@ static void check_patterns(void) {
                         }
 }
 
-/* The plan looks at what was touched: that must be all there is to do. */
-static void check_full_plan(void) {
+/**
+ * check_full_plan() - the plan looks at what was touched: that must be all there is to do
+ *
+ * Holds whenever the plan has run and nothing was told since. What waits for an event or a time is not late.
+ */
+void check_full_plan(void) {
         const AttachmentSet *s = manager_get_attachments(sim.manager);
         AttachmentState *states = calloc(s->n_items + 1, sizeof(*states));
         size_t n = s->n_items;

@@ -14,6 +14,8 @@
 
 #define CHECK_USEC (40 * SECOND)
 
+bool sim_looks_for_late;
+
 void log_line(int priority, const char *format, ...) {
         va_list ap;
 
@@ -446,6 +448,14 @@ void daemon_stop(void) {
         restart(false);
 }
 
+/* Whether the plan has run since anything was told, and nothing falls due. */
+static bool is_all_planned(void) {
+        const World *w = &sim.manager->world;
+
+        return w->attachments.n_touched == 0 && w->devices.n_changed == 0 &&
+                (!sim.wake_at_usec || sim.wake_at_usec > sim.now.monotonic_usec);
+}
+
 /* The event loop has nothing else to do. */
 void daemon_run(void) {
         if (sim.wake_at_usec && sim.wake_at_usec <= sim.now.monotonic_usec) {
@@ -462,6 +472,8 @@ void daemon_run(void) {
         manager_run(sim.manager);
         if (sim.dying)
                 daemon_kill();
+        else if (sim_looks_for_late && sim_chance(2) && is_all_planned())
+                check_full_plan();
 }
 
 void daemon_deinit(void) {

@@ -258,6 +258,7 @@ static void help(void) {
                "  --steps N       of each run (%u)\n"
                "  --total N       as many runs as make N steps in all, in place of --seeds\n"
                "  --trace         print all that happens\n"
+               "  --late          look, now and then, for what could be done and is not until something else happens\n"
                "  --planted       a mistake is planted in what is tested: succeeds if it is found\n"
                "  --mistake NAME  plant a mistake: succeeds if it is found. NAME is one of\n", STEPS_DEFAULT);
         for (size_t i = 1; i < _MISTAKE_MAX; i++)
@@ -269,6 +270,7 @@ int main(int argc, char *argv[]) {
                 { "seeds", required_argument, NULL, 'n' }, { "seed", required_argument, NULL, 's' },
                 { "steps", required_argument, NULL, 'l' }, { "total", required_argument, NULL, 'T' },
                 { "trace", no_argument, NULL, 't' },       { "mistake", required_argument, NULL, 'm' },
+                { "late", no_argument, NULL, 'L' },
                 { "planted", no_argument, NULL, 'p' },     { "help", no_argument, NULL, 'h' },
                 {},
         };
@@ -295,6 +297,9 @@ int main(int argc, char *argv[]) {
                         break;
                 case 'T':
                         total = strtoull(optarg, NULL, 10);
+                        break;
+                case 'L':
+                        sim_looks_for_late = true;
                         break;
                 case 't':
                         trace = true;

@@ -281,3 +281,6 @@ void check_step(void);
 
 /* check-quiet.c */
 void check_quiet(void);
+void check_full_plan(void);
+
+extern bool sim_looks_for_late; /* what could be done in the middle of a run, and is not */
