@@ -83,14 +83,12 @@ int attachment_new(const char *filter, const Match *match, AttachmentSource sour
                 return -ENOMEM;
 
         behind = (char *) (a + 1);
-        a->id = behind;
-        a->filter = stpcpy(behind, id) + 1;
-        (void) stpcpy(behind + strlen(id) + 1, filter);
+        a->id = strcpy(behind, id);
+        a->filter = strcpy(behind + strlen(id) + 1, filter);
         a->device = a->lost_device = a->home = shared_empty;
         a->fingerprint = FINGERPRINT_INIT;
 
-        a->reason = strdup("has not been looked for yet");
-        if (!a->reason || settings_new(&a->settings) < 0) {
+        if (settings_new(&a->settings) < 0) {
                 attachment_free(a);
                 return -ENOMEM;
         }

@@ -47,23 +47,41 @@ const char *attachment_source_to_string(AttachmentSource s) {
 }
 
 /**
+ * attachment_get_reason() - how an attachment stands, in words
+ * @a: the attachment
+ * @buffer: may be written to
+ *
+ * Return: borrowed from @a, or @buffer; "" if there are none.
+ */
+const char *attachment_get_reason(const Attachment *a, char buffer[static ATTACHMENT_REASON_SIZE]) {
+        if (a->reason)
+                return a->reason;
+
+        if (a->state != ATTACHMENT_ATTACHED)
+                return "";
+
+        (void) stpcpy(stpcpy(stpcpy(stpcpy(buffer, "filter "), a->filter), " is on /dev/"), a->device);
+        return buffer;
+}
+
+/**
  * attachment_set_state() - say how an attachment stands
  * @a: the attachment
  * @state: the state
- * @reason: the state in words, with the next step; consumed. NULL (no memory for it): there are none
+ * @reason: the state in words, with the next step; consumed. NULL: there is no more to say than
+ *          attachment_get_reason() does (or no memory for it)
  */
 void attachment_set_state(Attachment *a, AttachmentState state, char *reason) {
-        if (a->state == state && (!reason || str_equal(a->reason, reason))) {
+        bool is_said = a->reason && reason ? str_equal(a->reason, reason) :
+                       !reason && (!a->reason || state != ATTACHMENT_ATTACHED);
+
+        if (a->state == state && is_said) {
                 free(reason);
                 return;
         }
 
-        if (!reason)
-                a->reason[0] = 0;
-        else {
-                free(a->reason);
-                a->reason = reason;
-        }
+        free(a->reason);
+        a->reason = reason;
 
         if (a->set) {
                 a->set->n_in_state[a->state]--;

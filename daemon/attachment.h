@@ -19,6 +19,7 @@
 #include "daemon/shared.h"
 
 #define ATTACHMENT_ID_SIZE 96
+#define ATTACHMENT_REASON_SIZE (32 + FILTER_NAME_SIZE + JOB_NODE_SIZE)
 #define ATTACHMENT_GAPS_MAX 16 /* the most recent ones are kept; n_gaps counts all */
 
 /* A point in time in both clocks that are needed; the core has none of its own. */
@@ -95,13 +96,14 @@ typedef struct Attachment {
         bool absent;         /* nothing present has its identity, for all that is known */
         bool pending;        /* something will be done for it, or be known of it, by itself and soon; of no value while
                               * a job is under way */
-        uint64_t awaits_job; /* uid of the disk on which another job is under way, the end of which is all that it waits
-                              * for; 0 none */
         bool awaits_disk;    /* it waits until it is known what is on a new disk, which may be a clone */
         bool past_due;       /* made before the records of the last boot could be read: what they say of it is taken
                               * over when they can */
         AttachmentState state;
-        char *reason;        /* the state in words, with the next step; never NULL once in a set */
+        char *reason;        /* the state in words, with the next step; NULL: there is no more to say than
+                              * attachment_get_reason() does, as of most that are attached */
+        uint64_t awaits_job; /* uid of the disk on which another job is under way, the end of which is all that it waits
+                              * for; 0 none */
 
         const char *device;         /* kernel name of the device it is on or going to; shared, "" none */
         uint64_t device_uid;        /* of that Device; 0 none */
@@ -203,6 +205,7 @@ void fingerprint_share(Fingerprint *f, const Fingerprint *other);
 void fingerprint_keep_id(char ret[static DISK_ID_SIZE], const char *value);
 const Gap *attachment_get_lost_gap(const Attachment *a);
 const Gap *attachment_get_back_gap(const Attachment *a);
+const char *attachment_get_reason(const Attachment *a, char buffer[static ATTACHMENT_REASON_SIZE]);
 void attachment_set_state(Attachment *a, AttachmentState state, char *reason);
 void attachment_lost(Attachment *a, const char *why, uint64_t begin_usec, const Now *now);
 void attachment_lost_unseen(Attachment *a, const char *why, const Now *now);

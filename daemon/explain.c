@@ -193,6 +193,7 @@ static void add_why_none(Text *t, const Policy *first, Device d, const Facts *f)
 
 static int summarize(const PolicySet *policies, const Policy *first, Explanation *e) {
         const Attachment *a = e->attachment;
+        char reason[ATTACHMENT_REASON_SIZE];
         Text t = TEXT_INIT;
 
         if (a && a->on_device && a->device_uid == device_uid(e->device)) {
@@ -214,7 +215,7 @@ static int summarize(const PolicySet *policies, const Policy *first, Explanation
                 text_add(&t, "; ");
                 text_add(&t, attachment_state_to_string(a->state));
                 text_add(&t, ": ");
-                text_add(&t, a->reason);
+                text_add(&t, attachment_get_reason(a, reason));
         } else if (first)
                 add_why_none(&t, first, e->device, &e->facts);
         else {

@@ -237,8 +237,8 @@ void log_policy(int priority, const char *path, unsigned line, const char *messa
  * @message: the sentence
  */
 void log_attachment(int priority, const char *message_id, const Attachment *a, const char *message) {
+        char reason[ATTACHMENT_REASON_SIZE], *identity = NULL;
         Fields f = { .n = 0 };
-        char *identity = NULL;
 
         if (match_to_string(a->match, &identity) < 0)
                 identity = NULL;
@@ -246,7 +246,7 @@ void log_attachment(int priority, const char *message_id, const Attachment *a, c
         fields_add(&f, "BLKFILTER_ATTACHMENT", a->id);
         fields_add(&f, "BLKFILTER_FILTER", a->filter);
         fields_add(&f, "BLKFILTER_STATE", attachment_state_to_string(a->state));
-        fields_add(&f, "BLKFILTER_REASON", a->reason);
+        fields_add(&f, "BLKFILTER_REASON", attachment_get_reason(a, reason));
         /* where it is, or was last: what is lost is on none any more */
         fields_add(&f, "BLKFILTER_DEVICE", a->device[0] ? a->device : a->lost_device);
         fields_add(&f, "BLKFILTER_IDENTITY", identity);

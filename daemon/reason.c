@@ -73,14 +73,31 @@ char *reason_absent(const Attachment *a, const Holder *ignored) {
         return finish(&t);
 }
 
+static bool is_clone(const Attachment *a, const Holder *h) {
+        return device_uid(holder_device(h)) != a->device_uid;
+}
+
+static bool has_clone(const Attachment *a, const Holders *holders) {
+        for (size_t i = 0; i < holders->n_items && i < HOLDERS_MAX; i++)
+                if (is_clone(a, &holders->items[i]))
+                        return true;
+
+        return false;
+}
+
 /**
  * reason_attached() - all is well, but say if a clone is there too
  * @a: the attachment, on its device
  * @holders: all that claim the identity; the device itself may be among them
+ *
+ * Return: NULL if there is no more to say than attachment_get_reason() does.
  */
 char *reason_attached(const Attachment *a, const Holders *holders) {
         Text t = TEXT_INIT;
         bool clone = false;
+
+        if (!a->foreign && !has_clone(a, holders))
+                return NULL;
 
         text_add(&t, "filter ");
         text_add(&t, a->filter);
@@ -92,7 +109,7 @@ char *reason_attached(const Attachment *a, const Holders *holders) {
                              " from when it was found");
 
         for (size_t i = 0; i < holders->n_items && i < HOLDERS_MAX; i++) {
-                if (device_uid(holder_device(&holders->items[i])) == a->device_uid)
+                if (!is_clone(a, &holders->items[i]))
                         continue;
 
                 text_add(&t, clone ? ", " : "; a clone gets none: ");

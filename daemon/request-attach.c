@@ -255,6 +255,7 @@ void attachment_take_back(Manager *m, Attachment *a) {
  */
 void attach_check(Manager *m, Request *r, uint64_t *wake_at_usec) {
         Attachment *a = attachment_set_get(&m->world.attachments, r->attachment);
+        char reason[ATTACHMENT_REASON_SIZE];
         RequestError error;
 
         if (!a) {
@@ -294,7 +295,7 @@ void attach_check(Manager *m, Request *r, uint64_t *wake_at_usec) {
                 manager_save(m, a);
         }
 
-        request_answer(r, error, a->reason);
+        request_answer(r, error, attachment_get_reason(a, reason));
 
         /* nobody wanted it before, and it was never on: what a detach that went wrong left is not forgotten */
         if (r->created && a->source == ATTACHMENT_SOURCE_RUNTIME && !a->job && !a->has_fingerprint)

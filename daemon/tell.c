@@ -45,12 +45,12 @@ static bool is_said_once(const Manager *m, const Attachment *a) {
 }
 
 static void log_state(const Attachment *a, const char *identity) {
-        char message[1024];
+        char message[1024], reason[ATTACHMENT_REASON_SIZE];
         int priority = a->state == ATTACHMENT_ATTACHED || a->state == ATTACHMENT_WAITING ||
                        a->state == ATTACHMENT_DETACHED ? LOG_INFO : LOG_WARNING;
 
         (void) snprintf(message, sizeof(message), "%s on %s: %s: %s", a->filter, identity,
-                        attachment_state_to_string(a->state), a->reason);
+                        attachment_state_to_string(a->state), attachment_get_reason(a, reason));
         log_attachment(priority, log_id_of_state(a->state), a, message);
 }
 

@@ -68,12 +68,12 @@ bool manager_check_all(const Manager *m) {
  * @a: what should have been on it; NULL: that is not known
  */
 void manager_tell_not_waited(const Manager *m, const char *name, const Attachment *a) {
-        char message[1024];
+        char message[1024], reason[ATTACHMENT_REASON_SIZE];
 
         if (a)
                 (void) snprintf(message, sizeof(message), "/dev/%s is let go after %g s without filter %s, which"
                                 " belongs on it: %s. What is written before it is on is not seen by it", name,
-                                (double) m->wait_usec / 1000000, a->filter, a->reason);
+                                (double) m->wait_usec / 1000000, a->filter, attachment_get_reason(a, reason));
         else
                 (void) snprintf(message, sizeof(message), "/dev/%s is let go after %g s, before it was known which"
                                 " filter belongs on it; if one does, what is written before it is on is not seen by it",

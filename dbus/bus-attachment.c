@@ -151,7 +151,9 @@ static int append_state(sd_bus_message *reply, const Attachment *a) {
 }
 
 static int append_reason(sd_bus_message *reply, const Attachment *a) {
-        return bus_append_text(reply, a->reason);
+        char reason[ATTACHMENT_REASON_SIZE];
+
+        return bus_append_text(reply, attachment_get_reason(a, reason));
 }
 
 static int append_intact_since(sd_bus_message *reply, const Attachment *a) {

@@ -46,7 +46,7 @@ static int method_get_attachment(sd_bus_message *m, void *userdata, sd_bus_error
 
 /* One value at a time, without a signature to be parsed for each, in the memory of the last: there may be thousands. */
 static int append_attachment(sd_bus_message *reply, const Attachment *a, Text *identity) {
-        char path[BUS_PATH_SIZE];
+        char path[BUS_PATH_SIZE], reason[ATTACHMENT_REASON_SIZE];
         int r;
 
         bus_attachment_path(a, path);
@@ -64,7 +64,7 @@ static int append_attachment(sd_bus_message *reply, const Attachment *a, Text *i
         if (r >= 0)
                 r = sd_bus_message_append_basic(reply, 's', attachment_state_to_string(a->state));
         if (r >= 0)
-                r = bus_append_text(reply, a->reason);
+                r = bus_append_text(reply, attachment_get_reason(a, reason));
         if (r >= 0)
                 r = sd_bus_message_append_basic(reply, 't', &a->intact_since_usec);
         return r < 0 ? r : sd_bus_message_close_container(reply);

@@ -131,7 +131,7 @@ static void test_new(void) {
                 CHECK(attachment_new(bad[i], m, ATTACHMENT_SOURCE_RUNTIME, &a) == -EINVAL && !a);
 
         CHECK(attachment_new("bftrack", m, ATTACHMENT_SOURCE_RUNTIME, &a) == 0);
-        CHECK(a->state == ATTACHMENT_WAITING && a->reason && a->source == ATTACHMENT_SOURCE_RUNTIME && a->asked);
+        CHECK(a->state == ATTACHMENT_WAITING && !reason_of(a)[0] && a->source == ATTACHMENT_SOURCE_RUNTIME && a->asked);
         CHECK(a->match == m && m->n_refs == 2 && !a->on_device && a->settings->retry_usec > 0 && !a->set);
         CHECK(a->settings->on == POLICY_ON_ALL && !a->is_instance);
         attachment_free(a);
@@ -236,9 +236,21 @@ static void test_set_state(void) {
         CHECK_STR(a->reason, "two");
 
         /* words of another state would lie */
+        attachment_set_state(a, ATTACHMENT_CONFLICT, NULL);
+        CHECK(a->state == ATTACHMENT_CONFLICT);
+        CHECK_STR(reason_of(a), "");
+
+        /* what there is to say of most that are attached is not kept */
+        CHECK(shared_copy(&a->device, "sda1") == 0);
+        attachment_set_state(a, ATTACHMENT_ATTACHED, strdup("a clone is there"));
+        CHECK_STR(reason_of(a), "a clone is there");
+        a->changed = 0;
         attachment_set_state(a, ATTACHMENT_ATTACHED, NULL);
-        CHECK(a->state == ATTACHMENT_ATTACHED);
-        CHECK_STR(a->reason, "");
+        CHECK(!a->reason && a->changed == ATTACHMENT_CHANGED_STATE);
+        CHECK_STR(reason_of(a), "filter bftrack is on /dev/sda1");
+        a->changed = 0;
+        attachment_set_state(a, ATTACHMENT_ATTACHED, NULL);
+        CHECK(a->changed == 0);
         attachment_free(a);
 }
 

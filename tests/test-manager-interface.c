@@ -38,7 +38,7 @@ static void begin(Fake *f) {
 static bool is_state(Fake *f, AttachmentState state, const char *reason) {
         const Attachment *a = get(f, "bftrack", UUID_X, "");
 
-        return a->state == state && strstr(a->reason, reason);
+        return a->state == state && strstr(reason_of(a), reason);
 }
 
 static void come(Fake *f, const char *name) {

@@ -147,7 +147,7 @@ static void test_clone_appears(void) {
 
         script_unplug(&s, "sdb");
         CHECK(script_run(&s) == 0);
-        CHECK_STR(a->reason, "filter bftrack is on /dev/sda1");
+        CHECK_STR(reason_of(a), "filter bftrack is on /dev/sda1");
         script_deinit(&s);
 }
 

@@ -59,7 +59,7 @@ static void test_request(void) {
         CHECK(script_run(&s) == 0);
         CHECK_STR(s.world.attachments.items[0]->fingerprint.wwn, WWN);
         CHECK_STR(s.world.attachments.items[0]->fingerprint.pt_uuid, PT_A);
-        CHECK_STR(s.world.attachments.items[0]->reason, "filter bftrack is on /dev/sda");
+        CHECK_STR(reason_of(s.world.attachments.items[0]), "filter bftrack is on /dev/sda");
         script_deinit(&s);
 }
 

@@ -18,7 +18,7 @@ static void test_cold_start(void) {
         CHECK_STR(a->fingerprint.disk, "sda");
         CHECK_STR(a->fingerprint.entry->uuid, UUID_X);
         CHECK(a->fingerprint.diskseq == 1);
-        CHECK_STR(a->reason, "filter bftrack is on /dev/sda1");
+        CHECK_STR(reason_of(a), "filter bftrack is on /dev/sda1");
 
         /* level-triggered: nothing is missing, so nothing is done, however often it is asked */
         for (int i = 0; i < 3; i++) {

@@ -105,6 +105,13 @@ __attribute__((unused)) static Entry entry_of(unsigned partno, const char *uuid,
         return e;
 }
 
+/* How an attachment stands, in words; until the next call. */
+__attribute__((unused)) static const char *reason_of(const Attachment *a) {
+        static char buffer[ATTACHMENT_REASON_SIZE];
+
+        return attachment_get_reason(a, buffer);
+}
+
 /* The entry of a fingerprint that has none yet. */
 __attribute__((unused)) static void fingerprint_set_entry(Fingerprint *f, const Entry *e) {
         CHECK(f->entry == &kept_entry_none && kept_entry_new(e, NULL, &f->entry) == 0);

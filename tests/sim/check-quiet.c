@@ -111,10 +111,10 @@ static void check_claims(const Attachment *a, const KPart *p, const Truth *t) {
         if (a->hold_job && !sim.sick)
                 sim_violation("quiet: a detach of %s is under way still", a->id);
         if (a->noted_object || a->recorded_since_usec)
-                sim_violation("quiet: what was noted of %s is not taken up (%s)", a->id, a->reason);
+                sim_violation("quiet: what was noted of %s is not taken up (%s)", a->id, a->reason ?: "");
         if (a->left_object && sim.manager->world.interface != KERNEL_INTERFACE_UNKNOWN)
                 sim_violation("quiet: the filter of %s is left on object %llu (%s)", a->id,
-                              (unsigned long long) a->left_object, a->reason);
+                              (unsigned long long) a->left_object, a->reason ?: "");
         if (p && p->carried && p->put && p->filter[0])
                 sim_violation("quiet: %s takes a filter that is on %s from before for its own", a->id, a->device);
         if (a->on_device && !p)
@@ -184,7 +184,7 @@ static void check_settled(const Attachment *a) {
         if (t.n == 0 && a->on_device)
                 sim_violation("quiet: %s is on %s, and nothing has its identity", a->id, a->device);
         if (t.n > 1 && !a->on_device && a->state != ATTACHMENT_AMBIGUOUS && !a->chosen_uid)
-                sim_violation("quiet: %s is ambiguous and says \"%s\"", a->id, a->reason);
+                sim_violation("quiet: %s is ambiguous and says \"%s\"", a->id, a->reason ?: "");
         if (t.n != 1 || has_other(a, &t))
                 return;
 
@@ -195,10 +195,10 @@ static void check_settled(const Attachment *a) {
 
         if (t.part->filter[0] && !str_equal(t.part->filter, a->filter)) {
                 if (a->state != ATTACHMENT_CONFLICT)
-                        sim_violation("quiet: %s should be a conflict with %s: %s", a->id, t.part->filter, a->reason);
+                        sim_violation("quiet: %s should be a conflict with %s: %s", a->id, t.part->filter, a->reason ?: "");
         } else if (!a->on_device || p != t.part)
                 sim_violation("quiet: %s is not on its device (sd%c%u, object %llu): %s", a->id, 'a' + t.slot, t.partno,
-                              (unsigned long long) t.part->object, a->reason);
+                              (unsigned long long) t.part->object, a->reason ?: "");
 }
 
 /* Whether an attachment says that its filter is on that object. */
