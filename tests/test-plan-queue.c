@@ -10,7 +10,10 @@
 
 static const char *const uuids[N] = { UUID_X, UUID_Y, UUID_Z };
 
-/* A disk that comes with N partitions, each wanted by a policy of its own. */
+/*
+ * A disk that comes with N partitions, each wanted by a policy of its own: its table has been read, and the first
+ * filter is being put on.
+ */
 static void begin(Script *s, Attachment *ret[static N]) {
         Entry table[N];
 
@@ -25,6 +28,10 @@ static void begin(Script *s, Attachment *ret[static N]) {
         script_table(s, "sda", table, N);
         script_look(s);
         script_plug(s, "sda");
+        script_udev(s);
+        script_expect(s, JOB_SCAN, "sda");
+        script_answer(s);
+        script_expect(s, JOB_ATTACH, "sda1");
 }
 
 /* In the order of their numbers; the table is told once. */
@@ -34,12 +41,9 @@ static void test_order(void) {
         Script s;
 
         begin(&s, a);
-        script_udev(&s);
-        script_expect(&s, JOB_SCAN, "sda");
-        script_answer(&s);
-
         for (unsigned i = 0; i < N; i++) {
-                script_expect(&s, JOB_ATTACH, names[i]);
+                if (i > 0)
+                        script_expect(&s, JOB_ATTACH, names[i]);
                 CHECK(s.jobs[0].known_table == device_set_get_disk(&s.world.devices, "sda")->table_job);
                 CHECK(s.jobs[0].known_table);
                 for (unsigned k = i + 1; k < N; k++)
@@ -59,10 +63,6 @@ static void test_changed_meanwhile(void) {
         Script s;
 
         begin(&s, a);
-        script_udev(&s);
-        script_expect(&s, JOB_SCAN, "sda");
-        script_answer(&s);
-        script_expect(&s, JOB_ATTACH, "sda1");
 
         a[1]->held = true;
         world_touch_rivals(&s.world, a[1]);
@@ -91,10 +91,6 @@ static void test_gone_meanwhile(void) {
                 Script s;
 
                 begin(&s, a);
-                script_udev(&s);
-                script_expect(&s, JOB_SCAN, "sda");
-                script_answer(&s);
-                script_expect(&s, JOB_ATTACH, "sda1");
 
                 script_kernel(&s, EVENT_REMOVE, "sda2");
                 if (i > 0) {
@@ -116,10 +112,6 @@ static void test_stuck(void) {
         Script s;
 
         begin(&s, a);
-        script_udev(&s);
-        script_expect(&s, JOB_SCAN, "sda");
-        script_answer(&s);
-        script_expect(&s, JOB_ATTACH, "sda1");
         script_reply_outcome(&s, JOB_TIMED_OUT);
         CHECK(script_run(&s) == 0);
         for (unsigned i = 0; i < N; i++)
@@ -136,7 +128,6 @@ static void test_told_by_udev(void) {
         Script s;
 
         begin(&s, a);
-        script_udev(&s);
         script_settle(&s);
         CHECK(device_set_get_disk(&s.world.devices, "sda")->table_job);
 
@@ -156,7 +147,6 @@ static void test_table_told_by_udev(void) {
         Script s;
 
         begin(&s, a);
-        script_udev(&s);
         script_settle(&s);
         CHECK(device_set_get_disk(&s.world.devices, "sda")->table_job);
 
