@@ -69,13 +69,23 @@ static void test_cut(void) {
         }
 }
 
+/* What was printed since the last call is wanted. A mark follows it, as a terminal hands over line by line: what one
+ * read gives may end after any of them. */
 static void shown(const char *wanted) {
+        static const char mark = '\x04';
         char buf[1024] = "";
-        ssize_t n;
+        size_t size = 0;
 
         CHECK(fflush(stdout) == 0);
-        n = read(master, buf, sizeof(buf) - 1);
-        CHECK(n > 0);
+        CHECK(write(STDOUT_FILENO, &mark, sizeof(mark)) == sizeof(mark));
+        do {
+                ssize_t n = read(master, buf + size, sizeof(buf) - 1 - size);
+
+                CHECK(n > 0);
+                size += (size_t) n;
+        } while (buf[size - 1] != mark);
+        buf[size - 1] = '\0';
+
         if (strcmp(buf, wanted) != 0) {
                 (void) fprintf(stderr, "shown:\n%swanted:\n%s", buf, wanted);
                 abort();
