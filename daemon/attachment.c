@@ -441,6 +441,13 @@ void attachment_attached(Attachment *a, const Fingerprint *f, bool already, cons
         attachment_changed(a, ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_RECORD);
 }
 
+/* Doubled with each failure in a row, from 1 of them, so many times at most. */
+static uint64_t delay_usec(uint64_t first_usec, uint64_t n_failures, unsigned doublings) {
+        uint64_t shift = n_failures > 0 ? n_failures - 1 : 0;
+
+        return first_usec << (shift < doublings ? shift : doublings);
+}
+
 /**
  * retry_delay_usec() - how long to wait after a failure
  * @first_usec: the delay after the first
@@ -449,9 +456,20 @@ void attachment_attached(Attachment *a, const Fingerprint *f, bool already, cons
  * Return: microseconds: doubled with each failure, up to 64 times the first.
  */
 uint64_t retry_delay_usec(uint64_t first_usec, uint64_t n_failures) {
-        uint64_t shift = n_failures > 0 ? n_failures - 1 : 0;
+        return delay_usec(first_usec, n_failures, 6);
+}
 
-        return first_usec << (shift < 6 ? shift : 6);
+/**
+ * lock_delay_usec() - how long to wait as another program holds the lock of a disk
+ * @n_failures: how often in a row it was found held, from 1
+ *
+ * Nothing is told when a lock is released. udev holds it while it reads a table again itself, after whoever had the disk
+ * open for writing: for about 10 ms in the emulated test machine, and the partitions are there before it lets go.
+ *
+ * Return: microseconds: 2 ms at first, doubled each time, up to 2.048 s.
+ */
+uint64_t lock_delay_usec(uint64_t n_failures) {
+        return delay_usec(UINT64_C(2000), n_failures, 10);
 }
 
 /**

@@ -216,3 +216,4 @@ bool attachment_gives_up(const Attachment *a, const char *filter, uint64_t uid);
 void attachment_attached(Attachment *a, const Fingerprint *f, bool already, const Now *now);
 void attachment_set_delay(Attachment *a, const Now *now);
 uint64_t retry_delay_usec(uint64_t first_usec, uint64_t n_failures);
+uint64_t lock_delay_usec(uint64_t n_failures);

@@ -8,8 +8,6 @@
 #include "daemon/reason.h"
 #include "daemon/text.h"
 
-/* A lock of the disk is held for a short time as a rule: ask again soon, then less often. */
-#define LOCK_RETRY_USEC UINT64_C(50000)
 #define SCAN_RETRY_USEC UINT64_C(500000)
 
 static void scan_done(Disk *d, const JobReply *reply, const Now *now) {
@@ -39,7 +37,8 @@ static void scan_done(Disk *d, const JobReply *reply, const Now *now) {
 
         d->n_scan_failures++;
         d->scan_retry_at_usec = now->monotonic_usec +
-                retry_delay_usec(reply->outcome == JOB_LOCKED ? LOCK_RETRY_USEC : SCAN_RETRY_USEC, d->n_scan_failures);
+                (reply->outcome == JOB_LOCKED ? lock_delay_usec(d->n_scan_failures) :
+                                                retry_delay_usec(SCAN_RETRY_USEC, d->n_scan_failures));
 }
 
 /*
@@ -202,7 +201,7 @@ static void attach_failed(Attachment *a, const JobReply *reply, bool by_number, 
                 break;
 
         case JOB_LOCKED:
-                a->retry_at_usec = now->monotonic_usec + retry_delay_usec(LOCK_RETRY_USEC, a->n_failures);
+                a->retry_at_usec = now->monotonic_usec + lock_delay_usec(a->n_failures);
                 attachment_set_state(a, ATTACHMENT_WAITING, reason_outcome(a, reply));
                 break;
 

@@ -497,6 +497,9 @@ static void test_delay(void) {
         CHECK(retry_delay_usec(1000, UINT64_MAX) == 64000);
         CHECK(retry_delay_usec(POLICY_RETRY_USEC_MAX, UINT64_MAX) == 64 * POLICY_RETRY_USEC_MAX);
 
+        CHECK(lock_delay_usec(1) == 2000 && lock_delay_usec(2) == 4000 && lock_delay_usec(10) == 1024000);
+        CHECK(lock_delay_usec(11) == 2048000 && lock_delay_usec(UINT64_MAX) == 2048000);
+
         a->settings->retry_usec = 3 * SECOND;
         attachment_set_delay(a, &now);
         CHECK(a->n_failures == 1 && a->retry_at_usec == now.monotonic_usec + 3 * SECOND);

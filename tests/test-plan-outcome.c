@@ -9,6 +9,7 @@
 /* What an outcome leads to, and when it is tried again, microseconds after the reply. */
 static void test_outcome_one(JobOutcome outcome, AttachmentState state, uint64_t delay_usec, const char *reason) {
         JobReply reply = { .outcome = outcome, .message = "the message", .other_filter = "other" };
+        int doublings = outcome == JOB_LOCKED ? 10 : 6;
         Attachment *a;
         Script s;
 
@@ -18,7 +19,7 @@ static void test_outcome_one(JobOutcome outcome, AttachmentState state, uint64_t
         a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
         script_look(&s);
 
-        for (int i = 0; i < 10; i++) {
+        for (int i = 0; i < 14; i++) {
                 script_expect(&s, JOB_ATTACH, "sda1");
                 CHECK(a->state == ATTACHMENT_ATTACHING);
                 script_reply(&s, &reply);
@@ -26,7 +27,7 @@ static void test_outcome_one(JobOutcome outcome, AttachmentState state, uint64_t
                 CHECK(a->state == state && !a->on_device && a->last_outcome == outcome && a->n_gaps == 0);
                 CHECK_HAS(a->reason, reason);
                 CHECK_HAS(a->reason, "/dev/sda1");
-                CHECK(s.wake_at_usec == s.now.monotonic_usec + (delay_usec << (i < 6 ? i : 6)));
+                CHECK(s.wake_at_usec == s.now.monotonic_usec + (delay_usec << (i < doublings ? i : doublings)));
 
                 /* not a microsecond early */
                 script_pass(&s, s.wake_at_usec - s.now.monotonic_usec - 1);
@@ -45,7 +46,7 @@ static void test_outcome(void) {
         test_outcome_one(JOB_NOT_REGISTERED, ATTACHMENT_FAILED, SECOND, "modprobe bftrack");
         test_outcome_one(JOB_MISMATCH, ATTACHMENT_REFUSED, SECOND, "(the message)");
         test_outcome_one(JOB_DUPLICATE, ATTACHMENT_AMBIGUOUS, SECOND, "PARTUUID=" UUID_X);
-        test_outcome_one(JOB_LOCKED, ATTACHMENT_WAITING, 50000, "lock");
+        test_outcome_one(JOB_LOCKED, ATTACHMENT_WAITING, 2000, "lock");
         test_outcome_one(JOB_GONE, ATTACHMENT_WAITING, SECOND, "went away");
         test_outcome_one(JOB_UNREADABLE, ATTACHMENT_FAILED, SECOND, "the message");
         test_outcome_one(JOB_UNSUPPORTED, ATTACHMENT_UNSUPPORTED, SECOND, "/dev/sda1: the message");

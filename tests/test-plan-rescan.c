@@ -350,19 +350,20 @@ static void test_registered_anew(void) {
 /* A scan that fails is made again, ever more rarely, and again at once when something happens. */
 static void test_scan_fails_one(JobOutcome outcome, const char *message, uint64_t delay_usec, const char *reason) {
         JobReply reply = { .outcome = outcome };
+        int doublings = outcome == JOB_LOCKED ? 10 : 6;
         Script s;
         Attachment *a = script_begin(&s);
 
         (void) str_copy(reply.message, sizeof(reply.message), message);
         script_reread(&s, "sda");
 
-        for (int i = 0; i < 9; i++) {
+        for (int i = 0; i < 14; i++) {
                 script_expect(&s, JOB_SCAN, "sda");
                 script_reply(&s, &reply);
                 CHECK(script_run(&s) == 0);
                 CHECK(a->state == ATTACHMENT_WAITING);
                 CHECK_HAS(a->reason, reason);
-                CHECK(s.wake_at_usec == s.now.monotonic_usec + (delay_usec << (i < 6 ? i : 6)));
+                CHECK(s.wake_at_usec == s.now.monotonic_usec + (delay_usec << (i < doublings ? i : doublings)));
 
                 /* udev catching up does not make up for it */
                 script_udev(&s);
@@ -389,7 +390,7 @@ static void test_scan_fails(void) {
 
         memset(longest, 'x', sizeof(longest) - 1);
         longest[sizeof(longest) - 1] = 0;
-        test_scan_fails_one(JOB_LOCKED, "", 50000, "cannot be read: another program holds its lock");
+        test_scan_fails_one(JOB_LOCKED, "", 2000, "cannot be read: another program holds its lock");
         test_scan_fails_one(JOB_UNREADABLE, "sector 0: I/O error", 500000, "cannot be read: sector 0: I/O error");
         test_scan_fails_one(JOB_UNREADABLE, longest, 500000, longest);
         test_scan_fails_one(JOB_GONE, "", 500000, "did not say why");
