@@ -270,6 +270,16 @@ bool disk_is_untold(const Disk *d) {
 }
 
 /**
+ * disk_may_be_early() - whether a disk may be found to be one to be used before udev has said so
+ * @d: the disk
+ *
+ * What the kernel has made of something else may not: who made it says, by udev, when it is ready.
+ */
+bool disk_may_be_early(const Disk *d) {
+        return disk_is_untold(d) && !d->is_virtual;
+}
+
+/**
  * disk_settle_by_udev() - call a disk's table known by what udev has told
  * @d: the disk; disk_udev_caught_up() holds
  *

@@ -424,6 +424,7 @@ Disk *device_set_add_disk(DeviceSet *s, const DeviceEvent *e) {
         d->minor = e->minor;
         d->diskseq = e->diskseq;
         d->object = e->object;
+        d->is_virtual = e->is_virtual;
         d->dirty = d->reclaim = true;
         memmove(s->disks + i + 1, s->disks + i, (s->n_disks - i) * sizeof(*s->disks));
         s->disks[i] = d;

@@ -58,6 +58,7 @@ typedef struct DeviceEvent {
         uint32_t major, minor;
         uint64_t diskseq;          /* 0 if not known */
         uint64_t object;           /* see Partition; 0 if not known */
+        bool is_virtual;           /* the kernel has made it of something else: of a disk, a file */
         bool in_doubt;             /* enumeration, while udev was busy: what it says may be of a
                                     * predecessor */
         bool early;                /* of udev, which has not told it yet: it waits for what is made of it */
@@ -124,6 +125,8 @@ struct Disk {
         uint64_t kernel_seq;       /* newest kernel event about the disk itself */
         uint64_t udev_seq, born_seq; /* as a partition's */
         bool doubted;              /* as a partition's */
+        bool is_virtual;           /* as in the event */
+        bool unowned;              /* the scan that read the entries says so: see JobReply. Of value until udev has told */
         uint64_t awaited_usec;     /* monotonic: since when udev has not said all of it; 0: it has */
         bool known;                /* udev called it ready at least once since it came */
         bool processed;            /* udev is done with the newest event */
@@ -239,6 +242,7 @@ bool disk_udev_caught_up(const Disk *d);
 bool device_is_being_read(Device d);
 bool disk_is_unclear(const Disk *d);
 bool disk_is_untold(const Disk *d);
+bool disk_may_be_early(const Disk *d);
 void disk_settle_by_udev(Disk *d);
 
 /* device-event.c: how it comes to be known */

@@ -38,12 +38,21 @@ void holder_facts(const Holder *h, Facts *ret) {
                 device_facts((Device) { h->disk, NULL }, ret);
 }
 
+/* Whether a match asks for nothing but what a table says: of a partition of a disk, of which udev has told nothing. */
+static bool is_told_by_table(const Match *m) {
+        for (MatchKey key = 0; key < _MATCH_KEY_MAX; key++)
+                if (match_has_key(m, key) && !match_key_is_of_partition(key) && key != MATCH_PT_UUID)
+                        return false;
+
+        return true;
+}
+
 /* Whether what is known of a holder may be of the past, in what the match asks for. */
 static bool is_unsure(const Holder *h, const Match *m) {
         if (!h->entry)
                 return !h->disk->processed || (h->disk->dirty && match_has_key(m, MATCH_PT_UUID));
 
-        return h->disk->dirty || disk_is_untold(h->disk) ||
+        return h->disk->dirty || (disk_is_untold(h->disk) && !(h->disk->unowned && is_told_by_table(m))) ||
                 (h->partition && !h->partition->settled && match_wants_fs(m));
 }
 

@@ -189,3 +189,24 @@ int identify_fs(int fd, uint64_t offset_bytes, uint64_t size_bytes, Superblock *
         read_value(pr, "TYPE", MATCH_FS_TYPE, ret->type);
         return 0;
 }
+
+/**
+ * identify_is_member() - whether a device is a part of an array
+ * @fd: the device, open for reading; its position is not kept
+ *
+ * Return: true if it has a superblock that libblkid counts among those of RAID, whichever; or if it cannot be read, or
+ * there is no memory.
+ */
+bool identify_is_member(int fd) {
+        __attribute__((cleanup(free_probe))) blkid_probe pr = blkid_new_probe();
+
+        if (!pr || blkid_probe_set_device(pr, fd, 0, 0) != 0)
+                return true;
+
+        blkid_probe_enable_partitions(pr, 0);
+        blkid_probe_enable_superblocks(pr, 1);
+        if (blkid_probe_filter_superblocks_usage(pr, BLKID_FLTR_ONLYIN, BLKID_USAGE_RAID) < 0)
+                return true;
+
+        return blkid_do_safeprobe(pr) != 1;
+}

@@ -17,3 +17,4 @@ typedef struct Superblock {
 int identify_table(int disk_fd, JobReply *reply, uint64_t *ret_gpt);
 int identify_fs(int fd, uint64_t offset_bytes, uint64_t size_bytes, Superblock *ret,
                 char message[static JOB_MESSAGE_SIZE]);
+bool identify_is_member(int fd);

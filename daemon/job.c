@@ -71,6 +71,7 @@ bool job_request_is_whole(const JobRequest *r, size_t size) {
 bool job_reply_is_sane(const JobReply *r, size_t size) {
         if (size < offsetof(JobReply, entries) || r->protocol != JOB_PROTOCOL || r->outcome >= JOB_DIED ||
             r->interface >= _KERNEL_INTERFACE_MAX || r->proven > (r->interface != KERNEL_INTERFACE_UNKNOWN) ||
+            r->unowned > 1 ||
             r->n_entries > JOB_ENTRIES_MAX ||
             size != offsetof(JobReply, entries) + r->n_entries * sizeof(Entry))
                 return false;

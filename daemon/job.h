@@ -16,7 +16,7 @@
 #include "daemon/expect.h"
 #include "daemon/kernel-interface.h"
 
-#define JOB_PROTOCOL 6U
+#define JOB_PROTOCOL 7U
 #define JOB_NODE_SIZE 64      /* "sda1", kernel name; the kernel's own limit is 32 */
 #define JOB_MESSAGE_SIZE 256
 #define GENERATION_SIZE 40    /* 16 bytes in hexadecimal digits, NUL */
@@ -53,6 +53,7 @@ typedef struct JobRequest {
         Expect expect;      /* JOB_ATTACH: what must be found */
         uint64_t known_table; /* JOB_ATTACH: id of the job that told what is known of the disk's table; 0: tell it */
         uint64_t timeout_usec; /* how long the worker may take until the disk counts as stuck; 0: as the pool likes */
+        uint32_t ask_unowned;  /* JOB_SCAN: say whether it is unowned */
         uint32_t partno;    /* number of the partition; 0: whole disk */
         uint32_t payload_size; /* JOB_CTL: bytes of payload at the start of the memfd */
         uint32_t n_buffers;    /* JOB_CTL: JobBuffer array follows the payload, 8-aligned */
@@ -106,6 +107,7 @@ typedef struct JobReply {
         uint32_t sent;       /* JOB_CTL: the command reached the kernel; error is its own */
         uint32_t has_table;  /* entries are all of the table (they may be none). ATTACH, that went well: not set if the
                               * request's known_table says the same still; then the entry that was proven is there */
+        uint32_t unowned;    /* JOB_SCAN, if asked: no larger device is made of the disk, nor may be: see owner.h */
         uint64_t as_of;      /* of the table: the kernel's newest event (SEQNUM) before it was read; 0: not known */
         uint32_t n_entries;
         Entry entries[JOB_ENTRIES_MAX]; /* sorted by partno; only n_entries are sent */

@@ -336,6 +336,12 @@ static const Holder *find_target(Run *run, Attachment *a, Holders *holders, Devi
                 return NULL;
         }
 
+        if (a->settings->refuse_change && a->has_fingerprint && disk_is_untold(h->disk)) {
+                *ret_unsure = true;
+                attachment_stands(a, ATTACHMENT_WAITING, reason_reading(h->disk));
+                return NULL;
+        }
+
         if (a->settings->refuse_change && plan_find_change(a, h, &reason)) {
                 attachment_stands(a, ATTACHMENT_REFUSED, reason);
                 return NULL;
@@ -472,6 +478,7 @@ int plan_attachment(Run *run, Attachment *a) {
                                      reason_plain("its policy is gone; the filter was left in place, detach it if"
                                                   " nobody needs it") :
                                      reason_attached(a, &holders));
+                plan_learn_disk(a, device_set_get_by_uid(&w->devices, a->device_uid).disk);
                 return plan_check_again(run, a);
         }
 

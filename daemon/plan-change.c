@@ -68,3 +68,26 @@ bool plan_find_change(const Attachment *a, const Holder *h, char **ret_reason) {
 
         return false;
 }
+
+static void learn(const char **where, const char *value, Attachment *a) {
+        char id[DISK_ID_SIZE];
+
+        fingerprint_keep_id(id, value);
+        if ((*where)[0] || !id[0] || shared_copy(where, id) < 0)
+                return;
+
+        attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
+}
+
+/**
+ * plan_learn_disk() - what udev had not said of a disk when the filter was put on
+ * @a: an attachment that is on a device
+ * @d: its disk
+ */
+void plan_learn_disk(Attachment *a, const Disk *d) {
+        if (!a->has_fingerprint || !d->known)
+                return;
+
+        learn(&a->fingerprint.wwn, d->values[MATCH_DISK_WWN], a);
+        learn(&a->fingerprint.serial, d->values[MATCH_DISK_SERIAL], a);
+}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Disks that are new, and may turn out to be clones: who is attached for the first time waits until it is known what is
- * on them. udev tells, as a rule soon.
+ * Disks that are new. They may turn out to be clones: who is attached for the first time waits until it is known what is
+ * on them. Or they have what somebody waits for. udev tells, as a rule soon; where it does not, workers read.
  */
 
 #include "daemon/plan-internal.h"
@@ -37,7 +37,7 @@ static Await await_of(const Match *m) {
         }
 }
 
-/* Whether udev takes so long to tell of a disk that it may be waiting for what waits for that. */
+/* Whether udev takes so long to tell of a disk that it has a lot to do, or waits for what waits for that. */
 static bool is_overdue(const Run *run, const Disk *d) {
         return run->now->monotonic_usec >= d->awaited_usec + UNCLEAR_READ_USEC;
 }
@@ -120,4 +120,77 @@ int plan_read_overdue(Run *run, const Attachment *a) {
         }
 
         return r;
+}
+
+/* Whether an attachment waits for a partition that a table alone can show. */
+static bool misses_table(const Attachment *a) {
+        return !a->on_device && !a->held && !a->orphaned && await_of(a->match) == AWAIT_TABLE;
+}
+
+static bool is_missed(const World *w) {
+        for (size_t i = 0; i < w->attachments.n_items; i++)
+                if (misses_table(w->attachments.items[i]))
+                        return true;
+
+        return false;
+}
+
+/* The disks that plan_read_early() may read for an attachment. Returns 0, or -ENOMEM. */
+int plan_add_early(Run *run, const Attachment *a) {
+        DeviceSet *s = &run->world->devices;
+        int r = 0;
+
+        /* it is the same disks for whoever waits, and thousands may */
+        if (run->early_is_added || !misses_table(a))
+                return 0;
+
+        run->early_is_added = true;
+        for (size_t i = 0; i < s->n_disks && r >= 0; i++)
+                if (s->disks[i]->dirty && disk_may_be_early(s->disks[i]))
+                        r = run_add_disk(run, s->disks[i]);
+
+        return r;
+}
+
+/*
+ * Where many devices come at once udev gets to a disk only after the partitions of those before, and that takes seconds.
+ * Its table is read then without its word: if what it contains is wanted, and the disk is no part of a larger device, the
+ * filters are on before udev gets to the partitions, and need not be waited for. Returns 0, or -ENOMEM.
+ */
+int plan_read_early(Run *run, Disk *d) {
+        World *w = run->world;
+        JobRequest request;
+
+        if (!d->dirty || !disk_may_be_early(d) || d->n_partitions == 0 || d->job || d->stuck ||
+            !kernel_interface_has_filters(w->interface) || !is_missed(w))
+                return 0;
+
+        if (!is_overdue(run, d)) {
+                world_wake(w, d->awaited_usec + UNCLEAR_READ_USEC);
+                return 0;
+        }
+
+        if (d->scan_retry_at_usec > run->now->monotonic_usec) {
+                world_wake(w, d->scan_retry_at_usec);
+                return 0;
+        }
+
+        world_fill_request(w, (Device) { d, NULL }, JOB_SCAN, &request);
+        return run_add(run, &request, d);
+}
+
+/* Those that plan_read_early() has to look at, as their time has come, and until when the others wait. */
+void plan_take_delayed_early(Run *run) {
+        DeviceSet *s = &run->world->devices;
+
+        for (size_t i = 0; i < s->n_disks; i++) {
+                Disk *d = s->disks[i];
+
+                if (!d->dirty || !d->awaited_usec || !disk_may_be_early(d))
+                        continue;
+                if (is_overdue(run, d))
+                        device_set_touch(s, d);
+                else
+                        world_wake(run->world, d->awaited_usec + UNCLEAR_READ_USEC);
+        }
 }

@@ -15,10 +15,12 @@ typedef struct Run {
         const Disk *unclear; /* see plan_find_unclear(); of value if unclear_is_known */
         bool unclear_is_known;
         bool overdue_is_read; /* plan_read_overdue() has done what there is to do */
+        bool early_is_added;  /* and so plan_add_early() */
 } Run;
 
 /* plan.c */
 int run_add(Run *run, const JobRequest *request, Disk *d);
+int run_add_disk(Run *run, Disk *d);
 
 /* plan-attachment.c */
 int plan_attachment(Run *run, Attachment *a);
@@ -27,9 +29,13 @@ bool plan_is_on(const World *w, Device d, const char *filter);
 /* plan-clone.c */
 const Disk *plan_find_unclear(Run *run, const Attachment *a, bool was_there);
 int plan_read_overdue(Run *run, const Attachment *a);
+int plan_add_early(Run *run, const Attachment *a);
+int plan_read_early(Run *run, Disk *d);
+void plan_take_delayed_early(Run *run);
 
 /* plan-change.c */
 bool plan_find_change(const Attachment *a, const Holder *h, char **ret_reason);
+void plan_learn_disk(Attachment *a, const Disk *d);
 
 /* plan-stale.c */
 int plan_stale(Run *run, Disk *d);

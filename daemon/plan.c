@@ -30,7 +30,8 @@ int run_add(Run *run, const JobRequest *request, Disk *d) {
         return 0;
 }
 
-static int run_add_disk(Run *run, Disk *d) {
+/* Takes a disk to those that are looked at. */
+int run_add_disk(Run *run, Disk *d) {
         Disk **disks;
 
         if (d->todo)
@@ -181,6 +182,7 @@ static void take_delayed(Run *run) {
                         world_wake(w, d->scan_retry_at_usec);
         }
 
+        plan_take_delayed_early(run);
         plan_take_delayed_stale(run);
 }
 
@@ -301,7 +303,7 @@ static int add_candidates(Run *run, const Attachment *a) {
                         r = run_add_disk(run, d);
         }
 
-        return r;
+        return r < 0 ? r : plan_add_early(run, a);
 }
 
 /* Whether the table of a disk says anything about what an attachment is on. */
@@ -356,6 +358,9 @@ static bool disk_matters(const World *w, const Disk *d) {
 static int plan_disk(Run *run, Disk *d) {
         World *w = run->world;
         JobRequest request;
+
+        if (disk_is_untold(d))
+                return plan_read_early(run, d);
 
         if ((!d->dirty && !d->reread_due) || !d->known || d->ignored)
                 return 0;

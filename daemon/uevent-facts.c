@@ -215,6 +215,13 @@ static bool fill_disk(struct udev_device *d, DeviceEvent *e) {
         return true;
 }
 
+/* Whether the kernel has made it of something else than a device of a bus: device-mapper's, md's, loop devices. */
+static bool is_virtual(struct udev_device *d) {
+        const char *path = udev_device_get_devpath(d);
+
+        return !path || strncmp(path, "/devices/virtual/", strlen("/devices/virtual/")) == 0;
+}
+
 /* The object that is there now under the device's path; 0 if there is none any more. */
 static uint64_t read_object(struct udev_device *d) {
         const char *path = udev_device_get_syspath(d);
@@ -263,6 +270,7 @@ bool uevent_facts_read(struct udev_device *d, EventSource source, UEventFacts *r
                 .major = major(devnum),
                 .minor = minor(devnum),
                 .diskseq = property_u64(d, "DISKSEQ"),
+                .is_virtual = is_virtual(d),
         };
 
         /* without a number: one that the kernel hides, as the paths of its own multipath of NVMe */

@@ -14,6 +14,7 @@
 #include "daemon/confine.h"
 #include "daemon/hold.h"
 #include "daemon/known-table.h"
+#include "daemon/owner.h"
 #include "daemon/presence.h"
 #include "daemon/prove.h"
 #include "daemon/question.h"
@@ -324,6 +325,13 @@ static JobOutcome do_probe(const JobRequest *request, Hold *h, BackendTarget *t,
         return backend_detect(t, node_error, job_subject(request), reply);
 }
 
+static JobOutcome do_scan(const JobRequest *request, const Hold *h, JobReply *reply) {
+        JobOutcome outcome = prove_read_table(request, h, reply);
+
+        reply->unowned = outcome == JOB_OK && request->ask_unowned && owner_is_ruled_out(h->disk_fd, "");
+        return outcome;
+}
+
 static JobOutcome do_job(const JobRequest *request, int memfd, Hold *h, JobReply *reply) {
         const Backend *backend = backend_get(request->interface);
         char path[DEVICE_PATH_SIZE];
@@ -337,8 +345,7 @@ static JobOutcome do_job(const JobRequest *request, int memfd, Hold *h, JobReply
                 if (outcome != JOB_OK)
                         return outcome;
 
-                return request->kind == JOB_PROBE ? do_probe(request, h, &t, reply) :
-                        prove_read_table(request, h, reply);
+                return request->kind == JOB_PROBE ? do_probe(request, h, &t, reply) : do_scan(request, h, reply);
         }
 
         if (!backend)

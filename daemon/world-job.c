@@ -543,8 +543,10 @@ void world_job_done(World *w, const JobRequest *request, const JobReply *reply, 
                                    disk_job_as_of(d, reply->as_of)) < 0) {
                         d->scan_retry_at_usec = now->monotonic_usec + SCAN_RETRY_USEC;
                         world_wake(w, d->scan_retry_at_usec);
-                } else if (reply->has_table)
+                } else if (reply->has_table) {
                         d->table_job = request->id;
+                        d->unowned = request->ask_unowned && reply->unowned;
+                }
 
                 if (request->kind == JOB_SCAN)
                         scan_done(d, reply, now);

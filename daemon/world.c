@@ -142,6 +142,7 @@ void world_fill_request(World *w, Device d, JobKind kind, JobRequest *ret) {
         };
 
         (void) str_copy(ret->disk.name, sizeof(ret->disk.name), d.disk->name);
+        ret->ask_unowned = kind == JOB_SCAN && disk_may_be_early(d.disk);
 
         if (!d.partition)
                 return;

@@ -245,6 +245,7 @@ __attribute__((unused)) static void script_answer(Script *s) {
                 r.outcome = script_do(s, request, device, &r);
                 if (request->kind == JOB_SCAN || request->kind == JOB_ATTACH) {
                         reply_table(s, request, &r);
+                        r.unowned = request->ask_unowned && script_disk(s, request->disk.name)->unowned;
                         script_leave_out_table(s, request, &r);
                 }
         }

@@ -32,6 +32,9 @@ typedef struct ScriptDisk {
         size_t n_told;
         uint64_t told_by;                 /* and the job that it was asked by; 0 none */
         uint64_t diskseq;
+        bool is_virtual;                  /* as in DeviceEvent, */
+        const char *ignored;              /* and what udev says of it */
+        bool unowned;                     /* as in JobReply */
         ScriptDevice devices[SCRIPT_PARTITIONS + 1]; /* by number; [0]: the whole disk */
 } ScriptDisk;
 
@@ -157,6 +160,7 @@ __attribute__((unused)) static DeviceEvent script_event(Script *s, EventSource s
                 .minor = (uint32_t) (name[2] - 'a') * 16 + partno,
                 .diskseq = partno == 0 ? script_disk(s, name)->diskseq : 0,
                 .object = action == EVENT_REMOVE ? 0 : device->object,
+                .is_virtual = script_disk(s, name)->is_virtual,
         };
 
         (void) str_copy(e.name, sizeof(e.name), name);
@@ -164,6 +168,7 @@ __attribute__((unused)) static DeviceEvent script_event(Script *s, EventSource s
 
         if (source != EVENT_KERNEL && action != EVENT_REMOVE) {
                 e.processed = e.settled = true;
+                e.ignored = script_disk(s, name)->ignored;
                 memcpy(e.values, device->values, sizeof(e.values));
                 e.has_entry = partno > 0 && entry;
                 if (e.has_entry)

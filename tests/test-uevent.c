@@ -87,6 +87,12 @@ static void test_disk(void) {
         CHECK_STR(e->values[MATCH_DISK_WWN], "0x5000c500abcdef01");
         CHECK_STR(e->values[MATCH_DISK_SERIAL], "Model_S3Z");
 
+        /* whether the kernel has made it of something else */
+        CHECK(e->is_virtual);
+        e = FACTS(EVENT_KERNEL, "DEVPATH=/devices/pci0000:00/ata1/host0/target0:0:0/0:0:0:0/block/sdx", "DEVNAME=sdx",
+                  "DEVTYPE=disk", "MAJOR=8", "MINOR=0");
+        CHECK(e && !e->is_virtual);
+
         /* the object that sysfs has under that path, for disks as for partitions */
         e = FACTS(EVENT_KERNEL, "DEVPATH=/devices/virtual", "DEVNAME=sdx", "DEVTYPE=disk", "MAJOR=8", "MINOR=0");
         CHECK(e && e->object != 0);

@@ -148,11 +148,17 @@ void check_submit(const JobRequest *request) {
 
 /* The ioctl is made on @p, now. */
 void check_attach(const Job *j, const KPart *p) {
+        const Slot *s = &sim.slots[j->slot];
+
         if (!j->proof_is_true)
                 sim_violation("I1: ATTACH of %s on %s (object %llu), which is not what was wanted (%s %s)",
                               j->request.filter, j->request.partno ? j->request.partition.name : j->request.disk.name,
                               (unsigned long long) p->object, j->request.expect.values[MATCH_PART_UUID],
                               j->request.expect.values[MATCH_PART_LABEL]);
+
+        if (s->medium && s->medium->ignored && s->diskseq == j->diskseq)
+                sim_violation("I1: ATTACH of %s on %s, which must be left alone", j->request.filter,
+                              j->request.disk.name);
 }
 
 /* Whether the filter that an attachment had is on that device still, and was all the time. */

@@ -211,6 +211,12 @@ static void read_and_prove(Job *j) {
         }
 
         if (j->request.kind == JOB_SCAN) {
+                const Medium *m = sim.slots[j->slot].medium;
+
+                /* where paths are possible a worker rules out nothing */
+                j->unowned = j->request.ask_unowned && m && ((!m->ignored && sim_chance(90)) ||
+                                                             mistaken(MISTAKE_CALL_ALL_UNOWNED));
+                sim.counts.n_early += j->unowned;
                 job_end(j, JOB_OK);
                 return;
         }
@@ -434,6 +440,7 @@ static JobReply *make_reply(const Job *j, JobOutcome outcome) {
                 (void) snprintf(r.generation, sizeof(r.generation), "%llu", (unsigned long long) j->generation);
         (void) str_copy(r.pt_uuid, sizeof(r.pt_uuid), j->pt_uuid);
         r.as_of = mistaken(MISTAKE_COUNT_LATE) ? sim.last_seqnum : j->as_of;
+        r.unowned = j->unowned;
         r.has_table = j->has_table && outcome != JOB_DIED && outcome != JOB_TIMED_OUT;
         for (unsigned n = 1; r.has_table && n <= PARTS; n++)
                 if (j->table[n].partno)

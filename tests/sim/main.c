@@ -36,6 +36,7 @@ static const char *const mistakes[_MISTAKE_MAX] = {
         [MISTAKE_FORGET_INTENT] = "forget-intent",
         [MISTAKE_NO_CHECK] = "no-check",
         [MISTAKE_COUNT_NO_WRITES] = "count-no-writes",
+        [MISTAKE_CALL_ALL_UNOWNED] = "call-all-unowned",
 };
 
 uint64_t sim_random(void) {
@@ -345,10 +346,11 @@ int main(int argc, char *argv[]) {
         seconds = (double) (ended.tv_sec - began.tv_sec) + (double) (ended.tv_nsec - began.tv_nsec) / 1e9;
         printf("attached %" PRIu64 ", detached %" PRIu64 ", conflicts %" PRIu64 ", jobs on what was gone %" PRIu64
                ", timed out %" PRIu64 ", died %" PRIu64 ", calls %" PRIu64 " (done %" PRIu64 "), events lost %" PRIu64
-               " times, daemon killed %" PRIu64 " times, tables left out %" PRIu64 "\n", counts.n_attached,
+               " times, daemon killed %" PRIu64 " times, tables left out %" PRIu64 ", disks read early %" PRIu64 "\n",
+               counts.n_attached,
                counts.n_detached, counts.n_conflicts,
                counts.n_gone, counts.n_timed_out, counts.n_died, counts.n_calls, counts.n_done, counts.n_lost,
-               counts.n_killed, counts.n_left_out);
+               counts.n_killed, counts.n_left_out, counts.n_early);
         printf("sim: %" PRIu64 " seeds, %" PRIu64 " steps, %.0f steps/s, %" PRIu64 " violations\n", n_run, n_done,
                (double) n_done / (seconds > 0 ? seconds : 1), n_violations);
 

@@ -96,7 +96,7 @@ typedef struct Job { /* one worker process at its work */
         unsigned slot;
         uint64_t diskseq, object; /* of what it holds open */
         bool proof_is_true;     /* by the truth, not by the worker's word */
-        bool has_table;
+        bool has_table, unowned;
         uint64_t as_of;        /* the newest event before it was read */
         Entry table[PARTS + 1];
         char pt_uuid[PART_UUID_SIZE];
@@ -150,6 +150,7 @@ typedef enum Mistake {
         MISTAKE_FORGET_INTENT,
         MISTAKE_NO_CHECK,
         MISTAKE_COUNT_NO_WRITES,
+        MISTAKE_CALL_ALL_UNOWNED,
         _MISTAKE_MAX,
 } Mistake;
 
@@ -157,6 +158,7 @@ typedef enum Mistake {
 typedef struct Counts {
         uint64_t n_attached, n_detached, n_conflicts, n_gone, n_timed_out, n_died, n_calls, n_done, n_lost, n_killed;
         uint64_t n_left_out; /* tables that the daemon had already */
+        uint64_t n_early;    /* disks that are nobody's, as a worker said before udev did */
 } Counts;
 
 typedef struct Sim {

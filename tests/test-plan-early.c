@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Disks that udev takes long to tell of: workers read what is on them, and rule out that they are parts of others. */
+
+#undef NDEBUG
+
+#include "tests/script-run.h"
+
+#define OVERDUE_USEC UINT64_C(300000)
+
+/* sda comes, with these settings of the policy for UUID_X on it, and udev says nothing of it. The attachment. */
+static Attachment *plug(Script *s, Match *m, Settings *settings, bool unowned) {
+        const Entry entries[] = { entry_of(1, UUID_Y, ""), entry_of(2, UUID_X, "data") };
+        Attachment *a;
+
+        script_init(s);
+        a = script_policy_of(s, "20-data.conf", "bftrack", m, settings);
+        script_table(s, "sda", entries, 2);
+        script_disk(s, "sda")->unowned = unowned;
+        script_device(s, "sda")->values[MATCH_DISK_WWN] = "0x5000";
+        script_device(s, "sda")->values[MATCH_DISK_SERIAL] = "S1";
+        script_look(s);
+        s->world.udev_is_busy = true;
+        script_plug(s, "sda");
+        return a;
+}
+
+/* It is asked for what it contains when udev is late, not before. */
+static void expect_scan(Script *s) {
+        CHECK(script_run(s) == 0 && s->wake_at_usec == s->now.monotonic_usec + OVERDUE_USEC);
+        script_pass(s, OVERDUE_USEC - 1);
+        CHECK(script_run(s) == 0);
+        script_pass(s, 1);
+        script_expect(s, JOB_SCAN, "sda");
+        CHECK(s->jobs[0].ask_unowned);
+}
+
+static void test_early(void) {
+        Script s;
+        Attachment *a = plug(&s, match_of(UUID_X, "data"), NULL, true);
+
+        expect_scan(&s);
+        script_answer(&s);
+        script_expect(&s, JOB_ATTACH, "sda2");
+        script_answer(&s);
+        CHECK(script_run(&s) == 0 && a->state == ATTACHMENT_ATTACHED);
+        CHECK_STR(a->device, "sda2");
+        CHECK(!a->fingerprint.wwn[0] && !a->fingerprint.serial[0]);
+
+        /* what udev says then of the disk is noted, and changes nothing */
+        a->changed = 0;
+        script_udev(&s);
+        script_settle(&s);
+        CHECK(a->on_device && a->n_attached == 1 && a->n_gaps == 0 && a->changed & ATTACHMENT_CHANGED_RECORD);
+        CHECK_STR(a->fingerprint.wwn, "0x5000");
+        CHECK_STR(a->fingerprint.serial, "S1");
+
+        a->changed = 0;
+        script_kernel(&s, EVENT_CHANGE, "sda");
+        script_udev(&s);
+        script_settle(&s);
+        CHECK(!(a->changed & ATTACHMENT_CHANGED_RECORD));
+        script_deinit(&s);
+}
+
+/* What may be a part of another device is left alone until udev has told; so is what udev has to tell more of. */
+static void test_not_early_one(Match *m, Settings *settings, bool unowned) {
+        Script s;
+        Attachment *a = plug(&s, m, settings, unowned);
+
+        if (settings) { /* it was on another disk before */
+                fingerprint_deinit(&a->fingerprint);
+                a->has_fingerprint = true;
+                CHECK(shared_copy(&a->fingerprint.serial, "S1") == 0);
+        }
+
+        expect_scan(&s);
+        script_answer(&s);
+        for (unsigned i = 0; i < 20; i++) {
+                CHECK(script_run(&s) == 0 && !a->on_device && a->state == ATTACHMENT_WAITING);
+                script_pass(&s, SECOND);
+        }
+        CHECK(a->pending);
+        CHECK_HAS(a->reason, "udev has not said yet what /dev/sda contains");
+
+        script_udev(&s);
+        script_settle(&s);
+        CHECK(a->on_device && a->n_attached == 1);
+        CHECK_STR(a->device, "sda2");
+        script_deinit(&s);
+}
+
+static void test_not_early(void) {
+        const Term of_disk[] = { { .key = MATCH_PART_UUID, .value = UUID_X },
+                                 { .key = MATCH_DISK_SERIAL, .value = "other", .negated = true } };
+        Settings *settings;
+        Match *m;
+
+        test_not_early_one(match_of(UUID_X, ""), NULL, false);
+
+        CHECK(match_new(of_disk, 2, &m) == 0);
+        test_not_early_one(m, NULL, true);
+
+        CHECK(settings_new(&settings) == 0);
+        settings->refuse_change = true;
+        test_not_early_one(match_of(UUID_X, ""), settings, true);
+}
+
+/* One that is a part of another device, as udev says in the end. */
+static void test_ignored(void) {
+        Script s;
+        Attachment *a = plug(&s, match_of(UUID_X, ""), NULL, false);
+
+        script_disk(&s, "sda")->ignored = "it is a path of a multipath device";
+        expect_scan(&s);
+        script_answer(&s);
+        CHECK(script_run(&s) == 0);
+        script_udev(&s);
+        script_settle(&s);
+        CHECK(!a->on_device);
+        CHECK_HAS(a->reason, "multipath");
+        script_deinit(&s);
+
+        /* and says while a worker rules it out: udev has the last word */
+        a = plug(&s, match_of(UUID_X, ""), NULL, true);
+        script_disk(&s, "sda")->ignored = "it is a path of a multipath device";
+        expect_scan(&s);
+        script_udev(&s);
+        script_answer(&s);
+        script_settle(&s);
+        CHECK(!a->on_device);
+        script_deinit(&s);
+}
+
+/* Nobody waits for anything, or for nothing that a table tells: nothing is opened, nor woken up for. */
+static void test_nobody_waits(void) {
+        const Entry other = entry_of(1, UUID_Y, "");
+        Attachment *a;
+        Script s;
+
+        a = script_begin(&s);
+        script_table(&s, "sdb", &other, 1);
+        script_plug(&s, "sdb");
+        CHECK(script_run(&s) == 0 && s.wake_at_usec == 0 && a->on_device);
+        script_pass(&s, SECOND);
+        CHECK(script_run(&s) == 0);
+        script_deinit(&s);
+
+        (void) plug(&s, match_one(MATCH_FS_UUID, "1111-1111"), NULL, true);
+        CHECK(script_run(&s) == 0 && s.wake_at_usec == 0);
+        script_pass(&s, SECOND);
+        CHECK(script_run(&s) == 0);
+
+        /* until somebody does */
+        (void) script_policy(&s, "30-more.conf", "bfcount", UUID_Y, "");
+        script_expect(&s, JOB_SCAN, "sda");
+        script_answer(&s);
+        script_expect(&s, JOB_ATTACH, "sda1");
+        script_deinit(&s);
+}
+
+/* What the kernel has made of something else is ready when udev says so; what has no partitions yet has nothing. */
+static void test_not_read(void) {
+        const Entry wanted = entry_of(1, UUID_X, "");
+        Attachment *a;
+        Script s;
+
+        script_init(&s);
+        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
+        script_table(&s, "sda", &wanted, 1);
+        script_table(&s, "sdb", &wanted, 1);
+        script_disk(&s, "sda")->is_virtual = script_disk(&s, "sda")->unowned = script_disk(&s, "sdb")->unowned = true;
+        script_look(&s);
+        script_plug(&s, "sda");
+        script_kernel(&s, EVENT_ADD, "sdb");
+        CHECK(script_run(&s) == 0);
+        script_pass(&s, SECOND);
+        CHECK(script_run(&s) == 0 && !a->on_device);
+        script_deinit(&s);
+}
+
+/* What comes after it was read is read too; and what another disk has as well nobody gets. */
+static void test_read_again(void) {
+        const Entry clone = entry_of(1, UUID_X, "");
+        Script s;
+        Attachment *a = plug(&s, match_of(UUID_X, ""), NULL, true);
+
+        expect_scan(&s);
+        script_kernel(&s, EVENT_CHANGE, "sda");
+        script_answer(&s);
+        script_expect(&s, JOB_SCAN, "sda");
+        CHECK(s.jobs[0].ask_unowned);
+        script_disk(&s, "sda")->unowned = false;
+        script_answer(&s);
+        CHECK(script_run(&s) == 0 && !a->on_device);
+
+        script_disk(&s, "sda")->unowned = script_disk(&s, "sdb")->unowned = true;
+        script_table(&s, "sdb", &clone, 1);
+        script_plug(&s, "sdb");
+        script_kernel(&s, EVENT_CHANGE, "sda");
+        script_expect(&s, JOB_SCAN, "sda");
+        script_answer(&s);
+        CHECK(script_run(&s) == 0 && !a->on_device);
+        CHECK_HAS(a->reason, "/dev/sdb is new too");
+        script_pass(&s, OVERDUE_USEC);
+        script_expect(&s, JOB_SCAN, "sdb");
+        script_answer(&s);
+        CHECK(script_run(&s) == 0 && a->state == ATTACHMENT_AMBIGUOUS);
+        CHECK_HAS(a->reason, "/dev/sda2 and /dev/sdb1");
+        script_deinit(&s);
+}
+
+/* A table that cannot be read is not read again and again. */
+static void test_unreadable(void) {
+        Script s;
+        Attachment *a = plug(&s, match_of(UUID_X, ""), NULL, true);
+
+        expect_scan(&s);
+        script_reply_outcome(&s, JOB_UNREADABLE);
+        CHECK(script_run(&s) == 0 && s.wake_at_usec == s.now.monotonic_usec + SECOND / 2);
+        script_pass(&s, SECOND / 2);
+        script_expect(&s, JOB_SCAN, "sda");
+        script_answer(&s);
+        script_settle(&s);
+        CHECK(a->on_device);
+        script_deinit(&s);
+}
+
+int main(void) {
+        test_early();
+        test_not_early();
+        test_ignored();
+        test_nobody_waits();
+        test_not_read();
+        test_read_again();
+        test_unreadable();
+        return 0;
+}
