@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the files of the manager share: manager.c, past.c, probe.c, request*.c, tell.c, wait.c. Nobody else has it. */
+/*
+ * What the files of the manager share: manager.c, look.c, past.c, probe.c, request*.c, tell.c, wait.c. Nobody else in
+ * the daemon has it.
+ */
 
 #include "daemon/manager.h"
 #include "daemon/plan.h"
@@ -50,10 +53,14 @@ struct Manager {
 
 Now manager_now(Manager *m);
 void manager_schedule(Manager *m);
+void manager_wake(uint64_t *wake_at_usec, uint64_t at_usec);
 bool manager_wants_anything(const Manager *m);
 void manager_submit(Manager *m, const JobRequest *request, int memfd);
 void manager_save(Manager *m, const Attachment *a);
 void manager_remove_attachment(Manager *m, Attachment *a);
+
+void look_check(Manager *m, const Now *now);
+void look_wake(const Manager *m, const Now *now, uint64_t *wake_at_usec);
 
 void past_load(Manager *m);
 void past_check(Manager *m, const Now *now);

@@ -26,6 +26,16 @@ void manager_schedule(Manager *m) {
 }
 
 /**
+ * manager_wake() - run at a time at the latest
+ * @wake_at_usec: when the manager runs again, monotonic; brought forward if need be. 0: not before something is told
+ * @at_usec: monotonic; 0: at no time
+ */
+void manager_wake(uint64_t *wake_at_usec, uint64_t at_usec) {
+        if (at_usec && (!*wake_at_usec || at_usec < *wake_at_usec))
+                *wake_at_usec = at_usec;
+}
+
+/**
  * manager_save() - write the record of an attachment, and say so if that fails
  * @m: the manager
  * @a: the attachment
@@ -123,20 +133,6 @@ void manager_module(Manager *m, bool gone) {
 }
 
 /**
- * manager_lost() - events were lost: what is known may be wrong
- * @m: the manager
- */
-void manager_lost(Manager *m) {
-        if (!m->look)
-                log_event(LOG_NOTICE, LOG_ID_EVENTS_LOST, "events of devices were lost: looking at all of them again");
-        m->look = m->lost = true;
-
-        /* what is built in cannot have come or gone unseen */
-        if (m->world.interface != KERNEL_INTERFACE_BLKFILTER_1 && m->world.interface != KERNEL_INTERFACE_BLKFILTER_2)
-                probe_again(m, false);
-}
-
-/**
  * manager_told() - that was all for the moment
  * @m: the manager
  */
@@ -144,77 +140,6 @@ void manager_told(Manager *m) {
         if (m->world.devices.incomplete)
                 m->look = true;
         manager_schedule(m);
-}
-
-/* How long what udev says while it is busy is doubted. */
-#define DOUBT_USEC UINT64_C(5000000)
-
-/* After a look that failed: whatever happens meanwhile, it is not made again before. */
-#define LOOK_PAUSE_USEC UINT64_C(1000000)
-
-/* That udev is idle is told by no event. */
-#define DOUBT_AGAIN_USEC UINT64_C(50000)
-
-/* Nor that the boot is over. */
-#define BOOT_AGAIN_USEC UINT64_C(1000000)
-
-/*
- * Which disks were there at boot: all that had come when a daemon first found udev idle after it. A disk whose driver
- * is slow comes after the daemon's first look, and is one of the boot all the same.
- */
-static void note_boot_diskseq(Manager *m) {
-        uint64_t highest = 0;
-        bool over;
-
-        if (m->boot_is_noted || !m->world.devices.looked)
-                return;
-
-        over = !m->world.udev_is_busy && m->ops.boot_is_over(m->ops.outside);
-        for (size_t i = 0; over && i < m->world.devices.n_disks; i++)
-                if (m->world.devices.disks[i]->diskseq > highest)
-                        highest = m->world.devices.disks[i]->diskseq;
-
-        m->world.boot_diskseq = m->ops.boot_diskseq(highest, m->ops.outside);
-        m->boot_is_noted = m->world.boot_diskseq || over;
-}
-
-static void look(Manager *m, const Now *now) {
-        bool believe = m->doubt_since_usec && now->monotonic_usec >= m->doubt_since_usec + DOUBT_USEC;
-        int r;
-
-        m->look = false;
-        device_set_look_begin(&m->world.devices, believe);
-        r = m->ops.look(m->ops.outside);
-        if (r < 0) {
-                /* An incomplete look must not make devices disappear: what was told has been taken in. */
-                log_line(LOG_ERR, "looking at all devices failed: %s; it is done again in a second", strerror(-r));
-                m->look = true;
-                m->look_again_at_usec = now->monotonic_usec + LOOK_PAUSE_USEC;
-                return;
-        }
-
-        m->look_again_at_usec = 0;
-        device_set_look_end(&m->world.devices);
-        world_touch_all(&m->world);
-        m->lost &= m->world.udev_is_busy;
-
-        if (!m->world.devices.in_doubt)
-                m->doubt_since_usec = 0;
-        else if (!m->doubt_since_usec)
-                m->doubt_since_usec = now->monotonic_usec;
-}
-
-/* What a look found while udev was busy is looked at again when it is not, or what is new has waited for too long. */
-static void check_doubt(Manager *m, const Now *now) {
-        bool long_enough = now->monotonic_usec >= m->doubt_since_usec + DOUBT_USEC;
-
-        m->look |= m->lost && !m->world.udev_is_busy;
-        m->look |= m->doubt_since_usec && (!m->world.udev_is_busy || long_enough);
-}
-
-static void wake_at(uint64_t *wake_at_usec, uint64_t at_usec) {
-        if (at_usec && (!*wake_at_usec || at_usec < *wake_at_usec))
-                *wake_at_usec = at_usec;
 }
 
 /**
@@ -308,18 +233,10 @@ void manager_run(Manager *m) {
         Now now = manager_now(m);
         Plan plan = { 0 };
 
-        m->world.udev_is_busy = m->ops.udev_is_busy(m->ops.outside);
-        check_doubt(m, &now);
-        if (m->look && now.monotonic_usec >= m->look_again_at_usec)
-                look(m, &now);
-
-        note_boot_diskseq(m);
+        look_check(m, &now);
         past_check(m, &now);
         check_all(m, &now);
         requests_begin_jobs(m);
-
-        if (!m->look && !device_set_check_doubt(&m->world.devices))
-                m->doubt_since_usec = 0;
 
         if (plan_run(&m->world, &now, &plan) < 0) {
                 log_line(LOG_ERR, "there is no memory to decide what to do; tried again in a second");
@@ -333,16 +250,10 @@ void manager_run(Manager *m) {
         tell_attachments(m, &now, &plan.wake_at_usec);
         requests_check(m, &plan.wake_at_usec);
 
-        if (m->look) /* it failed */
-                wake_at(&plan.wake_at_usec, m->look_again_at_usec);
-        if (m->doubt_since_usec || m->lost || (!m->boot_is_noted && m->world.udev_is_busy))
-                wake_at(&plan.wake_at_usec, now.monotonic_usec + DOUBT_AGAIN_USEC);
-        else if (!m->boot_is_noted)
-                wake_at(&plan.wake_at_usec, now.monotonic_usec + BOOT_AGAIN_USEC);
+        look_wake(m, &now, &plan.wake_at_usec);
+        manager_wake(&plan.wake_at_usec, m->past_again_at_usec);
         if (m->check_usec && manager_wants_anything(m))
-                wake_at(&plan.wake_at_usec, m->check_at_usec);
-
-        wake_at(&plan.wake_at_usec, m->past_again_at_usec);
+                manager_wake(&plan.wake_at_usec, m->check_at_usec);
 
         m->ops.wake(plan.wake_at_usec, m->ops.outside);
         plan_deinit(&plan);

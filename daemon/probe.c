@@ -191,8 +191,7 @@ void probe_begin(Manager *m, const Now *now, uint64_t *wake_at_usec) {
         if (!d.disk && !busy && !m->probe_again_at_usec)
                 conclude(m, now);
 
-        if (m->probe_again_at_usec && (!*wake_at_usec || m->probe_again_at_usec < *wake_at_usec))
-                *wake_at_usec = m->probe_again_at_usec;
+        manager_wake(wake_at_usec, m->probe_again_at_usec);
         if (!d.disk)
                 return;
 

@@ -271,8 +271,7 @@ void attach_check(Manager *m, Request *r, uint64_t *wake_at_usec) {
         error = a->job && a->state != ATTACHMENT_STUCK ? REQUEST_OK : state_to_error(a);
 
         if (error == REQUEST_OK && manager_now(m).monotonic_usec < r->give_up_at_usec) {
-                if (!*wake_at_usec || r->give_up_at_usec < *wake_at_usec)
-                        *wake_at_usec = r->give_up_at_usec;
+                manager_wake(wake_at_usec, r->give_up_at_usec);
                 return;
         }
 

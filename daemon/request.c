@@ -341,8 +341,8 @@ void requests_check(Manager *m, uint64_t *wake_at_usec) {
                 else if (!r->job && manager_now(m).monotonic_usec >= r->give_up_at_usec)
                         request_finish(m, r, REQUEST_E_TIMED_OUT, "nothing was done: the disk was busy all the time, or"
                                        " the kernel has not said yet whether it has filters; try again");
-                else if (!r->job && (!*wake_at_usec || r->give_up_at_usec < *wake_at_usec))
-                        *wake_at_usec = r->give_up_at_usec;
+                else if (!r->job)
+                        manager_wake(wake_at_usec, r->give_up_at_usec);
         }
 }
 

@@ -213,8 +213,7 @@ void tell_attachments(Manager *m, const Now *now, uint64_t *wake_at_usec) {
         }
 
         say_lasting(m, now);
-        if (m->say_at_usec && (!*wake_at_usec || m->say_at_usec < *wake_at_usec))
-                *wake_at_usec = m->say_at_usec;
+        manager_wake(wake_at_usec, m->say_at_usec);
 
         if (m->world.n_refused > m->n_refused_told) {
                 if (!m->n_refused_told)
