@@ -81,7 +81,7 @@ static void act(void) {
 
 static void random_file(File *f) {
         match_unref(f->match);
-        *f = (File) { .exists = true, .match = kernel_random_match(),
+        *f = (File) { .exists = true, .match = table_random_match(),
                       .on = sim_chance(90) ? POLICY_ON_ALL : 1 + sim_below(POLICY_ON_ALL),
                       .refuse_change = sim_chance(10) };
         (void) str_copy(f->filter, sizeof(f->filter), sim_filters[sim_below(10) == 0]);

@@ -426,11 +426,11 @@ static void restart(bool killed) {
         while (!sim.calm && sim_chance(percent))
                 (void) jobs_step();
         if (!sim.calm && sim_chance(percent) && jobs_find_attach(&slot, &partno))
-                kernel_clone(slot, partno);
+                table_clone(slot, partno);
 
         /* things happen while no daemon is there */
         while (!sim.calm && sim_chance(50)) {
-                kernel_random_step();
+                others_random_step();
                 while (sim_chance(60))
                         (void) udev_process();
                 (void) jobs_step();

@@ -106,7 +106,7 @@ static void one_step(void) {
         pass_some_time();
 
         if (what < 12)
-                kernel_random_step();
+                others_random_step();
         else if (what < 16)
                 admin_random_step();
         else if (what < 32)
@@ -195,7 +195,7 @@ static void quiet(void) {
         for (unsigned i = 0; i < SLOTS; i++)
                 kernel_reread_end(i);
         drain();
-        kernel_calm();
+        others_calm();
         drain();
 
         wait_long();
@@ -231,7 +231,8 @@ static bool run_seed(uint64_t seed, unsigned n_steps, Mistake mistake, bool trac
         sim.end_below = sim_chance(25) ? 97 : 93;
         sim.quiet_every = 10 + sim_below(150);
 
-        kernel_init();
+        tables_init();
+        others_init();
         admin_init();
         while (sim_chance(90))
                 (void) udev_process();

@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * A simulated world: the real manager and core, and everything outside of them made up and driven
- * by a seed. The same seed gives the same run. What is true is kept here (kernel.c), what the
- * daemon is told of it comes late, twice, out of order or not at all (udev.c), and check.c compares
- * what it does and claims with what is true.
+ * A simulated world: the real manager and core, and everything outside of them made up and driven by a seed. The same
+ * seed gives the same run. What is true is kept here (kernel.c, tables.c) and changed at random (others.c); what the
+ * daemon is told of it comes late, twice, out of order or not at all (udev.c), and check.c compares what it does and
+ * claims with what is true.
  */
 
 #include <stdbool.h>
@@ -216,6 +216,7 @@ typedef struct Sim {
 } Sim;
 
 extern Sim sim; /* one at a time */
+extern const char *const sim_filters[3];
 
 /* main.c */
 uint64_t sim_random(void);
@@ -226,24 +227,37 @@ void sim_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void sim_violation(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* kernel.c */
-extern const char *const sim_filters[3];
 KPart *kernel_get_object(uint64_t object);
 unsigned kernel_slot_of(const char *disk);
 void kernel_device_name(unsigned slot, unsigned partno, char ret[static JOB_NODE_SIZE]);
 bool kernel_fits_table(const Slot *s);
-Match *kernel_random_match(void);
 bool kernel_has_generation(const char *filter);
+bool kernel_keeps_numbers(void);
 void kernel_truth_facts(unsigned slot, unsigned partno, Facts *ret);
-void kernel_init(void);
+void kernel_module_remove(void);
+void kernel_module_insert(void);
 void kernel_reread_begin(unsigned slot);
 void kernel_reread_end(unsigned slot);
-void kernel_random_step(void);
-void kernel_clone(unsigned slot, unsigned partno);
-void kernel_calm(void);
-bool kernel_keeps_numbers(void);
+void kernel_blkpg(unsigned slot);
+void kernel_disk_insert(unsigned slot, Medium *medium);
+void kernel_disk_remove(unsigned slot);
+void kernel_medium_eject(unsigned slot);
+void kernel_medium_insert(unsigned slot, Medium *medium);
+
+/* tables.c */
+void tables_init(void);
+Match *table_random_match(void);
+void table_rewrite(Slot *s);
+void table_clone(unsigned slot, unsigned partno);
+
+/* others.c */
+void others_init(void);
+void others_random_step(void);
+void others_calm(void);
 
 /* udev.c */
 void udev_emit(unsigned slot, unsigned partno, EventAction action, bool synthetic);
+void udev_tell_close(unsigned slot);
 bool udev_process(void);
 bool udev_deliver_kernel(void);
 void udev_tell_interface(bool gone);

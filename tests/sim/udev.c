@@ -44,6 +44,18 @@ void udev_emit(unsigned slot, unsigned partno, EventAction action, bool syntheti
         push(sim.udevd_queue, &sim.n_udevd, &e);
 }
 
+/* Somebody closed a disk after writing: udevd has the kernel tell of it and all of its partitions. */
+void udev_tell_close(unsigned slot) {
+        Slot *s = &sim.slots[slot];
+
+        udev_emit(slot, 0, EVENT_CHANGE, true);
+        for (unsigned n = 1; n <= PARTS; n++)
+                if (s->parts[n].exists)
+                        udev_emit(slot, n, EVENT_CHANGE, true);
+
+        s->written = s->untold = false;
+}
+
 static void fill(const RawEvent *raw, EventSource source, DeviceEvent *ret);
 static void fill_facts(const Message *m, DeviceEvent *e);
 
@@ -273,7 +285,7 @@ int udev_look(void) {
                         DeviceEvent e;
 
                         if (!sim.calm && sim_chance(2))
-                                kernel_random_step();
+                                others_random_step();
                         if (!sim.calm && sim_chance(1))
                                 return -5;
 
