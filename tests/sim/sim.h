@@ -266,6 +266,9 @@ void udev_deliver_lost(void);
 void udev_lose(void);
 int udev_look(void);
 
+/* worker.c */
+void worker_step(Job *j);
+
 /* jobs.c */
 int jobs_submit(const JobRequest *request);
 bool jobs_step(void);
