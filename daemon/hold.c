@@ -100,6 +100,21 @@ int hold_fd(const Hold *h) {
         return h->partition_fd >= 0 ? h->partition_fd : h->disk_fd;
 }
 
+/*
+ * Whether a device is the kernel's object that was meant; if it is open it stays what it is. A re-read makes another
+ * object of the same name and number, on which nothing is attached yet.
+ */
+static bool is_same_object(const JobDevice *device) {
+        char path[64];
+        struct stat st;
+
+        if (!device->object)
+                return true;
+
+        (void) snprintf(path, sizeof(path), "/sys/dev/block/%" PRIu32 ":%" PRIu32, device->major, device->minor);
+        return stat(path, &st) >= 0 && st.st_ino == device->object;
+}
+
 /**
  * hold_open_disk() - open a whole disk and take a shared lock on it
  * @h: a hold with nothing open; to be closed by the caller, on failure too
@@ -117,7 +132,7 @@ JobOutcome hold_open_disk(Hold *h, const JobDevice *disk, JobReply *reply) {
         if (outcome != JOB_OK)
                 return outcome;
 
-        if (!device_is_same_object(disk))
+        if (!is_same_object(disk))
                 return fail(reply, JOB_GONE, 0, "another device has its name and number now");
 
         if (flock(h->disk_fd, LOCK_SH | LOCK_NB) < 0)
@@ -138,7 +153,7 @@ JobOutcome hold_open_disk(Hold *h, const JobDevice *disk, JobReply *reply) {
 JobOutcome hold_open_partition(Hold *h, const JobDevice *partition, JobReply *reply) {
         JobOutcome outcome = open_node(partition, &h->partition_fd, reply);
 
-        if (outcome == JOB_OK && !device_is_same_object(partition))
+        if (outcome == JOB_OK && !is_same_object(partition))
                 return fail(reply, JOB_GONE, 0, "its disk was read again since");
 
         return outcome;
@@ -256,23 +271,6 @@ uint64_t kernel_read_seqnum(void) {
         return read_file("/sys/kernel/uevent_seqnum", buf, sizeof(buf)) < 0 ? 0 : strtoull(buf, NULL, 10);
 }
 
-/**
- * device_is_same_object() - whether a device is the kernel's object that was meant
- * @device: the device; if it is open it stays what it is
- *
- * A re-read makes another object of the same name and number, on which nothing is attached yet.
- */
-bool device_is_same_object(const JobDevice *device) {
-        char path[64];
-        struct stat st;
-
-        if (!device->object)
-                return true;
-
-        (void) snprintf(path, sizeof(path), "/sys/dev/block/%" PRIu32 ":%" PRIu32, device->major, device->minor);
-        return stat(path, &st) >= 0 && st.st_ino == device->object;
-}
-
 /* In sysfs "!" stands for the "/" of names like cciss/c0d0. */
 static bool is_name_in_sysfs(const char *folder, const char *name) {
         for (; *folder && *name; folder++, name++)
@@ -307,7 +305,7 @@ bool device_is_in_sysfs(const JobDevice *device, const JobDevice *disk) {
         if (disk->diskseq && device_read_sysfs_u64(disk, "diskseq", &diskseq) >= 0 && diskseq != disk->diskseq)
                 return false;
 
-        return device_is_same_object(device) && device_is_same_object(disk);
+        return is_same_object(device) && is_same_object(disk);
 }
 
 /**

@@ -27,7 +27,6 @@ int hold_open_bdevfilter(Hold *h);
 int hold_fd(const Hold *h);
 
 void device_path(const JobDevice *device, char ret[static DEVICE_PATH_SIZE]);
-bool device_is_same_object(const JobDevice *device);
 bool device_is_in_sysfs(const JobDevice *device, const JobDevice *disk);
 int device_read_sysfs(const JobDevice *device, const char *attribute, char *ret, size_t size);
 int device_read_sysfs_u64(const JobDevice *device, const char *attribute, uint64_t *ret);

@@ -40,7 +40,6 @@ struct Bus {
 };
 
 int bus_add_manager(Bus *b);
-void bus_count_states(Bus *b, uint32_t ret[static _ATTACHMENT_STATE_MAX]);
 void bus_tell_manager(Bus *b);
 void bus_tell_loss(Bus *b, const Attachment *a);
 void bus_tell_return(Bus *b, const Attachment *a);

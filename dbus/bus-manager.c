@@ -165,6 +165,14 @@ static int property_get_errors(sd_bus *bus, const char *path, const char *interf
         return bus_append_config_errors(reply, manager_get_policies(b->manager));
 }
 
+/* How many attachments are in each state. */
+static void count_states(Bus *b, uint32_t ret[static _ATTACHMENT_STATE_MAX]) {
+        const AttachmentSet *set = manager_get_attachments(b->manager);
+
+        for (size_t i = 0; i < _ATTACHMENT_STATE_MAX; i++)
+                ret[i] = (uint32_t) set->n_in_state[i];
+}
+
 static int property_get_counts(sd_bus *bus, const char *path, const char *interface, const char *property,
                                sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         uint32_t counts[_ATTACHMENT_STATE_MAX];
@@ -172,7 +180,7 @@ static int property_get_counts(sd_bus *bus, const char *path, const char *interf
 
         (void) bus, (void) path, (void) interface, (void) property, (void) error;
 
-        bus_count_states(userdata, counts);
+        count_states(userdata, counts);
 
         r = sd_bus_message_open_container(reply, 'a', "{su}");
         for (int i = 0; r >= 0 && i < _ATTACHMENT_STATE_MAX; i++)
@@ -259,22 +267,10 @@ int bus_add_manager(Bus *b) {
         keep_interface(b);
         b->raw_commands = manager_get_raw_commands(b->manager);
         b->policies = manager_get_policies(b->manager);
-        bus_count_states(b, b->counts);
+        count_states(b, b->counts);
 
         return sd_bus_add_object_vtable(b->bus, NULL, BLKFILTER_OBJECT_ROOT, BLKFILTER_INTERFACE_MANAGER,
                                         manager_vtable, b);
-}
-
-/**
- * bus_count_states() - how many attachments are in each state
- * @b: the Bus
- * @ret: indexed by AttachmentState
- */
-void bus_count_states(Bus *b, uint32_t ret[static _ATTACHMENT_STATE_MAX]) {
-        const AttachmentSet *set = manager_get_attachments(b->manager);
-
-        for (size_t i = 0; i < _ATTACHMENT_STATE_MAX; i++)
-                ret[i] = (uint32_t) set->n_in_state[i];
 }
 
 /**
@@ -316,7 +312,7 @@ void bus_tell_manager(Bus *b) {
         char *names[6] = { NULL };
         size_t n = 0;
 
-        bus_count_states(b, counts);
+        count_states(b, counts);
 
         if (memcmp(counts, b->counts, sizeof(counts)) != 0)
                 names[n++] = (char *) "Counts";

@@ -122,7 +122,7 @@ void device_path(const JobDevice *device, char ret[static DEVICE_PATH_SIZE]) {
         (void) snprintf(ret, DEVICE_PATH_SIZE, "/dev/%s", device->name);
 }
 
-bool device_is_same_object(const JobDevice *device) {
+static bool is_same_object(const JobDevice *device) {
         return device->object == 0 || device->object == OBJECT_OF_DISK || device->object == OBJECT_OF_PART;
 }
 
@@ -130,7 +130,7 @@ bool device_is_in_sysfs(const JobDevice *device, const JobDevice *disk) {
         (void) disk;
         CHECK(!real.confined);
         real.n_looks++;
-        return device_is_same_object(device) && (real.gone_after == 0 || real.n_looks < real.gone_after);
+        return is_same_object(device) && (real.gone_after == 0 || real.n_looks < real.gone_after);
 }
 
 int device_read_sysfs(const JobDevice *device, const char *attribute, char *ret, size_t size) {
