@@ -356,31 +356,3 @@ finish:
         policy_free(p);
         return r;
 }
-
-/**
- * policy_from_scan() - make a policy of what one file says
- * @scan: what the file says; borrowed
- * @name: the file's name without folder; copied
- * @path: the file's full path; copied
- * @ret: set on success; options that are in a file of their own are left out; owned by the caller, policy_free()
- * @ret_fault: set on -EINVAL: the first key that is wrong, a section that is unknown, or what is
- *             missing; owned by the caller, policy_fault_deinit()
- *
- * Return: 0, -EINVAL for an unknown section or key, a value that is not valid or a key that is
- * missing, or -ENOMEM.
- */
-int policy_from_scan(const PolicyScan *scan, const char *name, const char *path, Policy **ret, PolicyFault *ret_fault) {
-        PolicyDraft *d;
-        int r;
-
-        r = policy_draft_new(name, path, &d);
-        if (r < 0)
-                return r;
-
-        r = policy_draft_add(d, scan, NULL, ret_fault);
-        if (r == 0)
-                r = policy_draft_finish(d, NULL, ret, ret_fault);
-
-        policy_draft_free(d);
-        return r;
-}

@@ -22,4 +22,3 @@ PolicyDraft *policy_draft_free(PolicyDraft *d);
 int policy_draft_add(PolicyDraft *d, const PolicyScan *scan, const char *dropin, PolicyFault *ret_fault);
 bool policy_draft_get_options_file(const PolicyDraft *d, const char **ret, const char **ret_path, unsigned *ret_line);
 int policy_draft_finish(const PolicyDraft *d, const PolicyOptions *options, Policy **ret, PolicyFault *ret_fault);
-int policy_from_scan(const PolicyScan *scan, const char *name, const char *path, Policy **ret, PolicyFault *ret_fault);

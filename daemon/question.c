@@ -35,14 +35,6 @@ static const Question *find(const char *filter) {
 }
 
 /**
- * question_is_known() - whether a filter can be asked without changing anything
- * @filter: its name
- */
-bool question_is_known(const char *filter) {
-        return find(filter);
-}
-
-/**
  * question_tells_generation() - whether a filter tells its generation
  * @filter: its name
  */

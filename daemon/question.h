@@ -14,7 +14,6 @@
 typedef BackendResult (*BackendCtl)(const BackendTarget *t, const char *filter, uint32_t cmd, void *payload,
                                     uint32_t size);
 
-bool question_is_known(const char *filter);
 bool question_tells_generation(const char *filter);
 BackendResult question_put(BackendCtl ctl, const BackendTarget *t, const char *filter, char *ret_generation);
 const char *question_find_other(BackendCtl ctl, const BackendTarget *t, const char *filter);

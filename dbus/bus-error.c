@@ -88,22 +88,9 @@ static const struct {
 };
 
 /**
- * request_error_to_bus_name() - the D-Bus name of an error
- * @e: any value but REQUEST_OK; one outside of the enum is told as Failed
- *
- * Return: a static string, never NULL.
- */
-const char *request_error_to_bus_name(RequestError e) {
-        if (e <= REQUEST_OK || e >= _REQUEST_ERROR_MAX)
-                e = REQUEST_E_FAILED;
-
-        return errors[e].name;
-}
-
-/**
  * bus_error_set_request() - turn an error of the manager into one of D-Bus
  * @error: unset; the caller frees it
- * @e: any value but REQUEST_OK
+ * @e: any value but REQUEST_OK; one outside of the enum is told as Failed
  * @message: the sentence; NULL or "": the usual one of @e. Copied
  *
  * Return: a negative errno for a method handler to return, never 0 or positive.

@@ -9,5 +9,4 @@
 
 #include "daemon/manager.h"
 
-const char *request_error_to_bus_name(RequestError e);
 int bus_error_set_request(sd_bus_error *error, RequestError e, const char *message);

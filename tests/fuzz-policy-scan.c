@@ -77,6 +77,7 @@ static void check_policy(const Policy *p) {
 /* As policy_to_text() holds it against the pre-scan itself, iniparser is what is left. */
 static void check_text(const Policy *p) {
         PolicyFault f = POLICY_FAULT_INIT;
+        PolicyDraft *draft;
         PolicyScan *scan;
         Policy *again;
         char *text;
@@ -84,9 +85,12 @@ static void check_text(const Policy *p) {
         assert(policy_to_text(p, NULL, &text) == 0);
         assert(policy_scan(text, strlen(text), &scan, &f) == 0);
         assert(policy_file_compare(scan, text, strlen(text), &f) == 0);
-        assert(policy_from_scan(scan, "fuzz.conf", "/fuzz.conf", &again, &f) == 0);
+        assert(policy_draft_new("fuzz.conf", "/fuzz.conf", &draft) == 0);
+        assert(policy_draft_add(draft, scan, NULL, &f) == 0);
+        assert(policy_draft_finish(draft, NULL, &again, &f) == 0);
         assert(policy_equal(p, again));
         policy_free(again);
+        policy_draft_free(draft);
         policy_scan_free(scan);
         free(text);
 }

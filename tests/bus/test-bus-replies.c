@@ -169,6 +169,7 @@ static void test_errors(void) {
                 [REQUEST_E_LIMIT] = "org.freedesktop.DBus.Error.LimitsExceeded",
                 [REQUEST_E_FAILED] = "org.blkfilter1.Error.Failed",
         };
+        sd_bus_error error = SD_BUS_ERROR_NULL;
         Fixture f;
 
         fixture_init(&f, 0);
@@ -188,7 +189,9 @@ static void test_errors(void) {
                 fixture_client(&f, 0, gets_error, &(Expected) { names[i], " " });
         }
 
-        assert(strcmp(request_error_to_bus_name(_REQUEST_ERROR_MAX), "org.blkfilter1.Error.Failed") == 0);
+        assert(bus_error_set_request(&error, _REQUEST_ERROR_MAX, NULL) < 0);
+        assert(strcmp(error.name, "org.blkfilter1.Error.Failed") == 0 && error.message[0]);
+        sd_bus_error_free(&error);
         assert(f.bus->n_calls == 0);
         fixture_deinit(&f);
 }
