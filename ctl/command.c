@@ -10,6 +10,10 @@
 #include "ctl/command.h"
 #include "daemon/text.h"
 
+/**
+ * answer_deinit() - release an answer
+ * @a: all zeros afterwards
+ */
 void answer_deinit(Answer *a) {
         sd_bus_message_unref(a->message);
         *a = (Answer) { 0 };
@@ -127,7 +131,13 @@ bool hex_parse(const char *text, uint8_t *ret, size_t *ret_size) {
         return true;
 }
 
-/** hex_of() - n bytes as hexadecimal digits; owned by the caller, NULL if there is no memory */
+/**
+ * hex_of() - bytes as hexadecimal digits
+ * @bytes: n elements
+ * @n: how many
+ *
+ * Return: two digits for each; owned by the caller, NULL if there is no memory.
+ */
 char *hex_of(const uint8_t *bytes, size_t n) {
         char *hex = malloc(2 * n + 1);
 

@@ -46,12 +46,21 @@ const char *colour_on(Colour colour) {
         return colours_wanted() ? codes[colour] : "";
 }
 
-/** colour_off() - what switches it off again; static */
+/**
+ * colour_off() - what switches a colour off again
+ *
+ * Return: static; "" where there is no colour.
+ */
 const char *colour_off(void) {
         return colours_wanted() ? "\033[0m" : "";
 }
 
-/** colour_of_state() - green: on; red: somebody has to do something; yellow: it may come right by itself */
+/**
+ * colour_of_state() - the colour of a state
+ * @state: of an attachment, by its name on the bus
+ *
+ * Return: green: on; red: somebody has to do something; yellow: it may come right by itself.
+ */
 Colour colour_of_state(const char *state) {
         static const char *const bad[] = { "conflict", "ambiguous", "refused", "failed", "stuck", "unsupported" };
 
@@ -64,6 +73,11 @@ Colour colour_of_state(const char *state) {
         return COLOUR_WARN;
 }
 
+/**
+ * time_now_usec() - the time
+ *
+ * Return: microseconds since 1970.
+ */
 uint64_t time_now_usec(void) {
         struct timespec t;
 
@@ -71,7 +85,11 @@ uint64_t time_now_usec(void) {
         return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
 }
 
-/** time_to_string() - "Fri 2026-11-27 13:42:49 UTC", in the local time zone; "-" for 0 */
+/**
+ * time_to_string() - a time in the local time zone
+ * @usec: microseconds since 1970; 0: none
+ * @ret: as in "Fri 2026-11-27 13:42:49 UTC"; "-" for none
+ */
 void time_to_string(uint64_t usec, char ret[static TIME_SIZE]) {
         time_t t = (time_t) (usec / 1000000);
         struct tm tm;
@@ -80,7 +98,11 @@ void time_to_string(uint64_t usec, char ret[static TIME_SIZE]) {
                 (void) snprintf(ret, TIME_SIZE, "-");
 }
 
-/** span_to_string() - how long: "12 min", "0.100 s" */
+/**
+ * span_to_string() - how long something took
+ * @usec: microseconds
+ * @ret: as in "0.100s", or in two units: "12min 5s"
+ */
 void span_to_string(uint64_t usec, char ret[static TIME_SIZE]) {
         const struct {
                 uint64_t usec;

@@ -189,7 +189,12 @@ int text_print(FILE *f, size_t indent, const char *format, ...) {
         return r;
 }
 
-/** say() - text_print() to standard output, without an indent */
+/**
+ * say() - text_print() to standard output, without an indent
+ * @format: as there
+ *
+ * Return: as text_print().
+ */
 int say(const char *format, ...) {
         va_list ap;
         int r;
