@@ -20,7 +20,11 @@ uint64_t claim_hash(MatchKey key, const char *value) {
         return index_key(key, value);
 }
 
-/* Takes what a disk has in the index out of it. */
+/**
+ * disk_drop_claims() - take all claims of a disk back
+ * @s: the set
+ * @d: a disk of it
+ */
 void disk_drop_claims(DeviceSet *s, Disk *d) {
         for (size_t i = 0; i < d->n_claims; i++)
                 index_remove(&s->claims, d->claims[i].hash, d, d->claims[i].partno);

@@ -12,7 +12,11 @@
 #include "daemon/device-internal.h"
 #include "daemon/shared.h"
 
-/* Before a partition is released: what udev has found on it. Without memory for it, it is forgotten. */
+/**
+ * disk_keep_fs() - before a partition is released: keep what udev has found on it
+ * @d: its disk. Without memory for it, it is forgotten
+ * @p: the partition, which has none of it afterwards
+ */
 void disk_keep_fs(Disk *d, Partition *p) {
         OldFs *old;
 
@@ -31,7 +35,11 @@ void disk_keep_fs(Disk *d, Partition *p) {
         memset(p->fs, 0, sizeof(p->fs));
 }
 
-/* A partition comes: what was on it last is on it for all that is known. */
+/**
+ * disk_take_fs() - a partition comes: what was on it last is on it for all that is known
+ * @d: its disk, which has kept it, if there is anything
+ * @p: the partition; its values are written if so
+ */
 void disk_take_fs(Disk *d, Partition *p) {
         for (size_t i = 0; i < d->n_old_fs; i++)
                 if (d->old_fs[i].partno == p->partno) {
@@ -41,7 +49,11 @@ void disk_take_fs(Disk *d, Partition *p) {
                 }
 }
 
-/* What was on it is not on it any more, or is not to be known. */
+/**
+ * disk_forget_fs() - what was on a partition that is gone is not on it any more, or is not to be known
+ * @d: its disk
+ * @partno: from 1
+ */
 void disk_forget_fs(Disk *d, unsigned partno) {
         for (size_t i = 0; i < d->n_old_fs; i++)
                 if (d->old_fs[i].partno == partno) {

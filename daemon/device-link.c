@@ -132,7 +132,14 @@ bool device_has_link(Device d, const char *link) {
         return d.partition ? has_link(d.partition->links, l) || follows(l, d.partition) : has_link(d.disk->links, l);
 }
 
-/* Those of the links to a partition that have to be kept, with spaces between, or NULL; owned. 0, or -ENOMEM. */
+/**
+ * partition_pick_links() - those of the links to a partition that have to be kept
+ * @p: the partition
+ * @links: full paths of all that udev has made, with spaces between
+ * @ret: as @links, without those that follow from what else is known; owned by the caller; NULL if none is left
+ *
+ * Return: 0, or -ENOMEM.
+ */
 int partition_pick_links(const Partition *p, const char *links, char **ret) {
         Text t = TEXT_INIT;
         Link l;

@@ -347,7 +347,11 @@ void device_set_forget(DeviceSet *s, Disk *d) {
         s->n_gone--;
 }
 
-/* Something happened that the entries do not tell. */
+/**
+ * disk_make_dirty() - something happened that the entries do not tell: they are to be read again
+ * @s: the set
+ * @d: a disk of it
+ */
 void disk_make_dirty(DeviceSet *s, Disk *d) {
         d->dirty = true;
         d->n_events++;
@@ -380,7 +384,11 @@ static bool partition_counts(const DeviceSet *s, const Partition *p) {
         return p->fs[0] || p->fs[1] || s->counted & 1U << MATCH_KERNEL_NAME;
 }
 
-/* Takes a disk out of the set; the list of those that changed owns it then. */
+/**
+ * device_set_remove_disk() - a disk is gone
+ * @s: the set
+ * @d: a disk of it; the list of those that changed owns it from now on: see device_set_take_changed()
+ */
 void device_set_remove_disk(DeviceSet *s, Disk *d) {
         size_t i = device_set_find(s, d->name);
 
@@ -393,6 +401,13 @@ void device_set_remove_disk(DeviceSet *s, Disk *d) {
         device_set_touch(s, d);
 }
 
+/**
+ * device_set_add_disk() - a disk has come
+ * @s: the set; it has no disk of that name
+ * @e: its event
+ *
+ * Return: the disk, of which nothing is known but what it is called and numbered; the set's. NULL: there is no memory.
+ */
 Disk *device_set_add_disk(DeviceSet *s, const DeviceEvent *e) {
         size_t i = device_set_find(s, e->name);
         Disk **disks, *d;
@@ -433,7 +448,12 @@ Disk *device_set_add_disk(DeviceSet *s, const DeviceEvent *e) {
         return d;
 }
 
-/* Takes a partition out of its disk and releases it. */
+/**
+ * disk_drop_partition() - a partition is gone
+ * @s: the set
+ * @d: its disk, which keeps what udev has found on the partition
+ * @i: its place in d->partitions; released
+ */
 void disk_drop_partition(DeviceSet *s, Disk *d, size_t i) {
         Partition *p = d->partitions[i];
 
@@ -445,6 +465,14 @@ void disk_drop_partition(DeviceSet *s, Disk *d, size_t i) {
         disk_make_dirty(s, d);
 }
 
+/**
+ * disk_add_partition() - a partition has come
+ * @s: the set
+ * @d: its disk, which has none of that number
+ * @e: its event
+ *
+ * Return: the partition; the disk's. NULL: there is no memory.
+ */
 Partition *disk_add_partition(DeviceSet *s, Disk *d, const DeviceEvent *e) {
         size_t i = disk_find_partition(d, e->partno);
         Partition **partitions = list_grow(d->partitions, d->n_partitions), *p;
