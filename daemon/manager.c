@@ -281,9 +281,9 @@ static void set_check(Manager *m, uint64_t usec) {
  * @m: the manager
  *
  * A file that is wrong leaves its last good version in force; manager_get_policies() has the
- * errors then.
+ * errors then. The daemon's own settings are read, too.
  *
- * Return: 0, or -ENOMEM: everything is as before.
+ * Return: 0, or -ENOMEM: the policies are as before, but what was wanted newly may be; call again.
  */
 int manager_reload(Manager *m) {
         Config config = { .check_usec = CONFIG_CHECK_USEC_DEFAULT, .wait_usec = CONFIG_WAIT_USEC_DEFAULT };

@@ -383,7 +383,7 @@ void outside_get_ops(Outside *o, ManagerOps *ret) {
 /**
  * outside_set_bus() - where systemd can be asked for something
  * @o: the outside
- * @bus: borrowed; NULL: nowhere any more
+ * @bus: borrowed; NULL: there is none any more, and systemd is asked on a connection of its own
  */
 void outside_set_bus(Outside *o, Bus *bus) {
         o->bus = bus;

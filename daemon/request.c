@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * What callers on the bus ask for. ATTACH states a wish and waits for what the plan makes of it;
- * DETACH and CTL are jobs of their own, begun when their disk is free. Each is answered once.
+ * What callers on the bus ask for. ATTACH states a wish and waits for what the plan makes of it; DETACH and CTL are
+ * jobs of their own, begun when their disk is free; FORGET is done at once, and waits for others to see it. Each is
+ * answered once.
  */
 
 #include <errno.h>

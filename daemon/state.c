@@ -178,7 +178,8 @@ static bool parent_is_there(const char *path) {
  *         recorded_at_usec; it went not later than boot_get_time_usec()
  * @userdata: for @found
  *
- * Blocks: for the start only. Without the id of this boot none can be told from those of this boot, and none is.
+ * Blocks on that disk: at the start, and once later if it was not there then. Without the id of this boot none can be
+ * told from those of this boot, and none is.
  *
  * Return: 0, STATE_E_NOT_THERE if not even what the folder is in is there, as in an initramfs; or a negative errno: the
  * folder cannot be read.
