@@ -121,7 +121,7 @@ static void add_field(Text *t, size_t i, const Draft *d) {
  * written: somebody may have taken the filter off since. What an earlier daemon noted is true until it has been
  * looked at.
  */
-static void fill_claim(const Attachment *a, uint64_t now_usec, Attachment *facts) {
+static void fill_intact(const Attachment *a, uint64_t now_usec, Attachment *facts) {
         facts->noted_object = a->on_device ? a->fingerprint.object : a->noted_object;
         facts->recorded_since_usec = a->intact_since_usec ?: a->recorded_since_usec;
 
@@ -174,7 +174,7 @@ int record_format(const Attachment *a, const RecordNote *note, uint64_t now_real
         d->facts.has_fingerprint = a->has_fingerprint;
         fill_fingerprint(&a->fingerprint, d);
         d->note = *note;
-        fill_claim(a, now_realtime_usec, &d->facts);
+        fill_intact(a, now_realtime_usec, &d->facts);
 
         if (!str_copy(d->filter, sizeof(d->filter), a->filter) ||
             !str_copy(d->source, sizeof(d->source), attachment_source_to_string(a->source)) ||
