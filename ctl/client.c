@@ -33,8 +33,8 @@ int client_fault(int r) {
 static int complain_no_bus(const Ctl *c, int r) {
         if (c->host)
                 return complain(STATUS_NO_DAEMON,
-                                "the bus of %s cannot be reached (%s); it takes ssh, and systemd-stdio-bridge there: try"
-                                " \"ssh %s systemd-stdio-bridge\"",
+                                "the bus of %s cannot be reached (%s); it takes ssh, and systemd-stdio-bridge there:"
+                                " try \"ssh %s systemd-stdio-bridge\"",
                                 c->host, strerror(-r), c->host);
         if (c->machine)
                 return complain(STATUS_NO_DAEMON,
@@ -42,7 +42,8 @@ static int complain_no_bus(const Ctl *c, int r) {
                                 " and only root may enter one",
                                 c->machine, strerror(-r));
 
-        return complain(STATUS_NO_DAEMON, "the system bus cannot be reached: %s; is dbus.service running?", strerror(-r));
+        return complain(STATUS_NO_DAEMON, "the system bus cannot be reached: %s; is dbus.service running?",
+                        strerror(-r));
 }
 
 /**

@@ -57,8 +57,8 @@ static void __attribute__((noreturn)) run_pager(const char *command) {
  * pager_open() - what is printed from now on goes through a pager, if standard output is a terminal
  * @c: without_pager
  *
- * $SYSTEMD_PAGER, $PAGER, less or more; $SYSTEMD_LESS, or options that leave short texts alone, keep colours, and cut no
- * line off.
+ * $SYSTEMD_PAGER, $PAGER, less or more; $SYSTEMD_LESS, or options that leave short texts alone, keep colours, and cut
+ * no line off.
  */
 void pager_open(const Ctl *c) {
         const char *pager = getenv("SYSTEMD_PAGER") ?: getenv("PAGER");

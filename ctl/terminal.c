@@ -50,7 +50,9 @@ size_t terminal_columns(FILE *f) {
         return columns[i];
 }
 
-/* The character at s: its bytes, at least 1 unless n is 0, and columns. What switches a colour is one without columns. */
+/*
+ * The character at s: its bytes, at least 1 unless n is 0, and columns. What switches a colour is one without columns.
+ */
 static size_t next_character(const char *s, size_t n, size_t *ret_columns) {
         mbstate_t state = { 0 };
         wchar_t c;

@@ -58,8 +58,9 @@ static int read_policy(sd_bus_message *m, json_object *policies) {
 
                 /* as a policy has it */
                 quote = !matches && strchr(found, ' ') ? "\"" : "";
-                (void) text_print(stdout, 6, "  %s%s%s %s%s%s%s%s%s%s%s%s", colour_on(matches ? COLOUR_GOOD : COLOUR_BAD),
-                                  matches ? "yes" : "no ", colour_off(), key, wanted[0] ? "=" : "", wanted,
+                (void) text_print(stdout, 6, "  %s%s%s %s%s%s%s%s%s%s%s%s",
+                                  colour_on(matches ? COLOUR_GOOD : COLOUR_BAD), matches ? "yes" : "no ", colour_off(),
+                                  key, wanted[0] ? "=" : "", wanted,
                                   matches ? "" : ": ", matches ? "" : words, !matches && found[0] ? ", it has " : "",
                                   quote, matches ? "" : found, quote);
                 /* where it is said, unless that is the policy's file of which the name stands above */

@@ -135,7 +135,7 @@ int verb_list(Ctl *c, int argc, char *argv[]) {
         if (status == STATUS_OK && !c->without_legend)
                 (void) say("%zu attachment%s, %zu attached.%s", n, n == 1 ? "" : "s", n_on,
                            n > 0 ? "" :
-                                   " Policies in /etc/blkfilter.d say what gets a filter; see blkfilterctl attach, too.");
+                           " Policies in /etc/blkfilter.d say what gets a filter; see blkfilterctl attach, too.");
         shown_free_all(items, n);
         return status;
 }

@@ -234,8 +234,8 @@ static int give_up(void) {
                 return EXIT_FAILURE;
         }
 
-        log_warning("", "blkfilterd has failed again and again, and is not started any more: from now on devices are let"
-                        " go without their filters, and none is put back. See \"systemctl status blkfilterd\"; then:"
+        log_warning("", "blkfilterd has failed again and again, and is not started any more: from now on devices are"
+                        " let go without their filters, and none is put back. See \"systemctl status blkfilterd\"; then:"
                         " systemctl reset-failed blkfilterd && systemctl start blkfilterd");
         return EXIT_SUCCESS;
 }
@@ -247,8 +247,8 @@ static void help(void) {
                       "as long as WaitSec= of /etc/blkfilterd.conf says. Started by udev (61-blkfilter.rules).\n"
                       "\n"
                       "  -h, --help          this text\n"
-                      "      --give-up       wait for blkfilterd no more until it is started again; for systemd, when it\n"
-                      "                      has failed for good\n"
+                      "      --give-up       wait for blkfilterd no more until it is started again; for systemd, when\n"
+                      "                      it has failed for good\n"
                       "      --settled       wait until that is so for all devices that are there; exit status 1 if\n"
                       "                      it is not in time\n"
                       "      --timeout=SEC   for so many seconds, up to 600, instead of WaitSec=\n"

@@ -195,7 +195,8 @@ static void check_settled(const Attachment *a) {
 
         if (t.part->filter[0] && !str_equal(t.part->filter, a->filter)) {
                 if (a->state != ATTACHMENT_CONFLICT)
-                        sim_violation("quiet: %s should be a conflict with %s: %s", a->id, t.part->filter, a->reason ?: "");
+                        sim_violation("quiet: %s should be a conflict with %s: %s", a->id, t.part->filter,
+                                      a->reason ?: "");
         } else if (!a->on_device || p != t.part)
                 sim_violation("quiet: %s is not on its device (sd%c%u, object %llu): %s", a->id, 'a' + t.slot, t.partno,
                               (unsigned long long) t.part->object, a->reason ?: "");
