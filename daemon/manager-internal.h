@@ -15,11 +15,29 @@ struct Manager {
         ManagerOps ops;
         World world;
         PolicySet *policies;           /* in force */
+        bool started;
+        bool raw_commands;             /* commands that are not known may be sent to filters */
+        uint64_t wait_usec;            /* for how long a device may be held back; 0: not at all */
+        uint64_t check_usec;           /* pause between two checks of all that is on, and of tables; 0: none */
+        uint64_t check_at_usec;        /* monotonic: of the next */
 
+        /* request*.c */
         Request *requests;             /* oldest first */
         size_t n_requests;
 
-        ManagerListener listener;      /* all NULL until set */
+        /* look.c */
+        bool look;                     /* look at all devices again */
+        bool lost;                     /* events were, and udev has been busy at each look since: what it told by them
+                                        * is not known */
+        uint64_t look_again_at_usec;   /* monotonic: but not before, for the last one failed; 0: at once */
+        uint64_t doubt_since_usec;     /* monotonic: what was found by looking may be of predecessors; 0: no */
+        bool boot_is_noted;            /* World.boot_diskseq is known */
+
+        /* past.c */
+        uint64_t past_again_at_usec;   /* monotonic: look for the records of the last boot again; 0: no */
+        uint64_t past_pause_usec;
+
+        /* probe.c */
         char *interface_reason;        /* of KernelInterface, in words; NULL: none yet, or no memory for it */
         KernelInterface told_interface; /* that was logged last */
         uint64_t probe_job;            /* id of the question which interface there is; 0 none */
@@ -32,20 +50,10 @@ struct Manager {
         char probe_why[JOB_MESSAGE_SIZE]; /* of the last answer */
         uint64_t probe_again_at_usec;  /* monotonic: the next round; 0: this one goes on */
         uint64_t n_probe_failures;     /* rounds in vain, in a row */
-        bool started;
-        bool look;                     /* look at all devices again */
-        bool lost;                     /* events were, and udev has been busy at each look since: what it told by them
-                                        * is not known */
-        uint64_t look_again_at_usec;   /* monotonic: but not before, for the last one failed; 0: at once */
-        bool boot_is_noted;            /* World.boot_diskseq is known */
-        uint64_t doubt_since_usec;     /* monotonic: what was found by looking may be of predecessors; 0: no */
-        uint64_t check_usec;           /* pause between two checks of all that is on, and of tables; 0: none */
-        uint64_t check_at_usec;        /* monotonic: of the next */
-        uint64_t past_again_at_usec;   /* monotonic: look for the records of the last boot again; 0: no */
-        uint64_t past_pause_usec;
-        uint64_t wait_usec;            /* for how long a device may be held back; 0: not at all */
+
+        /* tell.c */
+        ManagerListener listener;      /* all NULL until set */
         uint64_t say_at_usec;          /* monotonic: whether waits have ended that were not said; 0: there are none */
-        bool raw_commands;             /* commands that are not known may be sent to filters */
         uint64_t n_refused_told;       /* of World.n_refused */
         bool status_told;              /* once, which is when all that was there at the start has been seen to */
         bool counts_changed;
