@@ -463,8 +463,8 @@ uint64_t retry_delay_usec(uint64_t first_usec, uint64_t n_failures) {
  * lock_delay_usec() - how long to wait as another program holds the lock of a disk
  * @n_failures: how often in a row it was found held, from 1
  *
- * Nothing is told when a lock is released. udev holds it while it reads a table again itself, after whoever had the disk
- * open for writing: for about 10 ms in the emulated test machine, and the partitions are there before it lets go.
+ * Nothing is told when a lock is released. udev holds it while it reads a table again itself, after whoever had the
+ * disk open for writing: for about 10 ms in the emulated test machine, and the partitions are there before it lets go.
  *
  * Return: microseconds: 2 ms at first, doubled each time, up to 2.048 s.
  */

@@ -7,8 +7,8 @@
 #include "daemon/owner.h"
 
 /*
- * The rules of multipath-tools, which ask for each disk whether it is a path: by the names that it and the distributions
- * give them, in all folders that udev reads (udev(7)). Who has none of them has no paths either.
+ * The rules of multipath-tools, which ask for each disk whether it is a path: by the names that it and the
+ * distributions give them, in all folders that udev reads (udev(7)). Who has none of them has no paths either.
  */
 static bool has_multipath_rules(const char *root) {
         glob_t found = { 0 };

@@ -3,8 +3,8 @@
 
 /*
  * Owner: the larger device that a disk is a part of, if it is one: an array (RAID), or a multipath device, whose paths
- * look like disks. A filter belongs on that device, not on its parts. As a rule udev says what is a part; where it takes
- * too long a worker finds out whether that can be ruled out. Used in worker processes only.
+ * look like disks. A filter belongs on that device, not on its parts. As a rule udev says what is a part; where it
+ * takes too long a worker finds out whether that can be ruled out. Used in worker processes only.
  */
 
 #include <stdbool.h>

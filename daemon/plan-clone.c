@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Disks that are new. They may turn out to be clones: who is attached for the first time waits until it is known what is
- * on them. Or they have what somebody waits for. udev tells, as a rule soon; where it does not, workers read.
+ * Disks that are new. They may turn out to be clones: who is attached for the first time waits until it is known what
+ * is on them. Or they have what somebody waits for. udev tells, as a rule soon; where it does not, workers read.
  */
 
 #include "daemon/plan-internal.h"
@@ -153,9 +153,9 @@ int plan_add_early(Run *run, const Attachment *a) {
 }
 
 /*
- * Where many devices come at once udev gets to a disk only after the partitions of those before, and that takes seconds.
- * Its table is read then without its word: if what it contains is wanted, and the disk is no part of a larger device, the
- * filters are on before udev gets to the partitions, and need not be waited for. Returns 0, or -ENOMEM.
+ * Where many devices come at once udev gets to a disk only after the partitions of those before, and that takes
+ * seconds. The table is read then without its word: if what it contains is wanted, and the disk is no part of a larger
+ * device, the filters are on before udev gets to the partitions, and need not be waited for. Returns 0, or -ENOMEM.
  */
 int plan_read_early(Run *run, Disk *d) {
         World *w = run->world;

@@ -34,7 +34,7 @@ static bool is_ruled_out(void) {
         return owner_is_ruled_out(real.disk, root);
 }
 
-/* A superblock of md, version 1.0: at the end of a member, so that it looks like a disk. include/uapi/linux/raid/md_p.h */
+/* A superblock of md, version 1.0: at the end of a member, so that it looks like a disk. See linux/raid/md_p.h. */
 static void put_member(void) {
         uint64_t sector = (DISK_SECTORS - 16) & ~UINT64_C(7);
         uint8_t *disk = map_of(real.disk, DISK_SECTORS * 512), *p = disk + sector * 512;
