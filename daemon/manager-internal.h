@@ -57,6 +57,7 @@ struct Manager {
         uint64_t n_refused_told;       /* of World.n_refused */
         bool status_told;              /* once, which is when all that was there at the start has been seen to */
         bool counts_changed;
+        uint64_t sums_at_usec;         /* monotonic: when that may be told; 0: at once */
 };
 
 Now manager_now(Manager *m);
@@ -83,7 +84,7 @@ void tell_unclaimed(Manager *m, const Attachment *a, const JobRequest *request);
 void tell_job(const JobRequest *request, const JobReply *reply);
 void tell_no_filters(Manager *m);
 void tell_policies(const PolicySet *policies);
-void tell_status(Manager *m);
+void tell_sums(Manager *m, const Now *now, uint64_t *wake_at_usec);
 
 void requests_begin_jobs(Manager *m);
 void requests_job_done(Manager *m, const JobRequest *request, const JobReply *reply, int memfd);

@@ -255,16 +255,9 @@ void manager_run(Manager *m) {
         if (m->check_usec && manager_wants_anything(m))
                 manager_wake(&plan.wake_at_usec, m->check_at_usec);
 
+        tell_sums(m, &now, &plan.wake_at_usec);
         m->ops.wake(plan.wake_at_usec, m->ops.outside);
         plan_deinit(&plan);
-
-        if (m->counts_changed || (!m->status_told && manager_is_settled(m))) {
-                if (m->status_told || manager_is_settled(m))
-                        tell_status(m);
-                if (m->counts_changed && m->listener.manager_changed)
-                        m->listener.manager_changed(m->listener.userdata);
-                m->counts_changed = false;
-        }
 }
 
 static void set_check(Manager *m, uint64_t usec) {
@@ -310,6 +303,7 @@ int manager_reload(Manager *m) {
         policy_set_free(m->policies);
         m->policies = policies;
         m->counts_changed = true;
+        m->sums_at_usec = 0;
 
         tell_policies(policies);
         if (m->world.interface == KERNEL_INTERFACE_NONE)

@@ -30,6 +30,7 @@ static void set_reason(Manager *m) {
         free(m->interface_reason);
         m->interface_reason = reason_interface(&m->world);
         m->counts_changed = true;
+        m->sums_at_usec = 0;
 }
 
 static void begin_round(Manager *m) {

@@ -14,6 +14,9 @@
 /* What is to end by itself and soon has by then, or an administrator has to know of it. */
 #define SOON_USEC UINT64_C(10000000)
 
+/* Between two times that the sums are told. */
+#define SUMS_PAUSE_USEC UINT64_C(100000)
+
 static void log_loss(const Attachment *a, const char *identity) {
         const Gap *g = attachment_get_lost_gap(a);
         char message[1024];
@@ -291,11 +294,8 @@ void tell_job(const JobRequest *request, const JobReply *reply) {
                          kinds[request->kind], device, reply->outcome, reply->message);
 }
 
-/**
- * tell_status() - the daemon's state in a line
- * @m: the manager
- */
-void tell_status(Manager *m) {
+/* The daemon's state in a line. */
+static void tell_status(Manager *m) {
         char line[256];
         const size_t *n = m->world.attachments.n_in_state;
         size_t n_bad = n[ATTACHMENT_CONFLICT] + n[ATTACHMENT_AMBIGUOUS] + n[ATTACHMENT_REFUSED] + n[ATTACHMENT_FAILED] +
@@ -306,6 +306,34 @@ void tell_status(Manager *m) {
                         kernel_interface_to_string(m->world.interface));
         m->ops.status(line, m->ops.outside);
         m->status_told = true;
+}
+
+/**
+ * tell_sums() - tell how many attachments are in which state, if that has changed: to systemd and the bus
+ * @m: the manager
+ * @now: the time
+ * @wake_at_usec: when the manager runs again, monotonic; brought forward if they are to be told then
+ *
+ * A change is told at once, and what comes right after it a moment later: when many filters come on one after the other
+ * nobody reads each sum, and to tell them would take as long as to put the filters on.
+ */
+void tell_sums(Manager *m, const Now *now, uint64_t *wake_at_usec) {
+        bool first = !m->status_told && manager_is_settled(m);
+
+        if (!m->counts_changed && !first)
+                return;
+
+        if (!first && m->sums_at_usec > now->monotonic_usec) {
+                manager_wake(wake_at_usec, m->sums_at_usec);
+                return;
+        }
+
+        if (m->status_told || first)
+                tell_status(m);
+        if (m->counts_changed && m->listener.manager_changed)
+                m->listener.manager_changed(m->listener.userdata);
+        m->counts_changed = false;
+        m->sums_at_usec = now->monotonic_usec + SUMS_PAUSE_USEC;
 }
 
 /**

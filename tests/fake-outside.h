@@ -29,6 +29,8 @@ typedef struct Fake {
         Manager *manager;
         Now now;
         bool scheduled, busy, has_status, booting;
+        char status[256];              /* that was told last */
+        unsigned n_statuses;
         uint64_t wake_at_usec;
         int submit_error;
         JobRequest jobs[JOBS];
@@ -214,9 +216,11 @@ __attribute__((unused)) static int op_count_writes(uint32_t major, uint32_t mino
 }
 
 __attribute__((unused)) static void op_status(const char *line, void *outside) {
-        (void) line;
+        Fake *f = outside;
 
-        ((Fake *) outside)->has_status = true;
+        (void) str_copy(f->status, sizeof(f->status), line);
+        f->n_statuses++;
+        f->has_status = true;
 }
 
 __attribute__((unused)) static void on_changed(const Attachment *a, uint32_t changed, void *userdata) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the journal is told of those that wait. */
+/* What the journal is told of those that wait, and systemd of all of them. */
 
 #undef NDEBUG
 
@@ -95,7 +95,34 @@ static void test_long(void) {
         fake_deinit(&f);
 }
 
+/* How many are attached is told at once, and while more of them come on, now and then. */
+static void test_sums(void) {
+        Fake f;
+
+        begin(&f);
+        fake_settle(&f);
+        fake_pass(&f, SECOND);
+        CHECK(strstr(f.status, "1 attached of 1"));
+
+        f.n_statuses = 0;
+        fake_reread(&f, "sda1");
+        CHECK(f.n_statuses == 1 && strstr(f.status, "0 attached of 1"));
+        fake_settle(&f);
+        CHECK(get(&f, "bftrack", UUID_X, "")->on_device && f.n_statuses == 1);
+        fake_pass(&f, SECOND / 10 - 1);
+        CHECK(f.n_statuses == 1 && f.wake_at_usec == f.now.monotonic_usec + 1);
+        fake_pass(&f, 1);
+        CHECK(f.n_statuses == 2 && strstr(f.status, "1 attached of 1"));
+
+        /* what is in force now is told at once */
+        CHECK(manager_reload(f.manager) == 0);
+        fake_run(&f);
+        CHECK(f.n_statuses == 3);
+        fake_deinit(&f);
+}
+
 int main(void) {
+        test_sums();
         test_short();
         test_long();
         return EXIT_SUCCESS;
