@@ -126,8 +126,7 @@ struct Disk {
         uint64_t udev_seq, born_seq; /* as a partition's */
         bool doubted;              /* as a partition's */
         bool is_virtual;           /* as in the event */
-        bool unowned;              /* the scan that read the entries says so: see JobReply. Of value until
-                                    * udev has told */
+        bool unowned;              /* the last scan says so: see JobReply. Of value until udev has told */
         uint64_t awaited_usec;     /* monotonic: since when udev has not said all of it; 0: it has */
         bool known;                /* udev called it ready at least once since it came */
         bool processed;            /* udev is done with the newest event */

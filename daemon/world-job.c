@@ -545,7 +545,8 @@ void world_job_done(World *w, const JobRequest *request, const JobReply *reply, 
                         world_wake(w, d->scan_retry_at_usec);
                 } else if (reply->has_table) {
                         d->table_job = request->id;
-                        d->unowned = request->ask_unowned && reply->unowned;
+                        if (request->kind == JOB_SCAN)
+                                d->unowned = request->ask_unowned && reply->unowned;
                 }
 
                 if (request->kind == JOB_SCAN)

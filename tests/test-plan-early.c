@@ -63,6 +63,22 @@ static void test_early(void) {
         script_deinit(&s);
 }
 
+/* The first of two that wait: its worker tells the table anew, and says nothing of owners. The other is attached too. */
+static void test_both(void) {
+        Script s;
+        Attachment *a = plug(&s, match_of(UUID_X, ""), NULL, true), *b;
+
+        b = script_policy(&s, "30-more.conf", "bfcount", UUID_Y, "");
+        expect_scan(&s);
+        script_answer(&s);
+        CHECK(script_run(&s) == 1 && s.jobs[0].kind == JOB_ATTACH);
+        script_disk(&s, "sda")->told_by = 0;
+        script_answer(&s);
+        script_settle(&s);
+        CHECK(a->on_device && b->on_device);
+        script_deinit(&s);
+}
+
 /* What may be a part of another device is left alone until udev has told; so is what udev has to tell more of. */
 static void test_not_early_one(Match *m, Settings *settings, bool unowned) {
         Script s;
@@ -228,6 +244,7 @@ static void test_unreadable(void) {
 
 int main(void) {
         test_early();
+        test_both();
         test_not_early();
         test_ignored();
         test_nobody_waits();
