@@ -195,6 +195,58 @@ Attachment *claimants_next(Claimants *c) {
         return i ? i->owner : NULL;
 }
 
+/**
+ * world_find_first() - the attachment that comes before another on the same device
+ * @w: the world
+ * @a: the other
+ * @h: the device
+ *
+ * Return: borrowed; NULL if there is none.
+ */
+const Attachment *world_find_first(const World *w, const Attachment *a, const Holder *h) {
+        const Attachment *b, *first = NULL;
+        Claimants c;
+        Facts f;
+
+        holder_facts(h, &f);
+        claimants_init(&c, w, &f);
+        while ((b = claimants_next(&c))) {
+                if (b == a || b->rank >= a->rank || b->orphaned || !match_facts(b->match, &f))
+                        continue;
+
+                /* the same wish, made at run time: it is taken over */
+                if (b->source == ATTACHMENT_SOURCE_RUNTIME && str_equal(b->filter, a->filter))
+                        continue;
+
+                if (!first || b->rank < first->rank)
+                        first = b;
+        }
+
+        return first;
+}
+
+/**
+ * world_find_hold() - another attachment of the same filter that an administrator holds off a device
+ * @w: the world
+ * @a: the attachment
+ * @h: the device
+ *
+ * Return: borrowed; NULL if there is none.
+ */
+const Attachment *world_find_hold(const World *w, const Attachment *a, const Holder *h) {
+        const Attachment *b;
+        Claimants c;
+        Facts f;
+
+        holder_facts(h, &f);
+        claimants_init(&c, w, &f);
+        while ((b = claimants_next(&c)))
+                if (b != a && b->held && str_equal(b->filter, a->filter) && match_facts(b->match, &f))
+                        return b;
+
+        return NULL;
+}
+
 /* Which of two that are on nothing is meant first: who would get the device, then by id. */
 static bool is_meant_first(const Attachment *a, const Attachment *b) {
         if (a->orphaned != b->orphaned)

@@ -23,44 +23,6 @@
 
 _Static_assert(POLICY_OPTIONS_MAX <= JOB_OPTIONS_MAX, "a policy's options fit in a job");
 
-/* The attachment that comes before @a on the same device; NULL if there is none. */
-static const Attachment *find_first(const World *w, const Attachment *a, const Holder *h) {
-        const Attachment *b, *first = NULL;
-        Claimants c;
-        Facts f;
-
-        holder_facts(h, &f);
-        claimants_init(&c, w, &f);
-        while ((b = claimants_next(&c))) {
-                if (b == a || b->rank >= a->rank || b->orphaned || !match_facts(b->match, &f))
-                        continue;
-
-                /* the same wish, made at run time: it is taken over */
-                if (b->source == ATTACHMENT_SOURCE_RUNTIME && str_equal(b->filter, a->filter))
-                        continue;
-
-                if (!first || b->rank < first->rank)
-                        first = b;
-        }
-
-        return first;
-}
-
-/* Another attachment of the same filter that an administrator holds off that device; NULL if there is none. */
-static const Attachment *find_hold(const World *w, const Attachment *a, const Holder *h) {
-        const Attachment *b;
-        Claimants c;
-        Facts f;
-
-        holder_facts(h, &f);
-        claimants_init(&c, w, &f);
-        while ((b = claimants_next(&c)))
-                if (b != a && b->held && str_equal(b->filter, a->filter) && match_facts(b->match, &f))
-                        return b;
-
-        return NULL;
-}
-
 /* Whether an attachment was on that disk last, and the disk has not left since. */
 static bool was_there(const Attachment *a, const Disk *d) {
         return a->has_fingerprint && str_equal(a->fingerprint.disk, d->name) && a->fingerprint.diskseq == d->diskseq;
@@ -223,7 +185,7 @@ static int plan_check(Run *run, Attachment *a, Device d) {
 }
 
 /* Asks again, now and then, about a filter that is on as far as is known. */
-static int plan_check_again(Run *run, Attachment *a) {
+static int plan_check_again(Run *run, Attachment *a, Device d) {
         uint64_t at_usec = a->checked_usec + CHECK_PAUSE_USEC;
 
         if (!a->check_due)
@@ -232,7 +194,7 @@ static int plan_check_again(Run *run, Attachment *a) {
         if (a->checked_usec && at_usec > run->now->monotonic_usec && (!a->retry_at_usec || a->retry_at_usec < at_usec))
                 a->retry_at_usec = at_usec;
 
-        return plan_check(run, a, device_set_get_by_uid(&run->world->devices, a->device_uid));
+        return plan_check(run, a, d);
 }
 
 /*
@@ -303,13 +265,13 @@ static const Holder *find_target(Run *run, Attachment *a, Holders *holders, Devi
                 return NULL;
         }
 
-        other = a->asked_now ? NULL : find_hold(w, a, h);
+        other = a->asked_now ? NULL : world_find_hold(w, a, h);
         if (other) {
                 attachment_stands(a, ATTACHMENT_DETACHED, reason_held(other));
                 return NULL;
         }
 
-        other = find_first(w, a, h);
+        other = world_find_first(w, a, h);
         if (other) {
                 attachment_stands(a, ATTACHMENT_CONFLICT, reason_first_policy(other));
                 return NULL;
@@ -474,12 +436,17 @@ int plan_attachment(Run *run, Attachment *a) {
         a->awaits_job = 0;
 
         if (a->on_device) {
+                Device d = device_set_get_by_uid(&w->devices, a->device_uid);
+
                 attachment_set_state(a, a->orphaned ? ATTACHMENT_ORPHANED : ATTACHMENT_ATTACHED, a->orphaned ?
                                      reason_plain("its policy is gone; the filter was left in place, detach it if"
                                                   " nobody needs it") :
                                      reason_attached(a, &holders));
-                plan_learn_disk(a, device_set_get_by_uid(&w->devices, a->device_uid).disk);
-                return plan_check_again(run, a);
+                if (!d.disk) /* its loss is noticed when the plan runs next */
+                        return 0;
+
+                plan_learn_disk(a, d.disk);
+                return plan_check_again(run, a, d);
         }
 
         /* what brought the filters was taken out of the kernel while no daemon was there */

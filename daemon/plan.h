@@ -122,6 +122,8 @@ void holder_facts(const Holder *h, Facts *ret);
 void world_find_holders(const World *w, const Match *m, uint64_t wanted_uid, Holders *ret);
 void claimants_init(Claimants *c, const World *w, const Facts *f);
 Attachment *claimants_next(Claimants *c);
+const Attachment *world_find_first(const World *w, const Attachment *a, const Holder *h);
+const Attachment *world_find_hold(const World *w, const Attachment *a, const Holder *h);
 Attachment *world_find_attachment(const World *w, const char *filter, Device d);
 
 /* world.c */
