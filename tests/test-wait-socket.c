@@ -13,6 +13,9 @@
 #include "daemon/wait-socket.h"
 #include "tests/fake-outside.h"
 
+/* No machine stands still for so long: who waits is let go because of what happens, not because time goes by. */
+#define LONG_USEC UINT64_C(600000000)
+
 static sd_event *event;
 static char path[64];
 static unsigned n_tells;
@@ -66,7 +69,8 @@ static int reach(void) {
 }
 
 static WaitQuestion question_of(const char *devpath, uint64_t seqnum) {
-        WaitQuestion q = { .protocol = WAIT_PROTOCOL, .kind = devpath ? WAIT_DEVICE : WAIT_ALL, .seqnum = seqnum };
+        WaitQuestion q = { .protocol = WAIT_PROTOCOL, .kind = devpath ? WAIT_DEVICE : WAIT_ALL,
+                           .limit_usec = LONG_USEC, .seqnum = seqnum };
 
         (void) str_copy(q.devpath, sizeof(q.devpath), devpath ?: "");
         return q;
@@ -81,14 +85,21 @@ static int ask_of(const WaitQuestion *q, size_t size) {
 }
 
 /* What has been answered: an outcome; 0: nothing yet; -1: the connection is closed. */
-static int answer_of(int fd) {
+static int answer_with(int fd, uint64_t *ret_limit_usec) {
         WaitAnswer a;
         ssize_t n = recv(fd, &a, sizeof(a), MSG_DONTWAIT);
 
         if (n <= 0)
                 return n == 0 ? -1 : 0;
         CHECK(n == (ssize_t) sizeof(a) && a.protocol == WAIT_PROTOCOL);
+        *ret_limit_usec = a.limit_usec;
         return (int) a.outcome;
+}
+
+static int answer_of(int fd) {
+        uint64_t limit_usec;
+
+        return answer_with(fd, &limit_usec);
 }
 
 /* The kernel tells something of a device: what udev said of it is of the past. */
@@ -148,7 +159,8 @@ int main(void) {
         WaitQuestion q;
         WaitSocket *s;
         struct stat st;
-        int fd, all;
+        int fd, all, outcome;
+        uint64_t limit_usec;
         unsigned n;
         Fake f;
 
@@ -213,12 +225,11 @@ int main(void) {
         close(fd);
         fake_reread(&f, "sda1");
         q = question_of("/devices/x/block/sda/sda1", 1);
-        q.limit_usec = 50000;
         fd = ask_of(&q, sizeof(q));
         CHECK(answer_of(fd) == WAIT_BEGUN);
         fake_run(&f);
 
-        /* nothing answers: the limit is over */
+        /* nothing answers */
         q.seqnum = f.last_seq;
         all = ask_of(&q, sizeof(q));
         CHECK(answer_of(fd) == WAIT_DONE && answer_of(all) == WAIT_BEGUN && answer_of(all) == 0);
@@ -226,19 +237,28 @@ int main(void) {
         tell_of_change(&f, "sda1");
         loop();
         CHECK(n_tells == n + 1 && answer_of(all) == 0);
-        while ((st.st_mode = (mode_t) answer_of(all)) == 0)
-                CHECK(sd_event_run(event, UINT64_MAX) >= 0);
-        CHECK(st.st_mode == WAIT_TIMED_OUT && answer_of(all) == -1);
         close(fd);
-        close(all);
 
-        /* a daemon that ends lets go */
+        /* for one of two the limit is over */
+        q.limit_usec = 50000;
+        fd = ask_of(&q, sizeof(q));
+        CHECK(answer_with(fd, &limit_usec) == WAIT_BEGUN && limit_usec == 50000);
+        while ((outcome = answer_of(fd)) == 0)
+                CHECK(sd_event_run(event, UINT64_MAX) >= 0);
+        CHECK(outcome == WAIT_TIMED_OUT && answer_of(fd) == -1 && answer_of(all) == 0);
+        close(fd);
+
+        /* where none is given, the settings' */
         q.limit_usec = 0;
         fd = ask_of(&q, sizeof(q));
-        CHECK(answer_of(fd) == WAIT_BEGUN && answer_of(fd) == 0);
-        wait_socket_free(s);
-        CHECK(answer_of(fd) == -1 && access(path, F_OK) < 0);
+        CHECK(answer_with(fd, &limit_usec) == WAIT_BEGUN && limit_usec == manager_get_wait_usec(f.manager));
         close(fd);
+        loop();
+
+        /* a daemon that ends lets go */
+        wait_socket_free(s);
+        CHECK(answer_of(all) == -1 && access(path, F_OK) < 0);
+        close(all);
 
         sd_event_unref(event);
         fake_deinit(&f);
