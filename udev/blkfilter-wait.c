@@ -106,20 +106,21 @@ static int reach(void) {
 /* Reads what the daemon says until it is an answer. *deadline_usec is moved once it is known how long that may take. */
 static Attempt listen_for_answer(int fd, uint64_t began_usec, uint64_t *deadline_usec) {
         for (;;) {
-                uint64_t now = now_usec();
                 struct pollfd p = { .fd = fd, .events = POLLIN };
+                uint64_t now;
                 WaitAnswer a;
                 ssize_t n;
 
-                if (now >= *deadline_usec)
-                        return ATTEMPT_SILENT;
-
-                if (poll(&p, 1, (int) ((*deadline_usec - now) / 1000) + 1) < 0 && errno != EINTR)
-                        return ATTEMPT_BROKEN;
-
+                /* before the clock is looked at: a machine that stood still has its answer all the same */
                 n = recv(fd, &a, sizeof(a), MSG_DONTWAIT);
-                if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+                        now = now_usec();
+                        if (now >= *deadline_usec)
+                                return ATTEMPT_SILENT;
+                        if (poll(&p, 1, (int) ((*deadline_usec - now) / 1000) + 1) < 0 && errno != EINTR)
+                                return ATTEMPT_BROKEN;
                         continue;
+                }
                 if (n != (ssize_t) sizeof(a) || a.protocol != WAIT_PROTOCOL)
                         return ATTEMPT_BROKEN;
 
