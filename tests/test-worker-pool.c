@@ -18,6 +18,7 @@
 #define LIMIT_USEC UINT64_C(20000000)
 #define SLICE_USEC UINT64_C(10000)
 #define CHILDREN_MAX 32
+#define CHILDREN_SIZE 1024
 
 typedef struct Fixture {
         sd_event *event;
@@ -33,20 +34,31 @@ static uint64_t now_usec(void) {
         return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
 }
 
-/* The worker processes, as the kernel knows them. */
-static unsigned children(pid_t ret[static CHILDREN_MAX]) {
-        char path[64], text[1024];
-        unsigned n = 0;
+static void read_children(char ret[static CHILDREN_SIZE]) {
+        char path[64];
         ssize_t size;
         int fd;
 
         (void) snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int) getpid());
         fd = open(path, O_RDONLY | O_CLOEXEC);
         CHECK(fd >= 0);
-        size = read(fd, text, sizeof(text) - 1);
+        size = read(fd, ret, CHILDREN_SIZE - 1);
         CHECK(size >= 0);
         close(fd);
-        text[size] = 0;
+        ret[size] = 0;
+}
+
+/* The worker processes, as the kernel knows them. Where one ends while its list is read, the kernel leaves others out
+ * that live (see proc(5)): it is read until it is the same twice. */
+static unsigned children(pid_t ret[static CHILDREN_MAX]) {
+        char text[CHILDREN_SIZE], again[CHILDREN_SIZE];
+        unsigned n = 0;
+
+        read_children(again);
+        do {
+                memcpy(text, again, sizeof(text));
+                read_children(again);
+        } while (strcmp(text, again) != 0);
 
         for (char *p = strtok(text, " "); p; p = strtok(NULL, " ")) {
                 CHECK(n < CHILDREN_MAX);
