@@ -46,9 +46,9 @@ class Group:
         (self.path / 'cgroup.procs').write_text(str(os.getpid()))
 
     def kill(self):
-        """Ends all that is in the group. Returns whether it is empty after ten seconds."""
+        """Ends all that is in the group. Returns whether it is empty after a minute."""
         (self.path / 'cgroup.kill').write_text('1')
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while 'populated 1' in (self.path / 'cgroup.events').read_text():
             if time.monotonic() > deadline:
                 return False
@@ -83,7 +83,7 @@ class Agent:
         status = None
         if not stuck:
             # with the group empty, what is left in the pipe is all there is
-            self.forward(child.stdout, None, time.monotonic() + 10)
+            self.forward(child.stdout, None, time.monotonic() + 60)
             status = child.wait()
         self.send(status=None if timed_out else status, stuck=stuck)
 

@@ -93,16 +93,18 @@ def equal(got, wanted, what):
 def wait_for(function, limit=60, what=None):
     """Calls the function until it returns something true, and returns that. Its Failure and OSError mean "not
     yet". Fails after `limit` seconds with what was waited for and what was last seen. For states that can be looked
-    at cheaply: it looks 50 times a second."""
+    at cheaply: it looks 50 times a second. The last look begins behind the limit: a machine that has stood still for
+    longer is looked at once more."""
     deadline = time.monotonic() + limit
     while True:
+        is_last = time.monotonic() > deadline
         try:
             last = function()
             if last:
                 return last
         except (Failure, OSError) as error:
             last = error
-        if time.monotonic() > deadline:
+        if is_last:
             raise Failure(f'waited {limit} s for {what or function.__name__}; last seen: {last!r}')
         time.sleep(0.02)
 

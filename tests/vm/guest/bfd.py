@@ -349,5 +349,5 @@ def end(group):
         bf.equal(int(unit_property('NRestarts')), _n_restarts, 'restarts of the daemon')
         forget_all()
         for module in ('bfcount', 'bftrack', 'bffault'):
-            bf.wait_for(lambda m=module: kfilter.refcount(m) == 0, limit=20, what=f'{module} to be unused')
+            bf.wait_for(lambda m=module: kfilter.refcount(m) == 0, what=f'{module} to be unused')
     bf.done()

@@ -26,6 +26,7 @@ COUNTERS = ('reads', 'writes', 'read_bytes', 'write_bytes', 'discards', 'flushes
 
 BLKDISCARD = 0x1277
 BLKZEROOUT = 0x127F
+SYS_IOCTL = 16    # x86-64
 BLKRRPART = 0x125F
 BLKPG = 0x1269
 BLKPG_ADD_PARTITION, BLKPG_DEL_PARTITION = 1, 2
@@ -273,11 +274,13 @@ class Child:
                                         stdout=subprocess.PIPE, text=True)
 
     def asleep_in_kernel(self):
-        """Whether it sleeps and cannot be interrupted."""
+        """Whether it sleeps in its ioctl and cannot be interrupted. It does so for a moment before that as well, when
+        the interpreter is read from the disk."""
         if self.process.poll() is not None:
             return False
         status = Path(f'/proc/{self.process.pid}/status').read_text()
-        return re.search(r'^State:\s+(\w)', status, re.MULTILINE).group(1) == 'D'
+        call = Path(f'/proc/{self.process.pid}/syscall').read_text().split()[0]
+        return re.search(r'^State:\s+(\w)', status, re.MULTILINE).group(1) == 'D' and call == str(SYS_IOCTL)
 
     def answer(self, limit=60):
         try:
@@ -311,7 +314,7 @@ def end(group):
     """The last case of a file: no module is left in use, the kernel has not complained. Ends the file."""
     with bf.case(f'{group}/no-filter-left-behind'):
         for module in ('bfcount', 'bftrack', 'bffault'):
-            bf.wait_for(lambda m=module: refcount(m) == 0, limit=20, what=f'{module} to be unused')
+            bf.wait_for(lambda m=module: refcount(m) == 0, what=f'{module} to be unused')
         bf.sh('rmmod bfcount bftrack bffault')
     with bf.case(f'{group}/kernel-says-nothing'):
         bad = [line for line in kernel_lines()[_seen_lines:] if COMPLAINT.search(line)]

@@ -216,7 +216,7 @@ with bf.scsi_debug(virtual_gb=3) as scsi, bfp.only():
         ctl(f'detach {sda1} blksnap')
 
 with bf.case('daemon/blksnap/nothing-left-behind'):
-    bf.wait_for(lambda: kf.refcount('bfsnap') == 0, limit=20, what='bfsnap to be unused')
+    bf.wait_for(lambda: kf.refcount('bfsnap') == 0, what='bfsnap to be unused')
     bf.sh('rmmod bfsnap')
 
 bfd.end('daemon/blksnap')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: interfaces-long limit=180
+# vm: interfaces-long limit=420
 """The daemon as a service: how systemd has it, what it may do and what it holds, and that what is installed beside it
 is liked by udev, D-Bus and polkit."""
 
@@ -13,6 +13,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', 'guest'))
 # pylint: disable=wrong-import-position
 import bf
 import bfd
+
+DROP_IN = Path(f'/run/systemd/system/{bf.UNIT}.d/50-test.conf')
 
 
 def processes():
@@ -48,7 +50,7 @@ with bf.case('daemon/unit/active-and-watched'):
     bf.check(re.search(r'attached of', bfd.unit_property('StatusText')), f'StatusText: {bfd.unit_property("StatusText")}')
     # begun before the first answer to the watchdog is due; the time of the last one moves on
     first = int(bfd.unit_property('WatchdogTimestampMonotonic'))
-    bf.wait_for(lambda: int(bfd.unit_property('WatchdogTimestampMonotonic')) > first, limit=40, what='a sign of life')
+    bf.wait_for(lambda: int(bfd.unit_property('WatchdogTimestampMonotonic')) > first, what='a sign of life')
 
 with bf.case('daemon/unit/exposure'):
     text = bf.sh(f'systemd-analyze security --no-pager {bf.UNIT}')
@@ -88,7 +90,7 @@ with bf.scsi_debug() as scsi, bfd.policies():
                     if target.startswith('/dev/') and path.is_block_device():
                         raise bf.Failure(f'process {pid} has {target} open')
             return True
-        bf.wait_for(idle, limit=10, what='all descriptors of block devices to be closed')
+        bf.wait_for(idle, what='all descriptors of block devices to be closed')
 
     with bf.case('daemon/unit/descriptors-do-not-pile-up'):
         n_before = len(open_files(bf.main_pid()))
@@ -153,6 +155,10 @@ with bf.case('daemon/unit/a-crash-loop-holds-nothing-back'):
     bf.equal(bf.sh('systemd-analyze verify blkfilterd-failed.service 2>&1').strip(), '', 'what systemd-analyze says')
     since = time.time()
     socket = Path('/run/blkfilterd/wait')
+    # so many starts in a minute are too many; on a slow machine they take longer
+    DROP_IN.parent.mkdir(parents=True, exist_ok=True)
+    DROP_IN.write_text('[Unit]\nStartLimitIntervalSec=10min\n')
+    bf.sh('systemctl daemon-reload')
     try:
         def crash():
             if bfd.unit_property('ActiveState') == 'failed':
@@ -160,15 +166,18 @@ with bf.case('daemon/unit/a-crash-loop-holds-nothing-back'):
             if pid := bf.main_pid():
                 bf.sh(f'kill -KILL {pid}', ok=(0, 1))
             return False
-        bf.wait_for(crash, limit=120, what='systemd to start the daemon no more')
-        bf.wait_for(lambda: not socket.exists(), limit=30, what='the socket to go')
+        bf.wait_for(crash, limit=240, what='systemd to start the daemon no more')
+        bf.wait_for(lambda: not socket.exists(), what='the socket to go')
         said = [line for line in bf.journal('blkfilterd-failed.service', since).splitlines()
                 if 'systemctl reset-failed blkfilterd' in line]
         bf.equal(len(said), 1, f'sentences of the journal with the next step: {said}')
-        began = time.monotonic()
         bf.sh('env DEVPATH=/devices/virtual/block/none SEQNUM=1 /usr/libexec/blkfilter-wait')
-        bf.check(time.monotonic() - began < 2, f'who asks is let go at once, not after {time.monotonic() - began:.1f} s')
+        # who has waited says so
+        bf.equal(bf.sh('journalctl --sync; journalctl --boot --quiet --no-pager --output=cat BLKFILTER_DEVICE=none'), '',
+                 'what who asks, and is let go at once, says')
     finally:
+        DROP_IN.unlink()
+        bf.sh('systemctl daemon-reload')
         bf.sh(f'systemctl reset-failed {bf.UNIT}')
         bfd.start()
     bf.check(socket.exists(), 'the socket is there again')

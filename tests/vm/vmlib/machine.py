@@ -203,7 +203,7 @@ class Machine:
         prints. settings: environment variables for it. Returns its exit status, None if the limit (seconds) ended it. MachineDied also when something of
         it cannot be ended: then the machine is of no more use."""
         self._send(cmd='run', file=file, limit=limit, settings=settings or {})
-        deadline = time.monotonic() + limit + 60
+        deadline = time.monotonic() + limit + 180
         while True:
             message = self._receive(deadline)
             if 'line' in message:
@@ -219,9 +219,10 @@ class Machine:
         return self._receive(time.monotonic() + 60)['log']
 
     def poweroff(self):
-        """Ends the machine in an orderly way, or after 30 s in the other."""
+        """Ends the machine in an orderly way, or after two minutes in the other: what it has
+        not written then is not on its disks at the next boot."""
         try:
             self._send(cmd='poweroff')
-            self.process.wait(timeout=30)
+            self.process.wait(timeout=120)
         except (MachineDied, subprocess.TimeoutExpired):
             pass
