@@ -73,16 +73,29 @@ Colour colour_of_state(const char *state) {
         return COLOUR_WARN;
 }
 
+static uint64_t clock_usec(clockid_t id) {
+        struct timespec t;
+
+        (void) clock_gettime(id, &t);
+        return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
+}
+
 /**
- * time_now_usec() - the time
+ * time_now_usec() - the time, which anybody may set
  *
  * Return: microseconds since 1970.
  */
 uint64_t time_now_usec(void) {
-        struct timespec t;
+        return clock_usec(CLOCK_REALTIME);
+}
 
-        (void) clock_gettime(CLOCK_REALTIME, &t);
-        return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
+/**
+ * time_monotonic_usec() - the time of a clock that nobody sets, to measure a span by
+ *
+ * Return: microseconds since an unknown moment.
+ */
+uint64_t time_monotonic_usec(void) {
+        return clock_usec(CLOCK_MONOTONIC);
 }
 
 /**

@@ -23,6 +23,7 @@ void span_to_string(uint64_t usec, char ret[static TIME_SIZE]);
 bool time_parse(const char *text, uint64_t now_usec, uint64_t *ret);
 bool span_parse(const char *text, uint64_t *ret);
 uint64_t time_now_usec(void);
+uint64_t time_monotonic_usec(void);
 
 void print_finding(FILE *f, size_t indent, const char *file, uint32_t line, const char *message);
 

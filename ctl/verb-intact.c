@@ -154,10 +154,10 @@ int verb_wait(Ctl *c, int argc, char *argv[]) {
         if (r < 0)
                 return complain(STATUS_FAILED, "the daemon's signals cannot be listened to: %s", strerror(-r));
 
-        until_usec = time_now_usec() + timeout_usec;
+        until_usec = time_monotonic_usec() + timeout_usec;
         while ((status = is_attached(c, argv[0], &reason)) == STATUS_NO) {
                 for (changed = false; !changed; ) {
-                        uint64_t now = time_now_usec();
+                        uint64_t now = time_monotonic_usec();
 
                         if (c->timeout && now >= until_usec)
                                 break;
