@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A terminal for a command, as a person sits at one: what it shows, what is typed, how wide the lines are."""
 
+import codecs
 import fcntl
 import os
 import pty
@@ -50,6 +51,8 @@ class Terminal:
     def __init__(self, command, *, user=None, columns=80, lines=24, **environ):
         self.command = command
         self.output = ''
+        # what is read may end anywhere, in a character, too
+        self._decoder = codecs.getincrementaldecoder('utf-8')(errors='replace')
         self._status = None
         # an environment as a login makes it
         known = {'PATH': os.environ['PATH'], 'TERM': 'xterm', 'LANG': 'C.UTF-8', 'HOME': '/', **environ}
@@ -83,7 +86,7 @@ class Terminal:
         except OSError:
             # nobody has the terminal any more
             data = b''
-        self.output += data.decode(errors='replace')
+        self.output += self._decoder.decode(data, final=not data)
         return data != b''
 
     def wait_for(self, pattern, limit=60):

@@ -106,7 +106,8 @@ with bf.scsi_debug() as scsi, bfd.policies(), password_of_root():
             t.wait_for(r'Password: ?$')
             t.type('\x03')
             t.end()
-        bf.equal(bf.sh('pgrep pkttyagent', ok=(0, 1)), '', 'agents that are left')
+        # it has let go of the terminal, and may not be buried yet
+        bf.wait_for(lambda: bf.sh('pgrep pkttyagent', ok=(0, 1)) == '', what='the agent to be gone')
         bf.equal(bf.filter_of(sda1), 'bftrack', 'filter')
 
     with bf.case('daemon/password/what-only-reads'), rule(RULE):
