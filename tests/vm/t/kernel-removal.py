@@ -166,7 +166,7 @@ with kf.partitioned() as (scsi, disk):
                     raise
 
         n_done = 0
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         with kf.Background(attach_once) as attaching:
             attaching.reach(1)
             while n_done < REREADS and time.monotonic() < deadline:
