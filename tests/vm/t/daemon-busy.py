@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: limit=600
+# vm: limit=1800
 """The daemon does not make a user's sfdisk or blockdev --rereadpt fail: 200 rounds of the one and 50 of the other, each
 begun when udev has settled, without one EBUSY."""
 

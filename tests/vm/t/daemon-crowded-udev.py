@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: limit=300
+# vm: limit=900
 """Disks that come at once, more than udev has workers for, or one with very many partitions: each worker holds a
 partition back for its filter, and the other events are queued behind that. Nobody is let go without his filter all the
 same."""

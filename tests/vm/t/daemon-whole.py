@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: interfaces-long limit=420
+# vm: interfaces-long limit=1200
 """Whole devices, and what is on devices: disks by serial number, WWN and table, file systems on disks and partitions,
 the device-mapper, partitions of an MBR; and devices that are to be left alone."""
 
