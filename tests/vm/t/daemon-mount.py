@@ -110,7 +110,8 @@ with bf.scsi_debug() as scsi:
             unplug(scsi)
 
     with bf.case(f'{GROUP}/filter-that-does-not-come-is-not-waited-for-long'):
-        bfd.put_policy('30-hot.conf', part_uuid=mounts.HOT_UUID, filter_name='nosuch')
+        # after one attempt: after some that failed nobody waits for the next
+        bfd.put_policy('30-hot.conf', part_uuid=mounts.HOT_UUID, filter_name='nosuch', retry='10min')
         mounts.set_wait(10)
         bfd.reload()
         began = time.time()
