@@ -10,8 +10,8 @@ LOOK_SEC = 0.05
 
 
 class Watch:
-    """While the with statement runs, .lost is for how long nothing was executed, in seconds, and .longest the longest of
-    these times. By a thread that wants to be woken all the time, and goes before the others."""
+    """While the with statement runs, .lost is for how long nothing was executed, in seconds, and .longest the longest
+    of these times. By a thread that wants to be woken all the time, and goes before the others."""
 
     def __init__(self):
         self.lost = self.longest = 0.0

@@ -96,7 +96,8 @@ with bf.case(f'daemon/crowded-udev/{N_MANY}-partitions'), bf.scsi_debug(1, dev_s
         with stall.Watch() as watch:
             plug()
             bench.wait_count('attached', N_MANY)
-        print(f'# all on after {time.time() - since:.2f} s; the longest that the machine stood still: {watch.longest:.2f} s')
+        print(f'# all on after {time.time() - since:.2f} s; the longest that the machine stood still: '
+              f'{watch.longest:.2f} s')
         found = let_go(since)
         if not found or watch.longest < 1:
             break

@@ -222,7 +222,8 @@ with bf.scsi_debug() as scsi, bfp.only():
                     bf.check(str(path) not in bf.journal(since=since), 'the daemon has nothing to say of it')
                     path.write_text(example.text.replace('CheckSec', 'ChekSec'), encoding='utf-8')
                     ctl('reload')
-                    bf.wait_for(lambda: f'{path}:3: ' in bf.journal(since=since), what='the daemon to say that this is wrong')
+                    bf.wait_for(lambda: f'{path}:3: ' in bf.journal(since=since),
+                                what='the daemon to say that this is wrong')
                 finally:
                     path.unlink()
                     ctl('reload')

@@ -173,8 +173,8 @@ with bf.case('daemon/unit/a-crash-loop-holds-nothing-back'):
         bf.equal(len(said), 1, f'sentences of the journal with the next step: {said}')
         bf.sh('env DEVPATH=/devices/virtual/block/none SEQNUM=1 /usr/libexec/blkfilter-wait')
         # who has waited says so
-        bf.equal(bf.sh('journalctl --sync; journalctl --boot --quiet --no-pager --output=cat BLKFILTER_DEVICE=none'), '',
-                 'what who asks, and is let go at once, says')
+        said = bf.sh('journalctl --sync; journalctl --boot --quiet --no-pager --output=cat BLKFILTER_DEVICE=none')
+        bf.equal(said, '', 'what who asks, and is let go at once, says')
     finally:
         DROP_IN.unlink()
         bf.sh('systemctl daemon-reload')
