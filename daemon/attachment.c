@@ -177,18 +177,12 @@ void fingerprint_share(Fingerprint *f, const Fingerprint *other) {
  * @value: or NULL
  */
 void fingerprint_keep_id(char ret[static DISK_ID_SIZE], const char *value) {
-        static const char digits[] = "0123456789abcdef";
-        uint64_t hash;
-
         if (str_copy(ret, DISK_ID_SIZE, value ? value : ""))
                 return;
 
-        hash = index_hash(0, value);
         memcpy(ret, value, DISK_ID_SIZE - 18);
         ret[DISK_ID_SIZE - 18] = '#';
-        for (unsigned i = 0; i < 16; i++)
-                ret[DISK_ID_SIZE - 17 + i] = digits[hash >> (60 - 4 * i) & 15];
-        ret[DISK_ID_SIZE - 1] = 0;
+        *hex_put(ret + DISK_ID_SIZE - 17, index_hash(0, value), 16) = 0;
 }
 
 /**

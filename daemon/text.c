@@ -76,10 +76,26 @@ void text_add_u64(Text *t, uint64_t v) {
  * @digits: how many digits, leading zeros included, at most 16
  */
 void text_add_hex(Text *t, uint64_t v, unsigned digits) {
+        char buf[16];
+
+        text_add_n(t, buf, (size_t) (hex_put(buf, v, digits) - buf));
+}
+
+/**
+ * hex_put() - write a number in lower-case hexadecimal
+ * @to: gets @digits bytes, and no NUL
+ * @v: the number
+ * @digits: how many digits, leading zeros included, at most 16
+ *
+ * Return: what is behind them.
+ */
+char *hex_put(char *to, uint64_t v, unsigned digits) {
         static const char table[] = "0123456789abcdef";
 
         while (digits-- > 0)
-                text_add_n(t, &table[(v >> (digits * 4)) & 15], 1);
+                *to++ = table[(v >> (digits * 4)) & 15];
+
+        return to;
 }
 
 /**

@@ -27,6 +27,8 @@ void text_add_u64(Text *t, uint64_t v);
 void text_add_hex(Text *t, uint64_t v, unsigned digits);
 int text_steal(Text *t, char **ret);
 
+char *hex_put(char *to, uint64_t v, unsigned digits);
+
 char ascii_tolower(char c);
 bool ascii_is_hex(char c);
 bool ascii_casecmp_equal(const char *a, const char *b);
