@@ -185,7 +185,7 @@ void attachment_touch_queued(Attachment *a, uint64_t disk_uid) {
  * @changed: ATTACHMENT_CHANGED_*
  */
 void attachment_changed(Attachment *a, uint32_t changed) {
-        a->changed |= changed;
+        a->changed = (uint8_t) (a->changed | changed);
 
         if (!a->set || a->untold)
                 return;

@@ -124,68 +124,6 @@ static void attachment_begin_gap(Attachment *a, const char *why, uint64_t begin_
 }
 
 /**
- * fingerprint_deinit() - release what a fingerprint shares
- * @f: FINGERPRINT_INIT afterwards
- */
-void fingerprint_deinit(Fingerprint *f) {
-        kept_entry_unref(f->entry);
-        shared_unref(f->pt_uuid);
-        shared_unref(f->disk);
-        shared_unref(f->wwn);
-        shared_unref(f->serial);
-        *f = FINGERPRINT_INIT;
-}
-
-/**
- * fingerprint_set() - make a fingerprint what another one is
- * @f: FINGERPRINT_INIT, or what it was before
- * @other: shared
- */
-void fingerprint_set(Fingerprint *f, const Fingerprint *other) {
-        Fingerprint old = *f;
-
-        *f = *other;
-        kept_entry_ref(f->entry);
-        shared_ref(f->pt_uuid);
-        shared_ref(f->disk);
-        shared_ref(f->wwn);
-        shared_ref(f->serial);
-        fingerprint_deinit(&old);
-}
-
-static void share(const char **where, const char *other) {
-        if (str_equal(*where, other))
-                shared_set(where, other);
-}
-
-/**
- * fingerprint_share() - keep what two fingerprints say alike once for both
- * @f: the one; says the same afterwards
- * @other: the other, of something on the same disk as a rule
- */
-void fingerprint_share(Fingerprint *f, const Fingerprint *other) {
-        share(&f->pt_uuid, other->pt_uuid);
-        share(&f->disk, other->disk);
-        share(&f->wwn, other->wwn);
-        share(&f->serial, other->serial);
-}
-
-/**
- * fingerprint_keep_id() - what is kept of a disk's WWN or serial number
- * @ret: the value, or of one that is too long the first part of it and a hash of all: enough to see that it is another
- *       one
- * @value: or NULL
- */
-void fingerprint_keep_id(char ret[static DISK_ID_SIZE], const char *value) {
-        if (str_copy(ret, DISK_ID_SIZE, value ? value : ""))
-                return;
-
-        memcpy(ret, value, DISK_ID_SIZE - 18);
-        ret[DISK_ID_SIZE - 18] = '#';
-        *hex_put(ret + DISK_ID_SIZE - 17, index_hash(0, value), 16) = 0;
-}
-
-/**
  * attachment_get_lost_gap() - the gap that ATTACHMENT_CHANGED_LOST is about
  * @a: the attachment
  *
@@ -368,7 +306,7 @@ static bool fingerprint_is_same_stay(const Fingerprint *a, const Fingerprint *b)
 /* Whether it speaks of the same object of the kernel with the same filter on it: nothing came between. */
 static bool fingerprint_is_same_filter(const Fingerprint *a, const Fingerprint *b) {
         return fingerprint_is_same_stay(a, b) && a->object && a->object == b->object &&
-                str_equal(a->generation, b->generation);
+                memcmp(a->generation, b->generation, sizeof(a->generation)) == 0;
 }
 
 /**

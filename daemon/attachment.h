@@ -11,9 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/fingerprint.h"
 #include "daemon/index.h"
 #include "daemon/job.h"
-#include "daemon/kept-entry.h"
 #include "daemon/match.h"
 #include "daemon/policy.h"
 #include "daemon/shared.h"
@@ -60,24 +60,6 @@ typedef struct Gap {
                                * "unknown" */
 } Gap;
 
-#define DISK_ID_SIZE 64
-
-/* What was proven when the filter was attached. */
-typedef struct Fingerprint {
-        const KeptEntry *entry;       /* of the partition table; kept_entry_none: a whole device. Shared with the
-                                       * registry, as the strings are: those are of all that is on the disk */
-        const char *pt_uuid;          /* of the table, "" if it has none */
-        const char *disk;             /* the disk's kernel name at that time */
-        const char *wwn, *serial;     /* of the disk, by fingerprint_keep_id(); "" if it has none */
-        uint64_t diskseq;             /* 0: the driver has none */
-        uint64_t object;              /* inode of the device's folder in sysfs; 0: not known */
-        char generation[GENERATION_SIZE]; /* of the filter, if it tells one; else "" */
-} Fingerprint;
-
-#define FINGERPRINT_INIT                                                                                         \
-        ((Fingerprint) { .entry = &kept_entry_none, .pt_uuid = shared_empty, .disk = shared_empty,               \
-                         .wwn = shared_empty, .serial = shared_empty })
-
 /* There may be thousands: what is small stands side by side. */
 typedef struct Attachment {
         const char *id;      /* last part of its object path; stable, [A-Za-z0-9_]; shorter than ATTACHMENT_ID_SIZE */
@@ -86,8 +68,8 @@ typedef struct Attachment {
         Settings *settings;
         const char *policy_path; /* of its policy; shared, NULL for a run-time attachment */
         unsigned rank;       /* the lower one wins a device that two want; 0 made at run time */
-        AttachmentSource source;
-        MatchKey pin;        /* is_instance: the key by which that device is meant, besides the policy's */
+        AttachmentSource source : 8;
+        MatchKey pin : 8;    /* is_instance: the key by which that device is meant, besides the policy's */
         bool is_instance;    /* made for one device that a policy's pattern fits */
         bool wanted;         /* while policies are put in force: one of them wants it */
         bool asked;          /* made at run time: stays wanted when a policy for it comes and goes */
@@ -99,7 +81,8 @@ typedef struct Attachment {
         bool awaits_disk;    /* it waits until it is known what is on a new disk, which may be a clone */
         bool past_due;       /* made before the records of the last boot could be read: what they say of it is taken
                               * over when they can */
-        AttachmentState state;
+        AttachmentState state : 8;
+        JobOutcome last_outcome : 8; /* of the last attach */
         char *reason;        /* the state in words, with the next step; NULL: there is no more to say than
                               * attachment_get_reason() does, as of most that are attached */
         uint64_t awaits_job; /* uid of the disk on which another job is under way, the end of which is all that it waits
@@ -117,7 +100,10 @@ typedef struct Attachment {
         bool foreign;               /* the filter that is on was there already, and is none that the daemon put on as
                                      * far as is known */
         bool has_fingerprint;
-        unsigned n_gaps_kept;
+        bool job_is_stuck;          /* the job under way was not answered in time */
+        bool module_due;            /* its module is to be loaded */
+        bool held;                  /* an administrator detached it: stays so until attached by hand */
+        uint8_t n_gaps_kept;
         Fingerprint fingerprint;    /* of the last time it was attached */
 
         uint64_t intact_since_usec; /* realtime: has seen every write since; 0: it has not */
@@ -142,23 +128,19 @@ typedef struct Attachment {
         uint64_t job_since_usec; /* realtime: when it began */
         uint64_t retry_at_usec; /* monotonic; 0: no delay; UINT64_MAX: not until it is another device, or somebody
                                  * asks */
-        unsigned n_failures;    /* in a row */
-        JobOutcome last_outcome; /* of the last attach */
         uint64_t quiet_usec;    /* monotonic: since when it has waited for what comes by itself and soon, which the
                                  * journal does not say; 0: not; UINT64_MAX: it was said, as it lasted */
-        bool job_is_stuck;      /* it was not answered in time */
-        bool module_due;        /* its module is to be loaded */
 
-        bool held;     /* an administrator detached it: stays so until attached by hand */
-        bool was_held; /* before the detach that is under way */
-        bool asked_now; /* an administrator has just asked for it: neither On= nor OnChange= counts */
-        bool touched;  /* it is in AttachmentSet.touched */
-        bool untold;   /* it is in AttachmentSet.untold */
+        unsigned n_failures;    /* of the attach, in a row */
+        bool was_held;          /* before the detach that is under way */
+        bool asked_now;         /* an administrator has just asked for it: neither On= nor OnChange= counts */
+        bool touched : 1;       /* it is in AttachmentSet.touched */
+        bool untold : 1;        /* it is in AttachmentSet.untold */
+        uint8_t changed;        /* ATTACHMENT_CHANGED_*: what the manager has not told yet */
         uint64_t hold_job; /* of the detach that is under way; 0 none */
         uint64_t chosen_uid; /* of the device that an administrator chose among several; 0 none */
 
         struct AttachmentSet *set; /* borrowed: that it is in; NULL none */
-        uint32_t changed; /* ATTACHMENT_CHANGED_*: what the manager has not told yet */
 } Attachment;
 
 enum {
@@ -199,10 +181,6 @@ int attachment_set_home(Attachment *a, const char *disk);
 const IndexItem *attachment_set_first_at(const AttachmentSet *s, const char *disk);
 
 /* attachment.c */
-void fingerprint_deinit(Fingerprint *f);
-void fingerprint_set(Fingerprint *f, const Fingerprint *other);
-void fingerprint_share(Fingerprint *f, const Fingerprint *other);
-void fingerprint_keep_id(char ret[static DISK_ID_SIZE], const char *value);
 const Gap *attachment_get_lost_gap(const Attachment *a);
 const Gap *attachment_get_back_gap(const Attachment *a);
 const char *attachment_get_reason(const Attachment *a, char buffer[static ATTACHMENT_REASON_SIZE]);

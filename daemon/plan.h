@@ -136,6 +136,8 @@ void world_check_all(World *w);
 void world_lose_all(World *w, bool seen, const Now *now);
 void world_wake(World *w, uint64_t at_usec);
 void world_fill_request(World *w, Device d, JobKind kind, JobRequest *ret);
+Device world_find_device(const World *w, const JobRequest *request);
+Attachment *world_find_by_job(const World *w, const JobRequest *request);
 
 /* world-policy.c */
 void attachment_leave_policy(Attachment *a);
@@ -162,6 +164,4 @@ bool world_has_pending(const World *w);
 void world_taken_off(World *w, const JobRequest *request, const JobReply *reply, bool misplaced, const Now *now);
 
 /* world-job.c */
-Device world_find_device(const World *w, const JobRequest *request);
-Attachment *world_find_by_job(const World *w, const JobRequest *request);
 void world_job_done(World *w, const JobRequest *request, const JobReply *reply, const Now *now);

@@ -18,6 +18,7 @@ typedef struct Draft {
         bool whole;
         char disk[JOB_NODE_SIZE], wwn[DISK_ID_SIZE], serial[DISK_ID_SIZE]; /* as in Fingerprint */
         char pt_uuid[PART_UUID_SIZE];                                      /* that too */
+        char generation[GENERATION_SIZE];                                  /* fingerprint_get_generation() */
         Entry entry;
         Attachment facts; /* flags and numbers, those of the fingerprint too; the rest unused */
 } Draft;
@@ -60,7 +61,7 @@ static const struct {
         TEXT("disk", disk),
         TEXT("wwn", wwn),
         TEXT("serial", serial),
-        TEXT("generation", facts.fingerprint.generation),
+        TEXT("generation", generation),
         TEXT("pt_uuid", pt_uuid),
         FIELD("diskseq", FIELD_U64, facts.fingerprint.diskseq),
         FIELD("object", FIELD_U64, facts.fingerprint.object),
@@ -134,7 +135,7 @@ static void fill_intact(const Attachment *a, uint64_t now_usec, Attachment *fact
 static void fill_fingerprint(const Fingerprint *f, Draft *d) {
         d->facts.fingerprint.diskseq = f->diskseq;
         d->facts.fingerprint.object = f->object;
-        memcpy(d->facts.fingerprint.generation, f->generation, sizeof(f->generation));
+        fingerprint_get_generation(f, d->generation);
         (void) str_copy(d->disk, sizeof(d->disk), f->disk);
         (void) str_copy(d->wwn, sizeof(d->wwn), f->wwn);
         (void) str_copy(d->serial, sizeof(d->serial), f->serial);
@@ -370,13 +371,12 @@ static bool is_hex(const char *s, size_t n) {
 }
 
 static bool fingerprint_is_sane(const Draft *d) {
-        const char *generation = d->facts.fingerprint.generation;
         const Entry *e = &d->entry;
         char uuid[PART_UUID_SIZE];
 
         return utf8_is_printable(e->label) && utf8_is_printable(e->type) && utf8_is_printable(d->pt_uuid) &&
                utf8_is_printable(d->disk) && utf8_is_printable(d->wwn) && utf8_is_printable(d->serial) &&
-               (!generation[0] || is_hex(generation, 32)) &&
+               (!d->generation[0] || is_hex(d->generation, 32)) &&
                (!e->uuid[0] || (part_uuid_normalize(e->uuid, uuid) && str_equal(uuid, e->uuid)));
 }
 
@@ -385,7 +385,7 @@ static int make_fingerprint(const Draft *d, Fingerprint *ret) {
 
         ret->diskseq = f->diskseq;
         ret->object = f->object;
-        memcpy(ret->generation, f->generation, sizeof(ret->generation));
+        (void) fingerprint_set_generation(ret, d->generation);
 
         if (shared_copy(&ret->disk, d->disk) < 0 || shared_copy(&ret->wwn, d->wwn) < 0 ||
             shared_copy(&ret->serial, d->serial) < 0 || shared_copy(&ret->pt_uuid, d->pt_uuid) < 0)

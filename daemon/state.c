@@ -152,7 +152,7 @@ static void found_of_last_boot(Attachment *a, void *userdata) {
         a->noted_object = a->left_object = a->number = a->left_number = 0;
         a->foreign = false;
         a->fingerprint.object = a->fingerprint.diskseq = 0;
-        a->fingerprint.generation[0] = 0;
+        (void) fingerprint_set_generation(&a->fingerprint, "");
         a->asked = a->held = a->orphaned = a->past_due = false;
         l->found(a, l->userdata);
 }

@@ -41,71 +41,6 @@ static void scan_done(Disk *d, const JobReply *reply, const Now *now) {
                                                 retry_delay_usec(SCAN_RETRY_USEC, d->n_scan_failures));
 }
 
-/*
- * What is the same for everything on a device. Without memory for a value there is none, and then it does not count
- * whether it changes; so everywhere here.
- */
-static void fill_disk(const JobRequest *request, const Disk *d, Fingerprint *f) {
-        char wwn[DISK_ID_SIZE], serial[DISK_ID_SIZE];
-
-        fingerprint_keep_id(wwn, d->values[MATCH_DISK_WWN]);
-        fingerprint_keep_id(serial, d->values[MATCH_DISK_SERIAL]);
-        (void) shared_copy(&f->wwn, wwn);
-        (void) shared_copy(&f->serial, serial);
-        (void) shared_copy(&f->disk, request->disk.name);
-        f->diskseq = request->disk.diskseq;
-        f->object = request->partno ? request->partition.object : request->disk.object;
-}
-
-/* What a fingerprint says as the registry does is kept once for both, and for all that is on the disk. */
-static void share_known(Fingerprint *f, Device d) {
-        const char *const *values = d.disk->values;
-        const Fingerprint of_disk = {
-                .pt_uuid = d.disk->pt_uuid,
-                .disk = d.disk->name,
-                .wwn = values[MATCH_DISK_WWN] ?: shared_empty,
-                .serial = values[MATCH_DISK_SERIAL] ?: shared_empty,
-        };
-        const KeptEntry *known = device_entry(d);
-        Entry e;
-
-        fingerprint_share(f, &of_disk);
-
-        kept_entry_get(f->entry, &e);
-        if (known && kept_entry_equal(known, &e)) {
-                kept_entry_unref(f->entry);
-                f->entry = kept_entry_ref(known);
-        }
-}
-
-/* False if the reply does not show the entry that was to be proven. @ret: FINGERPRINT_INIT; released in any case. */
-static bool fill_fingerprint(const JobRequest *request, const JobReply *reply, const Disk *d, Fingerprint *ret) {
-        Facts f = { 0 };
-        MatchKey key;
-
-        fill_disk(request, d, ret);
-        (void) shared_copy(&ret->pt_uuid, reply->pt_uuid);
-        (void) str_copy(ret->generation, sizeof(ret->generation), reply->generation);
-
-        if (!request->partno)
-                return true;
-
-        for (uint32_t i = 0; i < reply->n_entries; i++)
-                if (reply->entries[i].partno == request->partno) {
-                        Expect of_entry = request->expect;
-
-                        (void) kept_entry_new(&reply->entries[i], NULL, &ret->entry);
-                        facts_set_entry(&f, &reply->entries[i]);
-
-                        /* the rest only the worker has seen */
-                        of_entry.keys &= 1U << MATCH_PART_UUID | 1U << MATCH_PART_LABEL | 1U << MATCH_PART_TYPE |
-                                1U << MATCH_PART_NUMBER;
-                        return expect_facts(&of_entry, &f, &key);
-                }
-
-        return false;
-}
-
 static void take_history(Attachment *a, Attachment *b) {
         Gap *gaps = a->gaps;
 
@@ -223,20 +158,6 @@ static void attach_failed(Attachment *a, const JobReply *reply, bool by_number, 
         }
 }
 
-/**
- * world_find_device() - the device that a job was about
- * @w: the world
- * @request: the job
- *
- * Return: borrowed; its disk is NULL if that very object, or the medium in it, is not there any more.
- */
-Device world_find_device(const World *w, const JobRequest *request) {
-        uint64_t object = request->partno ? request->partition.object : request->disk.object;
-        Device d = device_set_get_by_object(&w->devices, object);
-
-        return d.disk && !d.partition && d.disk->diskseq != request->disk.diskseq ? (Device) { 0 } : d;
-}
-
 static void attach_done(World *w, Attachment *a, const JobRequest *request, const JobReply *reply, const Now *now) {
         __attribute__((cleanup(fingerprint_deinit))) Fingerprint f = FINGERPRINT_INIT;
         Device d = device_set_get_by_uid(&w->devices, a->device_uid);
@@ -295,7 +216,7 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
                 }
 
                 /* a reply without the entry that it proved is no proof */
-                if (fill_fingerprint(request, reply, d.disk, &f)) {
+                if (fingerprint_prove(&f, request, reply, d.disk)) {
                         /* noted by an earlier daemon, whose kernel could not be asked by another job than this */
                         bool ours = a->recorded_since_usec > 0;
 
@@ -307,13 +228,13 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
                                 a->foreign = true;
 
                         /* not told this time: that is no other filter */
-                        if (!f.generation[0] && reply->outcome == JOB_ALREADY && f.object &&
+                        if (!fingerprint_has_generation(&f) && reply->outcome == JOB_ALREADY && f.object &&
                             a->fingerprint.object == f.object)
                                 memcpy(f.generation, a->fingerprint.generation, sizeof(f.generation));
 
                         a->checked_usec = now->monotonic_usec;
                         a->check_due = false;
-                        share_known(&f, d);
+                        fingerprint_share_known(&f, d);
                         attachment_attached(a, &f, reply->outcome == JOB_ALREADY, now);
                         return;
                 }
@@ -330,7 +251,6 @@ static void attach_done(World *w, Attachment *a, const JobRequest *request, cons
 static bool check_found(World *w, Attachment *a, const JobRequest *request, const JobReply *reply, const Now *now) {
         __attribute__((cleanup(fingerprint_deinit))) Fingerprint f = FINGERPRINT_INIT;
         Device d = world_find_device(w, request);
-        const KeptEntry *e;
         Stale *stale;
         Facts facts;
 
@@ -359,17 +279,10 @@ static bool check_found(World *w, Attachment *a, const JobRequest *request, cons
         if (a->has_fingerprint && a->fingerprint.object == device_object(d) &&
             a->fingerprint.diskseq == d.disk->diskseq)
                 fingerprint_set(&f, &a->fingerprint);
-        else {
-                fill_disk(request, d.disk, &f);
-                shared_set(&f.pt_uuid, d.disk->pt_uuid);
-                e = device_entry(d);
-                if (e)
-                        f.entry = kept_entry_ref(e);
-                else if (request->partno)
-                        (void) kept_entry_new(&(Entry) { .partno = request->partno }, NULL, &f.entry);
-        }
+        else
+                fingerprint_find(&f, request, d);
         if (reply->generation[0]) /* else it was not to be had this time: that is no other filter */
-                (void) str_copy(f.generation, sizeof(f.generation), reply->generation);
+                (void) fingerprint_set_generation(&f, reply->generation);
 
         /* a job that ended without a word found it there, or put it there: it cannot be told from one of before */
         stale = world_find_stale_on(w, d, a->filter);
@@ -383,7 +296,7 @@ static bool check_found(World *w, Attachment *a, const JobRequest *request, cons
                 world_drop_stale(w, stale->number, stale->filter);
 
         /* somebody took it off and put it on again: what is on now is another one */
-        if (a->on_device && !str_equal(f.generation, a->fingerprint.generation)) {
+        if (a->on_device && memcmp(f.generation, a->fingerprint.generation, sizeof(f.generation)) != 0) {
                 attachment_lost(a, "foreign-detach", a->seen_usec, now);
                 a->foreign = true;
         }
@@ -391,7 +304,7 @@ static bool check_found(World *w, Attachment *a, const JobRequest *request, cons
         shared_set(&a->device, device_name(d));
         a->device_uid = device_uid(d);
         a->number = device_number(d);
-        share_known(&f, d);
+        fingerprint_share_known(&f, d);
         attachment_attached(a, &f, true, now);
         return true;
 }
@@ -456,23 +369,6 @@ static void take_off_done(Attachment *a, const JobReply *reply, const Now *now) 
         default:
                 attachment_set_delay(a, now);
         }
-}
-
-/**
- * world_find_by_job() - the attachment that the plan has begun a job for
- * @w: the world
- * @request: the job
- *
- * Return: borrowed; NULL if it was for none, or that is gone.
- */
-Attachment *world_find_by_job(const World *w, const JobRequest *request) {
-        const IndexItem *i = attachment_set_first_at(&w->attachments, request->disk.name);
-
-        for (; i; i = index_next(i))
-                if (((Attachment *) i->owner)->job == request->id)
-                        return i->owner;
-
-        return NULL;
 }
 
 /* Whether nothing is known anew of a disk: its table is what it was, and nobody waits but for the end of this job. */

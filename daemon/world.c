@@ -152,3 +152,34 @@ void world_fill_request(World *w, Device d, JobKind kind, JobRequest *ret) {
                                        .diskseq = d.disk->diskseq, .object = d.partition->object };
         (void) str_copy(ret->partition.name, sizeof(ret->partition.name), d.partition->name);
 }
+
+/**
+ * world_find_device() - the device that a job was about
+ * @w: the world
+ * @request: the job
+ *
+ * Return: borrowed; its disk is NULL if that very object, or the medium in it, is not there any more.
+ */
+Device world_find_device(const World *w, const JobRequest *request) {
+        uint64_t object = request->partno ? request->partition.object : request->disk.object;
+        Device d = device_set_get_by_object(&w->devices, object);
+
+        return d.disk && !d.partition && d.disk->diskseq != request->disk.diskseq ? (Device) { 0 } : d;
+}
+
+/**
+ * world_find_by_job() - the attachment that the plan has begun a job for
+ * @w: the world
+ * @request: the job
+ *
+ * Return: borrowed; NULL if it was for none, or that is gone.
+ */
+Attachment *world_find_by_job(const World *w, const JobRequest *request) {
+        const IndexItem *i = attachment_set_first_at(&w->attachments, request->disk.name);
+
+        for (; i; i = index_next(i))
+                if (((Attachment *) i->owner)->job == request->id)
+                        return i->owner;
+
+        return NULL;
+}

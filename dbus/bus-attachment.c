@@ -87,8 +87,10 @@ static int append_text_field(sd_bus_message *reply, const char *key, const char 
 static int append_fingerprint(sd_bus_message *reply, const Attachment *a) {
         const Fingerprint *f = &a->fingerprint;
         const KeptEntry *e = f->entry;
+        char generation[GENERATION_SIZE];
         int r;
 
+        fingerprint_get_generation(f, generation);
         r = sd_bus_message_open_container(reply, 'a', "{sv}");
         if (r < 0)
                 return r;
@@ -106,7 +108,7 @@ static int append_fingerprint(sd_bus_message *reply, const Attachment *a) {
                 if (r >= 0)
                         r = append_text_field(reply, "DiskSerial", f->serial);
                 if (r >= 0)
-                        r = append_text_field(reply, "Generation", f->generation);
+                        r = append_text_field(reply, "Generation", generation);
                 if (r >= 0)
                         r = append_text_field(reply, "Disk", f->disk);
                 if (r >= 0)

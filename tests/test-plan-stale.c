@@ -50,7 +50,7 @@ static void test_gone_with_device(void) {
 static void test_same_is_put_on_anew(void) {
         Script s;
         Attachment *a = begin(&s);
-        char generation[GENERATION_SIZE];
+        uint8_t generation[GENERATION_BYTES];
 
         memcpy(generation, a->fingerprint.generation, sizeof(generation));
         script_reread(&s, "sda");
@@ -73,7 +73,8 @@ static void test_same_is_put_on_anew(void) {
         script_expect(&s, JOB_ATTACH, "sda1");
         script_answer(&s);
         CHECK(script_run(&s) == 0 && a->on_device && !a->foreign && s.world.n_stale == 0);
-        CHECK(!str_equal(a->fingerprint.generation, generation) && a->intact_since_usec == s.now.realtime_usec);
+        CHECK(memcmp(a->fingerprint.generation, generation, sizeof(generation)) != 0 &&
+              a->intact_since_usec == s.now.realtime_usec);
         script_deinit(&s);
 }
 

@@ -82,7 +82,7 @@ static void check_fingerprint(const Fingerprint *a, const Fingerprint *b) {
         CHECK_STR(b->disk, a->disk);
         CHECK_STR(b->wwn, a->wwn);
         CHECK_STR(b->serial, a->serial);
-        CHECK_STR(b->generation, a->generation);
+        CHECK(memcmp(b->generation, a->generation, sizeof(a->generation)) == 0);
 }
 
 /* There and back; frees the one that went. */
@@ -129,7 +129,7 @@ static void set_all(Attachment *a) {
         CHECK(shared_copy(&a->fingerprint.serial, "S 3 Z=1") == 0);
         a->fingerprint.diskseq = 9;
         a->fingerprint.object = 4711;
-        CHECK(str_copy(a->fingerprint.generation, GENERATION_SIZE, "0123456789abcdef0123456789abcdef"));
+        CHECK(fingerprint_set_generation(&a->fingerprint, "0123456789abcdef0123456789abcdef"));
         set_gaps(a, ATTACHMENT_GAPS_MAX, 0);
 }
 
@@ -459,7 +459,7 @@ static void test_keep(void) {
         CHECK(found[0]->recorded_since_usec == 100 && found[0]->recorded_at_usec == 200);
         CHECK(found[0]->n_gaps_kept == ATTACHMENT_GAPS_MAX && found[0]->fingerprint.entry->partno == 7);
         CHECK(!found[0]->noted_object && !found[0]->left_object && !found[0]->fingerprint.object &&
-              !found[0]->fingerprint.generation[0] && !found[0]->held && !found[0]->asked && !found[0]->orphaned &&
+              !fingerprint_has_generation(&found[0]->fingerprint) && !found[0]->held && !found[0]->asked && !found[0]->orphaned &&
               !found[0]->past_due);
 
         /* nobody has asked for it yet in this boot */

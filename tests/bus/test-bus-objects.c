@@ -25,7 +25,7 @@ static void set_attached(Attachment *a) {
         a->fingerprint.diskseq = 9;
         assert(shared_copy(&a->fingerprint.wwn, "0x5000c500a1b2c3d4") == 0);
         assert(shared_copy(&a->fingerprint.serial, "S\xffN") == 0);
-        strcpy(a->fingerprint.generation, "0123456789abcdef0123456789abcdef");
+        assert(fingerprint_set_generation(&a->fingerprint, "0123456789abcdef0123456789abcdef"));
         free(a->gaps);
         a->gaps = calloc(2, sizeof(*a->gaps));
         assert(a->gaps);

@@ -163,12 +163,13 @@ void check_attach(const Job *j, const KPart *p) {
 
 /* Whether the filter that an attachment had is on that device still, and was all the time. */
 static bool is_still_on(const Attachment *a, const KPart *p) {
-        char generation[GENERATION_SIZE] = "";
+        char generation[GENERATION_SIZE] = "", of_attachment[GENERATION_SIZE];
 
         if (kernel_has_generation(a->filter))
-                (void) snprintf(generation, sizeof(generation), "%llu", (unsigned long long) p->generation);
+                (void) snprintf(generation, sizeof(generation), "%032llx", (unsigned long long) p->generation);
+        fingerprint_get_generation(&a->fingerprint, of_attachment);
 
-        return str_equal(p->filter, a->filter) && str_equal(generation, a->fingerprint.generation) && !p->foreign_off;
+        return str_equal(p->filter, a->filter) && str_equal(generation, of_attachment) && !p->foreign_off;
 }
 
 /* FilterLost: it must be true. */

@@ -224,12 +224,13 @@ static int op_load_records(StateFound found, void *userdata, void *outside) {
                         if (sim.mistake == MISTAKE_CALL_GAP_INTACT && a->has_fingerprint) {
                                 const Slot *slot = &sim.slots[kernel_slot_of(a->fingerprint.disk)];
                                 const KPart *p = &slot->parts[a->fingerprint.entry->partno];
+                                char generation[GENERATION_SIZE];
 
                                 a->fingerprint.object = a->noted_object = p->object;
-                                (void) snprintf(a->fingerprint.generation, sizeof(a->fingerprint.generation), "%llu",
+                                (void) snprintf(generation, sizeof(generation), "%032llx",
                                                 (unsigned long long) p->generation);
-                                if (!kernel_has_generation(a->filter))
-                                        a->fingerprint.generation[0] = 0;
+                                (void) fingerprint_set_generation(&a->fingerprint,
+                                                                  kernel_has_generation(a->filter) ? generation : "");
                         }
                         found(a, userdata);
                 }

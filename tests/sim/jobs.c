@@ -97,7 +97,7 @@ static JobReply *make_reply(const Job *j, JobOutcome outcome) {
                         r.interface = KERNEL_INTERFACE_UNKNOWN;
         }
         if (j->generation)
-                (void) snprintf(r.generation, sizeof(r.generation), "%llu", (unsigned long long) j->generation);
+                (void) snprintf(r.generation, sizeof(r.generation), "%032llx", (unsigned long long) j->generation);
         (void) str_copy(r.pt_uuid, sizeof(r.pt_uuid), j->pt_uuid);
         r.as_of = sim.mistake == MISTAKE_COUNT_LATE ? sim.last_seqnum : j->as_of;
         r.unowned = j->unowned;
