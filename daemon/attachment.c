@@ -300,7 +300,7 @@ bool attachment_gives_up(const Attachment *a, const char *filter, uint64_t uid) 
 
 /* Whether a fingerprint speaks of the same medium in the same stay: its disk has not left since. */
 static bool fingerprint_is_same_stay(const Fingerprint *a, const Fingerprint *b) {
-        return str_equal(a->disk, b->disk) && a->diskseq == b->diskseq;
+        return str_equal(a->disk->name, b->disk->name) && a->disk->diskseq == b->disk->diskseq;
 }
 
 /* Whether it speaks of the same object of the kernel with the same filter on it: nothing came between. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/device-internal.h"
+#include "daemon/fingerprint.h"
 #include "daemon/list.h"
 #include "daemon/shared.h"
 #include "daemon/text.h"
@@ -30,6 +31,7 @@ static void disk_free(Disk *d) {
         shared_unref(d->name);
         shared_unref(d->pt_uuid);
         shared_unref(d->links);
+        disk_print_unref(d->print);
         free(d->partitions);
         disk_free_entries(d);
         free(d->claims);

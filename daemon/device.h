@@ -74,6 +74,7 @@ typedef struct DeviceEvent {
 } DeviceEvent;
 
 typedef struct Disk Disk;
+typedef struct DiskPrint DiskPrint; /* fingerprint.h */
 
 /* There may be thousands: what is small stands side by side. */
 typedef struct Partition {
@@ -133,6 +134,7 @@ struct Disk {
         bool settled;              /* and called it ready */
         const char *ignored;       /* as in the event */
         const char *links;         /* as in the event; shared, NULL if none */
+        const DiskPrint *print;    /* as the newest fingerprint of something on it has it; shared, NULL: none yet */
         const char *values[_MATCH_KEY_MAX]; /* as in the event, but of the table; shared, NULL if none */
         bool seen;
 

@@ -1,9 +1,50 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/fingerprint.h"
 #include "daemon/text.h"
+
+const DiskPrint disk_print_none = { .name = shared_empty, .pt_uuid = shared_empty, .wwn = shared_empty,
+                                    .serial = shared_empty };
+
+static const DiskPrint *disk_print_ref(const DiskPrint *p) {
+        if (p != &disk_print_none)
+                ((DiskPrint *) p)->n_refs++;
+
+        return p;
+}
+
+/**
+ * disk_print_unref() - give up a share of what fingerprints say of a disk
+ * @p: the disk's part, or NULL; consumed
+ */
+void disk_print_unref(const DiskPrint *p) {
+        if (!p || p == &disk_print_none || --((DiskPrint *) p)->n_refs > 0)
+                return;
+
+        shared_unref(p->name);
+        shared_unref(p->pt_uuid);
+        shared_unref(p->wwn);
+        shared_unref(p->serial);
+        free((DiskPrint *) p);
+}
+
+static bool disk_print_equal(const DiskPrint *a, const DiskPrint *b) {
+        return a == b ||
+                (a->diskseq == b->diskseq && str_equal(a->name, b->name) && str_equal(a->pt_uuid, b->pt_uuid) &&
+                 str_equal(a->wwn, b->wwn) && str_equal(a->serial, b->serial));
+}
+
+/* Keeps one in the place of another one, or of none yet. */
+static void disk_print_set(const DiskPrint **where, const DiskPrint *p) {
+        const DiskPrint *old = *where;
+
+        *where = disk_print_ref(p);
+        disk_print_unref(old);
+}
 
 /**
  * fingerprint_deinit() - release what a fingerprint shares
@@ -11,10 +52,7 @@
  */
 void fingerprint_deinit(Fingerprint *f) {
         kept_entry_unref(f->entry);
-        shared_unref(f->pt_uuid);
-        shared_unref(f->disk);
-        shared_unref(f->wwn);
-        shared_unref(f->serial);
+        disk_print_unref(f->disk);
         *f = FINGERPRINT_INIT;
 }
 
@@ -28,28 +66,49 @@ void fingerprint_set(Fingerprint *f, const Fingerprint *other) {
 
         *f = *other;
         kept_entry_ref(f->entry);
-        shared_ref(f->pt_uuid);
-        shared_ref(f->disk);
-        shared_ref(f->wwn);
-        shared_ref(f->serial);
+        disk_print_ref(f->disk);
         fingerprint_deinit(&old);
 }
 
-static void share(const char **where, const char *other) {
-        if (str_equal(*where, other))
-                shared_set(where, other);
+/**
+ * fingerprint_set_disk() - what a fingerprint says of the disk
+ * @f: the fingerprint
+ * @p: that; copied. Its strings are any, NULL for "", and its n_refs does not count
+ *
+ * Return: 0, or -ENOMEM: @f says what it said.
+ */
+int fingerprint_set_disk(Fingerprint *f, const DiskPrint *p) {
+        DiskPrint *copy = malloc(sizeof(*copy));
+
+        if (!copy)
+                return -ENOMEM;
+
+        *copy = (DiskPrint) {
+                .n_refs = 1,
+                .diskseq = p->diskseq,
+                .name = shared_new(p->name ?: ""),
+                .pt_uuid = shared_new(p->pt_uuid ?: ""),
+                .wwn = shared_new(p->wwn ?: ""),
+                .serial = shared_new(p->serial ?: ""),
+        };
+        if (!copy->name || !copy->pt_uuid || !copy->wwn || !copy->serial) {
+                disk_print_unref(copy);
+                return -ENOMEM;
+        }
+
+        disk_print_unref(f->disk);
+        f->disk = copy;
+        return 0;
 }
 
 /**
- * fingerprint_share() - keep what two fingerprints say alike once for both
+ * fingerprint_share() - keep once what two fingerprints say of the disk, if it is the same
  * @f: the one; says the same afterwards
  * @other: the other, of something on the same disk as a rule
  */
 void fingerprint_share(Fingerprint *f, const Fingerprint *other) {
-        share(&f->pt_uuid, other->pt_uuid);
-        share(&f->disk, other->disk);
-        share(&f->wwn, other->wwn);
-        share(&f->serial, other->serial);
+        if (disk_print_equal(f->disk, other->disk))
+                disk_print_set(&f->disk, other->disk);
 }
 
 /**
@@ -119,39 +178,30 @@ bool fingerprint_has_generation(const Fingerprint *f) {
         return memcmp(f->generation, none, sizeof(none)) != 0;
 }
 
-/*
- * What is the same for everything on a device. Without memory for a value there is none, and then it does not count
- * whether it changes; so everywhere here.
- */
-static void fill_disk(const JobRequest *request, const Disk *d, Fingerprint *f) {
+/* What a job and udev say of its disk, and the object that it was about. Without memory nothing is said of the disk. */
+static void fill_disk(Fingerprint *f, const JobRequest *request, const Disk *d, const char *pt_uuid) {
         char wwn[DISK_ID_SIZE], serial[DISK_ID_SIZE];
 
         fingerprint_keep_id(wwn, d->values[MATCH_DISK_WWN]);
         fingerprint_keep_id(serial, d->values[MATCH_DISK_SERIAL]);
-        (void) shared_copy(&f->wwn, wwn);
-        (void) shared_copy(&f->serial, serial);
-        (void) shared_copy(&f->disk, request->disk.name);
-        f->diskseq = request->disk.diskseq;
+        (void) fingerprint_set_disk(f, &(DiskPrint) { .diskseq = request->disk.diskseq, .name = request->disk.name,
+                                                      .pt_uuid = pt_uuid, .wwn = wwn, .serial = serial });
         f->object = request->partno ? request->partition.object : request->disk.object;
 }
 
 /**
- * fingerprint_share_known() - keep what a fingerprint says as the registry does once for both, and for all on the disk
+ * fingerprint_share_known() - keep once what a fingerprint says as the registry does, or as others do of the disk
  * @f: the fingerprint; says the same afterwards
  * @d: the device that it is of, which is there
  */
 void fingerprint_share_known(Fingerprint *f, Device d) {
-        const char *const *values = d.disk->values;
-        const Fingerprint of_disk = {
-                .pt_uuid = d.disk->pt_uuid,
-                .disk = d.disk->name,
-                .wwn = values[MATCH_DISK_WWN] ?: shared_empty,
-                .serial = values[MATCH_DISK_SERIAL] ?: shared_empty,
-        };
         const KeptEntry *known = device_entry(d);
         Entry e;
 
-        fingerprint_share(f, &of_disk);
+        if (d.disk->print && disk_print_equal(d.disk->print, f->disk))
+                disk_print_set(&f->disk, d.disk->print);
+        else
+                disk_print_set(&d.disk->print, f->disk);
 
         kept_entry_get(f->entry, &e);
         if (known && kept_entry_equal(known, &e)) {
@@ -173,8 +223,7 @@ bool fingerprint_prove(Fingerprint *f, const JobRequest *request, const JobReply
         Facts facts = { 0 };
         MatchKey key;
 
-        fill_disk(request, d, f);
-        (void) shared_copy(&f->pt_uuid, reply->pt_uuid);
+        fill_disk(f, request, d, reply->pt_uuid);
         (void) fingerprint_set_generation(f, reply->generation);
 
         if (!request->partno)
@@ -205,8 +254,7 @@ bool fingerprint_prove(Fingerprint *f, const JobRequest *request, const JobReply
 void fingerprint_find(Fingerprint *f, const JobRequest *request, Device d) {
         const KeptEntry *e = device_entry(d);
 
-        fill_disk(request, d.disk, f);
-        shared_set(&f->pt_uuid, d.disk->pt_uuid);
+        fill_disk(f, request, d.disk, d.disk->pt_uuid);
         if (e)
                 f->entry = kept_entry_ref(e);
         else if (request->partno)

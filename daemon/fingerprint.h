@@ -17,24 +17,34 @@
 #define GENERATION_BYTES 16 /* GENERATION_SIZE, not as digits */
 #define DISK_ID_SIZE 64
 
-/* What was proven when the filter was attached. */
-typedef struct Fingerprint {
-        const KeptEntry *entry;       /* of the partition table; kept_entry_none: a whole device. Shared with the
-                                       * registry, as the strings are: those are of all that is on the disk */
-        const char *pt_uuid;          /* of the table, "" if it has none */
-        const char *disk;             /* the disk's kernel name at that time */
-        const char *wwn, *serial;     /* of the disk, by fingerprint_keep_id(); "" if it has none */
+/* What is the same for all that is on a disk. Immutable, and shared by counting. */
+struct DiskPrint {
+        unsigned n_refs;
         uint64_t diskseq;             /* 0: the driver has none */
+        const char *name;             /* its kernel name at that time; shared, as those that follow */
+        const char *pt_uuid;          /* of its table; "" if it has none */
+        const char *wwn, *serial;     /* by fingerprint_keep_id(); "" if it has none */
+};
+
+/* That of no disk: all is empty. */
+extern const DiskPrint disk_print_none;
+
+/* What was proven when the filter was attached. Thousands may be kept. */
+typedef struct Fingerprint {
+        const KeptEntry *entry;       /* of the partition table; kept_entry_none: a whole device. Shared, with the
+                                       * registry if that says the same */
+        const DiskPrint *disk;        /* shared, by all on the disk that say the same */
         uint64_t object;              /* inode of the device's folder in sysfs; 0: not known */
         uint8_t generation[GENERATION_BYTES]; /* of the filter; all 0: it tells none */
 } Fingerprint;
 
-#define FINGERPRINT_INIT                                                                                         \
-        ((Fingerprint) { .entry = &kept_entry_none, .pt_uuid = shared_empty, .disk = shared_empty,               \
-                         .wwn = shared_empty, .serial = shared_empty })
+#define FINGERPRINT_INIT ((Fingerprint) { .entry = &kept_entry_none, .disk = &disk_print_none })
+
+void disk_print_unref(const DiskPrint *p);
 
 void fingerprint_deinit(Fingerprint *f);
 void fingerprint_set(Fingerprint *f, const Fingerprint *other);
+int fingerprint_set_disk(Fingerprint *f, const DiskPrint *p);
 void fingerprint_share(Fingerprint *f, const Fingerprint *other);
 void fingerprint_keep_id(char ret[static DISK_ID_SIZE], const char *value);
 

@@ -315,13 +315,13 @@ int manager_reload(Manager *m) {
 static void on_record(Attachment *a, void *userdata) {
         Manager *m = userdata;
         Now now = manager_now(m);
-        const IndexItem *neighbour = attachment_set_first_at(&m->world.attachments, a->fingerprint.disk);
+        const IndexItem *neighbour = attachment_set_first_at(&m->world.attachments, a->fingerprint.disk->name);
         uint64_t noted = a->noted_object;
 
         if (neighbour)
                 fingerprint_share(&a->fingerprint, &((const Attachment *) neighbour->owner)->fingerprint);
 
-        if (world_add_attachment(&m->world, a) < 0 || attachment_set_home(a, a->fingerprint.disk) < 0) {
+        if (world_add_attachment(&m->world, a) < 0 || attachment_set_home(a, a->fingerprint.disk->name) < 0) {
                 if (!a->set)
                         attachment_free(a);
                 return;

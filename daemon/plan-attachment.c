@@ -25,7 +25,9 @@ _Static_assert(POLICY_OPTIONS_MAX <= JOB_OPTIONS_MAX, "a policy's options fit in
 
 /* Whether an attachment was on that disk last, and the disk has not left since. */
 static bool was_there(const Attachment *a, const Disk *d) {
-        return a->has_fingerprint && str_equal(a->fingerprint.disk, d->name) && a->fingerprint.diskseq == d->diskseq;
+        const DiskPrint *was = a->fingerprint.disk;
+
+        return a->has_fingerprint && str_equal(was->name, d->name) && was->diskseq == d->diskseq;
 }
 
 /* Which kind of return it is if a filter is attached there: POLICY_ON_*. */

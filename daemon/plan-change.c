@@ -36,12 +36,12 @@ bool plan_find_change(const Attachment *a, const Holder *h, char **ret_reason) {
         const struct {
                 const char *what, *before, *now;
         } texts[] = {
-                { "PTUUID", f->pt_uuid, h->disk->pt_uuid },
+                { "PTUUID", f->disk->pt_uuid, h->disk->pt_uuid },
                 { "PartUUID", e->uuid, h->entry ? h->entry->uuid : "" },
                 { "PartLabel", e->label, h->entry ? h->entry->label : "" },
                 { "PartType", e->type, h->entry ? h->entry->type : "" },
-                { "DiskWWN", f->wwn, wwn },
-                { "DiskSerial", f->serial, serial },
+                { "DiskWWN", f->disk->wwn, wwn },
+                { "DiskSerial", f->disk->serial, serial },
         };
 
         if (!a->has_fingerprint)
@@ -69,25 +69,29 @@ bool plan_find_change(const Attachment *a, const Holder *h, char **ret_reason) {
         return false;
 }
 
-static void learn(const char **where, const char *value, Attachment *a) {
-        char id[DISK_ID_SIZE];
-
-        fingerprint_keep_id(id, value);
-        if ((*where)[0] || !id[0] || shared_copy(where, id) < 0)
-                return;
-
-        attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
-}
-
 /**
  * plan_learn_disk() - what udev had not said of a disk when the filter was put on
  * @a: an attachment that is on a device
  * @d: its disk
  */
-void plan_learn_disk(Attachment *a, const Disk *d) {
+void plan_learn_disk(Attachment *a, Disk *d) {
+        Fingerprint *f = &a->fingerprint;
+        DiskPrint learnt = *f->disk;
+        char wwn[DISK_ID_SIZE], serial[DISK_ID_SIZE];
+
         if (!a->has_fingerprint || !d->known)
                 return;
 
-        learn(&a->fingerprint.wwn, d->values[MATCH_DISK_WWN], a);
-        learn(&a->fingerprint.serial, d->values[MATCH_DISK_SERIAL], a);
+        fingerprint_keep_id(wwn, d->values[MATCH_DISK_WWN]);
+        fingerprint_keep_id(serial, d->values[MATCH_DISK_SERIAL]);
+        if (!learnt.wwn[0])
+                learnt.wwn = wwn;
+        if (!learnt.serial[0])
+                learnt.serial = serial;
+        if ((str_equal(learnt.wwn, f->disk->wwn) && str_equal(learnt.serial, f->disk->serial)) ||
+            fingerprint_set_disk(f, &learnt) < 0)
+                return;
+
+        fingerprint_share_known(f, (Device) { d, NULL });
+        attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
 }

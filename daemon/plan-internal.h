@@ -35,7 +35,7 @@ void plan_take_delayed_early(Run *run);
 
 /* plan-change.c */
 bool plan_find_change(const Attachment *a, const Holder *h, char **ret_reason);
-void plan_learn_disk(Attachment *a, const Disk *d);
+void plan_learn_disk(Attachment *a, Disk *d);
 
 /* plan-stale.c */
 int plan_stale(Run *run, Disk *d);

@@ -201,7 +201,7 @@ static int notice_loss(World *w, Attachment *a, const Now *now) {
                 return r;
         }
 
-        if (d.partition || d.disk->diskseq == a->fingerprint.diskseq) {
+        if (d.partition || d.disk->diskseq == a->fingerprint.disk->diskseq) {
                 shared_set(&a->device, device_name(d));
                 a->device_uid = device_uid(d);
                 attachment_changed(a, ATTACHMENT_CHANGED_STATE);
@@ -233,7 +233,7 @@ static int notice_noted(World *w, Attachment *a, const Now *now) {
         /* whatever happens to the disk concerns it */
         (void) attachment_set_home(a, d.disk->name);
 
-        if (d.partition || (a->has_fingerprint && f->object == a->noted_object && f->diskseq == d.disk->diskseq))
+        if (d.partition || (a->has_fingerprint && f->object == a->noted_object && f->disk->diskseq == d.disk->diskseq))
                 return 0;
 
         attachment_lost_unseen(a, "medium-changed", now);
@@ -329,7 +329,7 @@ static bool disk_matters(const World *w, const Disk *d) {
                 const Fingerprint *f = &a->fingerprint;
 
                 if (is_active(a) && !a->on_device && a->has_fingerprint && wants_table(a) &&
-                    str_equal(f->disk, d->name) && f->diskseq == d->diskseq)
+                    str_equal(f->disk->name, d->name) && f->disk->diskseq == d->diskseq)
                         return true;
         }
 

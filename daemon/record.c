@@ -18,6 +18,7 @@ typedef struct Draft {
         bool whole;
         char disk[JOB_NODE_SIZE], wwn[DISK_ID_SIZE], serial[DISK_ID_SIZE]; /* as in Fingerprint */
         char pt_uuid[PART_UUID_SIZE];                                      /* that too */
+        uint64_t diskseq;
         char generation[GENERATION_SIZE];                                  /* fingerprint_get_generation() */
         Entry entry;
         Attachment facts; /* flags and numbers, those of the fingerprint too; the rest unused */
@@ -63,7 +64,7 @@ static const struct {
         TEXT("serial", serial),
         TEXT("generation", generation),
         TEXT("pt_uuid", pt_uuid),
-        FIELD("diskseq", FIELD_U64, facts.fingerprint.diskseq),
+        FIELD("diskseq", FIELD_U64, diskseq),
         FIELD("object", FIELD_U64, facts.fingerprint.object),
         FIELD("partno", FIELD_UNSIGNED, entry.partno),
         FIELD("start", FIELD_U64, entry.start_sectors),
@@ -133,13 +134,13 @@ static void fill_intact(const Attachment *a, uint64_t now_usec, Attachment *fact
 }
 
 static void fill_fingerprint(const Fingerprint *f, Draft *d) {
-        d->facts.fingerprint.diskseq = f->diskseq;
+        d->diskseq = f->disk->diskseq;
         d->facts.fingerprint.object = f->object;
         fingerprint_get_generation(f, d->generation);
-        (void) str_copy(d->disk, sizeof(d->disk), f->disk);
-        (void) str_copy(d->wwn, sizeof(d->wwn), f->wwn);
-        (void) str_copy(d->serial, sizeof(d->serial), f->serial);
-        (void) str_copy(d->pt_uuid, sizeof(d->pt_uuid), f->pt_uuid);
+        (void) str_copy(d->disk, sizeof(d->disk), f->disk->name);
+        (void) str_copy(d->wwn, sizeof(d->wwn), f->disk->wwn);
+        (void) str_copy(d->serial, sizeof(d->serial), f->disk->serial);
+        (void) str_copy(d->pt_uuid, sizeof(d->pt_uuid), f->disk->pt_uuid);
         kept_entry_get(f->entry, &d->entry);
 }
 
@@ -381,14 +382,13 @@ static bool fingerprint_is_sane(const Draft *d) {
 }
 
 static int make_fingerprint(const Draft *d, Fingerprint *ret) {
-        const Fingerprint *f = &d->facts.fingerprint;
+        const DiskPrint disk = { .diskseq = d->diskseq, .name = d->disk, .pt_uuid = d->pt_uuid, .wwn = d->wwn,
+                                 .serial = d->serial };
 
-        ret->diskseq = f->diskseq;
-        ret->object = f->object;
+        ret->object = d->facts.fingerprint.object;
         (void) fingerprint_set_generation(ret, d->generation);
 
-        if (shared_copy(&ret->disk, d->disk) < 0 || shared_copy(&ret->wwn, d->wwn) < 0 ||
-            shared_copy(&ret->serial, d->serial) < 0 || shared_copy(&ret->pt_uuid, d->pt_uuid) < 0)
+        if (fingerprint_set_disk(ret, &disk) < 0)
                 return -ENOMEM;
 
         return d->entry.partno > 0 ? kept_entry_new(&d->entry, NULL, &ret->entry) : 0;

@@ -148,10 +148,16 @@ typedef struct LastBoot {
 /* What was of the kernel went with it, and so did an administrator's word that was not made persistent. */
 static void found_of_last_boot(Attachment *a, void *userdata) {
         const LastBoot *l = userdata;
+        DiskPrint disk = *a->fingerprint.disk;
 
         a->noted_object = a->left_object = a->number = a->left_number = 0;
         a->foreign = false;
-        a->fingerprint.object = a->fingerprint.diskseq = 0;
+        a->fingerprint.object = 0;
+        disk.diskseq = 0;
+        if (fingerprint_set_disk(&a->fingerprint, &disk) < 0) {
+                fingerprint_deinit(&a->fingerprint);
+                a->has_fingerprint = false;
+        }
         (void) fingerprint_set_generation(&a->fingerprint, "");
         a->asked = a->held = a->orphaned = a->past_due = false;
         l->found(a, l->userdata);

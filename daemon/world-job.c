@@ -277,7 +277,7 @@ static bool check_found(World *w, Attachment *a, const JobRequest *request, cons
         }
 
         if (a->has_fingerprint && a->fingerprint.object == device_object(d) &&
-            a->fingerprint.diskseq == d.disk->diskseq)
+            a->fingerprint.disk->diskseq == d.disk->diskseq)
                 fingerprint_set(&f, &a->fingerprint);
         else
                 fingerprint_find(&f, request, d);

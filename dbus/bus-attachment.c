@@ -102,21 +102,21 @@ static int append_fingerprint(sd_bus_message *reply, const Attachment *a) {
                 if (r >= 0)
                         r = append_text_field(reply, "PartType", e->type);
                 if (r >= 0)
-                        r = append_text_field(reply, "PTUUID", f->pt_uuid);
+                        r = append_text_field(reply, "PTUUID", f->disk->pt_uuid);
                 if (r >= 0)
-                        r = append_text_field(reply, "DiskWWN", f->wwn);
+                        r = append_text_field(reply, "DiskWWN", f->disk->wwn);
                 if (r >= 0)
-                        r = append_text_field(reply, "DiskSerial", f->serial);
+                        r = append_text_field(reply, "DiskSerial", f->disk->serial);
                 if (r >= 0)
                         r = append_text_field(reply, "Generation", generation);
                 if (r >= 0)
-                        r = append_text_field(reply, "Disk", f->disk);
+                        r = append_text_field(reply, "Disk", f->disk->name);
                 if (r >= 0)
                         r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}",
                                                   "PartNumber", "u", (uint32_t) e->partno,
                                                   "StartSectors", "t", e->start_sectors,
                                                   "SizeSectors", "t", e->size_sectors,
-                                                  "DiskSeq", "t", f->diskseq);
+                                                  "DiskSeq", "t", f->disk->diskseq);
                 if (r < 0)
                         return r;
         }

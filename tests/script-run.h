@@ -19,18 +19,17 @@ __attribute__((unused)) static void script_noted(Script *s, Attachment *a, const
         char disk[4] = "";
 
         fingerprint_deinit(f);
-        f->diskseq = script_disk(s, name)->diskseq;
         f->object = script_device(s, name)->object;
         if (e)
                 fingerprint_set_entry(f, e);
         memcpy(disk, name, 3);
-        CHECK(shared_copy(&f->disk, disk) == 0);
+        CHECK(fingerprint_set_disk(f, &(DiskPrint) { .diskseq = script_disk(s, name)->diskseq, .name = disk }) == 0);
         (void) str_copy(script_device(s, name)->filter, FILTER_NAME_SIZE, a->filter);
         a->has_fingerprint = true;
         a->noted_object = f->object;
         a->recorded_since_usec = since_usec;
         a->recorded_at_usec = at_usec;
-        CHECK(attachment_set_home(a, f->disk) == 0);
+        CHECK(attachment_set_home(a, f->disk->name) == 0);
         attachment_touch(a);
 }
 

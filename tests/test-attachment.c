@@ -37,10 +37,9 @@ static Fingerprint on_disk(const char *disk, uint64_t diskseq, unsigned partno) 
         const Entry e = entry_of(partno, UUID_X, "data");
         Fingerprint f = FINGERPRINT_INIT;
 
-        f.diskseq = diskseq;
         f.object = 100 + partno;
         fingerprint_set_entry(&f, &e);
-        CHECK(shared_copy(&f.disk, disk) == 0);
+        CHECK(fingerprint_set_disk(&f, &(DiskPrint) { .diskseq = diskseq, .name = disk }) == 0);
         return f;
 }
 
@@ -263,7 +262,7 @@ static void test_first_time(void) {
         a->retry_at_usec = 99;
         attached(a, &f, false, 5);
         CHECK(a->on_device && a->intact_since_usec == T0 + 5 * SECOND && a->n_attached == 1 && a->n_gaps == 0);
-        CHECK(a->has_fingerprint && a->fingerprint.diskseq == 1 && a->n_failures == 0 && a->retry_at_usec == 0);
+        CHECK(a->has_fingerprint && a->fingerprint.disk->diskseq == 1 && a->n_failures == 0 && a->retry_at_usec == 0);
         CHECK(a->changed == (ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_RECORD));
         attachment_free(a);
 }

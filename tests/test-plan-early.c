@@ -45,15 +45,15 @@ static void test_early(void) {
         script_answer(&s);
         CHECK(script_run(&s) == 0 && a->state == ATTACHMENT_ATTACHED);
         CHECK_STR(a->device, "sda2");
-        CHECK(!a->fingerprint.wwn[0] && !a->fingerprint.serial[0]);
+        CHECK(!a->fingerprint.disk->wwn[0] && !a->fingerprint.disk->serial[0]);
 
         /* what udev says then of the disk is noted, and changes nothing */
         a->changed = 0;
         script_udev(&s);
         script_settle(&s);
         CHECK(a->on_device && a->n_attached == 1 && a->n_gaps == 0 && a->changed & ATTACHMENT_CHANGED_RECORD);
-        CHECK_STR(a->fingerprint.wwn, "0x5000");
-        CHECK_STR(a->fingerprint.serial, "S1");
+        CHECK_STR(a->fingerprint.disk->wwn, "0x5000");
+        CHECK_STR(a->fingerprint.disk->serial, "S1");
 
         a->changed = 0;
         script_kernel(&s, EVENT_CHANGE, "sda");
@@ -87,7 +87,7 @@ static void test_not_early_one(Match *m, Settings *settings, bool unowned) {
         if (settings) { /* it was on another disk before */
                 fingerprint_deinit(&a->fingerprint);
                 a->has_fingerprint = true;
-                CHECK(shared_copy(&a->fingerprint.serial, "S1") == 0);
+                CHECK(fingerprint_set_disk(&a->fingerprint, &(DiskPrint) { .serial = "S1" }) == 0);
         }
 
         expect_scan(&s);

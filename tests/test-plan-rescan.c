@@ -247,7 +247,7 @@ static void test_replug(void) {
         script_settle(&s);
         CHECK(a->state == ATTACHMENT_ATTACHED);
         CHECK_STR(a->device, "sdc1");
-        CHECK(a->fingerprint.diskseq == 2);
+        CHECK(a->fingerprint.disk->diskseq == 2);
         check_gap(a, 1, "removed", begin, s.now.realtime_usec);
         script_deinit(&s);
 }
@@ -273,9 +273,12 @@ static void test_replug_same_name(void) {
 static void test_replug_unready(void) {
         Script s;
         Attachment *a = script_begin(&s);
+        DiskPrint disk;
 
         script_unplug(&s, "sda");
-        a->fingerprint.diskseq = s.last_diskseq + 1; /* as if it could not be told from the last one */
+        disk = *a->fingerprint.disk;
+        disk.diskseq = s.last_diskseq + 1; /* as if it could not be told from the last one */
+        CHECK(fingerprint_set_disk(&a->fingerprint, &disk) == 0);
         script_plug(&s, "sda");
         CHECK(script_run(&s) == 0);
         script_udev_next(&s);
@@ -482,7 +485,7 @@ static void test_stuck_attach_unplugged(void) {
         world_job_done(&s.world, &stuck, &reply, &s.now);
         CHECK(script_run(&s) == 0 && a->on_device);
         CHECK_STR(a->device, "sdb1");
-        CHECK_STR(a->fingerprint.disk, "sdb");
+        CHECK_STR(a->fingerprint.disk->name, "sdb");
         script_deinit(&s);
 }
 

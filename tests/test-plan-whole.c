@@ -57,8 +57,8 @@ static void test_request(void) {
         CHECK_STR(r->expect.values[MATCH_PT_UUID], PT_A);
         script_answer(&s);
         CHECK(script_run(&s) == 0);
-        CHECK_STR(s.world.attachments.items[0]->fingerprint.wwn, WWN);
-        CHECK_STR(s.world.attachments.items[0]->fingerprint.pt_uuid, PT_A);
+        CHECK_STR(s.world.attachments.items[0]->fingerprint.disk->wwn, WWN);
+        CHECK_STR(s.world.attachments.items[0]->fingerprint.disk->pt_uuid, PT_A);
         CHECK_STR(reason_of(s.world.attachments.items[0]), "filter bftrack is on /dev/sda");
         script_deinit(&s);
 }
@@ -229,7 +229,7 @@ CHECK(script_run(&s) == 0 && !a->on_device && a->n_gaps == 1 && a->left_object =
               a->n_attached == 1);
         CHECK(a->gaps[0].begin_usec == begin_usec && a->gaps[0].end_usec == s.now.realtime_usec);
         CHECK_STR(a->gaps[0].reason, "medium-changed");
-        CHECK(a->intact_since_usec == s.now.realtime_usec && a->fingerprint.diskseq == 2);
+        CHECK(a->intact_since_usec == s.now.realtime_usec && a->fingerprint.disk->diskseq == 2);
         script_deinit(&s);
 }
 

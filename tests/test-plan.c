@@ -15,9 +15,9 @@ static void test_cold_start(void) {
 
         CHECK(a->n_attached == 1 && a->n_gaps == 0 && a->has_fingerprint);
         CHECK(a->intact_since_usec == s.now.realtime_usec);
-        CHECK_STR(a->fingerprint.disk, "sda");
+        CHECK_STR(a->fingerprint.disk->name, "sda");
         CHECK_STR(a->fingerprint.entry->uuid, UUID_X);
-        CHECK(a->fingerprint.diskseq == 1);
+        CHECK(a->fingerprint.disk->diskseq == 1);
         CHECK_STR(reason_of(a), "filter bftrack is on /dev/sda1");
 
         /* level-triggered: nothing is missing, so nothing is done, however often it is asked */

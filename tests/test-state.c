@@ -77,11 +77,11 @@ static void check_fingerprint(const Fingerprint *a, const Fingerprint *b) {
         Entry e;
 
         kept_entry_get(b->entry, &e);
-        CHECK(kept_entry_equal(a->entry, &e) && a->diskseq == b->diskseq && a->object == b->object);
-        CHECK_STR(b->pt_uuid, a->pt_uuid);
-        CHECK_STR(b->disk, a->disk);
-        CHECK_STR(b->wwn, a->wwn);
-        CHECK_STR(b->serial, a->serial);
+        CHECK(kept_entry_equal(a->entry, &e) && a->disk->diskseq == b->disk->diskseq && a->object == b->object);
+        CHECK_STR(b->disk->pt_uuid, a->disk->pt_uuid);
+        CHECK_STR(b->disk->name, a->disk->name);
+        CHECK_STR(b->disk->wwn, a->disk->wwn);
+        CHECK_STR(b->disk->serial, a->disk->serial);
         CHECK(memcmp(b->generation, a->generation, sizeof(a->generation)) == 0);
 }
 
@@ -123,11 +123,9 @@ static void set_all(Attachment *a) {
         a->n_attached = UINT64_MAX;
         a->left_object = 12;
         CHECK(kept_entry_new(&e, NULL, &a->fingerprint.entry) == 0);
-        CHECK(shared_copy(&a->fingerprint.pt_uuid, "1234abcd") == 0);
-        CHECK(shared_copy(&a->fingerprint.disk, "cciss/c0d0") == 0);
-        CHECK(shared_copy(&a->fingerprint.wwn, "0x5000c500abcdef01") == 0);
-        CHECK(shared_copy(&a->fingerprint.serial, "S 3 Z=1") == 0);
-        a->fingerprint.diskseq = 9;
+        CHECK(fingerprint_set_disk(&a->fingerprint, &(DiskPrint) { .diskseq = 9, .name = "cciss/c0d0",
+                                                                   .pt_uuid = "1234abcd", .wwn = "0x5000c500abcdef01",
+                                                                   .serial = "S 3 Z=1" }) == 0);
         a->fingerprint.object = 4711;
         CHECK(fingerprint_set_generation(&a->fingerprint, "0123456789abcdef0123456789abcdef"));
         set_gaps(a, ATTACHMENT_GAPS_MAX, 0);
@@ -159,6 +157,7 @@ static void test_largest(void) {
         Term terms[MATCH_TERMS_MAX];
         Attachment *a;
         char *text, path[4096], serial[DISK_ID_SIZE] = "";
+        DiskPrint disk;
         Entry e;
 
         for (size_t i = 0; i < MATCH_TERMS_MAX; i++) {
@@ -174,7 +173,9 @@ static void test_largest(void) {
         path[sizeof(path) - 1] = 0;
         a->policy_path = shared_new(path);
         memset(serial, '\\', sizeof(serial) - 1);
-        CHECK(shared_copy(&a->fingerprint.serial, serial) == 0);
+        disk = *a->fingerprint.disk;
+        disk.serial = serial;
+        CHECK(fingerprint_set_disk(&a->fingerprint, &disk) == 0);
         kept_entry_get(a->fingerprint.entry, &e);
         memset(e.label, '\\', sizeof(e.label) - 1);
         kept_entry_unref(a->fingerprint.entry);
@@ -459,8 +460,8 @@ static void test_keep(void) {
         CHECK(found[0]->recorded_since_usec == 100 && found[0]->recorded_at_usec == 200);
         CHECK(found[0]->n_gaps_kept == ATTACHMENT_GAPS_MAX && found[0]->fingerprint.entry->partno == 7);
         CHECK(!found[0]->noted_object && !found[0]->left_object && !found[0]->fingerprint.object &&
-              !fingerprint_has_generation(&found[0]->fingerprint) && !found[0]->held && !found[0]->asked && !found[0]->orphaned &&
-              !found[0]->past_due);
+              !found[0]->fingerprint.disk->diskseq && !fingerprint_has_generation(&found[0]->fingerprint) &&
+              !found[0]->held && !found[0]->asked && !found[0]->orphaned && !found[0]->past_due);
 
         /* nobody has asked for it yet in this boot */
         CHECK(state_keep(path_of("run"), path_of("kept"), DAY) == 0);

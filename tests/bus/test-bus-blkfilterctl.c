@@ -74,7 +74,7 @@ static Attachment *attached(void) {
         a->n_attached = 2;
         a->has_fingerprint = true;
         assert(kept_entry_new(&(Entry) { .partno = 1, .uuid = UUID_A }, NULL, &a->fingerprint.entry) == 0);
-        assert(shared_copy(&a->fingerprint.disk, "sda") == 0);
+        assert(fingerprint_set_disk(&a->fingerprint, &(DiskPrint) { .name = "sda" }) == 0);
         a->gaps = calloc(2, sizeof(*a->gaps));
         assert(a->gaps);
         a->gaps[0] = (Gap) { .begin_usec = UINT64_C(1699999990000000), .latest_usec = UINT64_C(1699999990000000),

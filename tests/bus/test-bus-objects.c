@@ -21,10 +21,9 @@ static void set_attached(Attachment *a) {
         a->n_attached = 3;
         a->has_fingerprint = true;
         assert(kept_entry_new(&e, NULL, &a->fingerprint.entry) == 0);
-        assert(shared_copy(&a->fingerprint.disk, "sda") == 0);
-        a->fingerprint.diskseq = 9;
-        assert(shared_copy(&a->fingerprint.wwn, "0x5000c500a1b2c3d4") == 0);
-        assert(shared_copy(&a->fingerprint.serial, "S\xffN") == 0);
+        assert(fingerprint_set_disk(&a->fingerprint, &(DiskPrint) { .diskseq = 9, .name = "sda",
+                                                                    .wwn = "0x5000c500a1b2c3d4",
+                                                                    .serial = "S\xffN" }) == 0);
         assert(fingerprint_set_generation(&a->fingerprint, "0123456789abcdef0123456789abcdef"));
         free(a->gaps);
         a->gaps = calloc(2, sizeof(*a->gaps));

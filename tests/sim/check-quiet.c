@@ -76,7 +76,8 @@ static bool is_sick(const Attachment *a) {
         kernel_device_name(sim.sick - 1, 0, name);
         d = device_set_get_disk(&sim.manager->world.devices, name);
 
-        if (strncmp(a->device, name, 3) == 0 || strncmp(a->fingerprint.disk, name, 3) == 0 || str_equal(a->home, name))
+        if (strncmp(a->device, name, 3) == 0 || strncmp(a->fingerprint.disk->name, name, 3) == 0 ||
+            str_equal(a->home, name))
                 return true;
 
         for (unsigned n = 0; n <= PARTS; n++) {

@@ -182,7 +182,7 @@ void check_loss(const Attachment *a) {
                 return;
 
         if (str_equal(g->reason, "medium-changed")) {
-                if (p && sim.slots[kernel_slot_of(a->fingerprint.disk)].diskseq == a->fingerprint.diskseq)
+                if (p && sim.slots[kernel_slot_of(a->fingerprint.disk->name)].diskseq == a->fingerprint.disk->diskseq)
                         sim_violation("gaps: %s says that its medium changed, and it did not", a->id);
                 return;
         }

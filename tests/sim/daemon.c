@@ -222,7 +222,7 @@ static int op_load_records(StateFound found, void *userdata, void *outside) {
                         a->recorded_since_usec = sim.records[i]->recorded_since_usec;
                         a->recorded_at_usec = sim.records[i]->recorded_at_usec;
                         if (sim.mistake == MISTAKE_CALL_GAP_INTACT && a->has_fingerprint) {
-                                const Slot *slot = &sim.slots[kernel_slot_of(a->fingerprint.disk)];
+                                const Slot *slot = &sim.slots[kernel_slot_of(a->fingerprint.disk->name)];
                                 const KPart *p = &slot->parts[a->fingerprint.entry->partno];
                                 char generation[GENERATION_SIZE];
 
