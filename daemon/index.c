@@ -7,6 +7,7 @@
 #include "daemon/index.h"
 
 #define BLOCK_ITEMS 32
+#define BUCKET_ITEMS 2 /* in each bucket, on average, before there are more buckets */
 
 /* Items by the dozen: the allocator needs some bytes of its own for each piece that it gives. */
 struct IndexBlock {
@@ -149,7 +150,7 @@ static IndexItem *take_item(Index *x) {
 int index_add(Index *x, uint64_t hash, void *owner, unsigned detail) {
         IndexItem *item, **bucket;
 
-        if (x->n_items >= x->n_buckets && grow(x) < 0 && !x->n_buckets)
+        if (x->n_items >= x->n_buckets * BUCKET_ITEMS && grow(x) < 0 && !x->n_buckets)
                 return -ENOMEM;
 
         item = take_item(x);
