@@ -85,12 +85,7 @@ int attachment_new(const char *filter, const Match *match, AttachmentSource sour
         a->filter = strcpy(behind + strlen(id) + 1, filter);
         a->device = a->lost_device = a->home = shared_empty;
         a->fingerprint = FINGERPRINT_INIT;
-
-        if (settings_new(&a->settings) < 0) {
-                attachment_free(a);
-                return -ENOMEM;
-        }
-
+        a->settings = settings_default();
         a->match = match_ref(match);
         a->source = source;
         a->asked = source == ATTACHMENT_SOURCE_RUNTIME;

@@ -8,6 +8,23 @@
 #include "daemon/shared.h"
 #include "daemon/text.h"
 
+/* Those of a policy that says nothing of it. The first reference is never given up. */
+static Settings defaults = {
+        .n_refs = 1,
+        .on = POLICY_ON_ALL,
+        .retry_usec = POLICY_RETRY_USEC_DEFAULT,
+        .timeout_usec = POLICY_TIMEOUT_USEC_DEFAULT,
+};
+
+/**
+ * settings_default() - the defaults, which are the same for all
+ *
+ * Return: shared, settings_unref(); not to be changed.
+ */
+Settings *settings_default(void) {
+        return settings_ref(&defaults);
+}
+
 /**
  * settings_new() - settings with the defaults: followed always, the delays of policy.h
  * @ret: owned by the caller, settings_unref(); may be changed until it is shared
@@ -15,15 +32,13 @@
  * Return: 0, or -ENOMEM.
  */
 int settings_new(Settings **ret) {
-        Settings *s = calloc(1, sizeof(*s));
+        Settings *s = malloc(sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
 
+        *s = defaults;
         s->n_refs = 1;
-        s->on = POLICY_ON_ALL;
-        s->retry_usec = POLICY_RETRY_USEC_DEFAULT;
-        s->timeout_usec = POLICY_TIMEOUT_USEC_DEFAULT;
         *ret = s;
         return 0;
 }

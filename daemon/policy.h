@@ -80,6 +80,7 @@ typedef struct PolicySet {
         size_t n_errors;
 } PolicySet;
 
+Settings *settings_default(void);
 int settings_new(Settings **ret);
 Settings *settings_ref(const Settings *s);
 Settings *settings_unref(Settings *s);

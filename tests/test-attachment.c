@@ -499,6 +499,8 @@ static void test_delay(void) {
         CHECK(lock_delay_usec(1) == 2000 && lock_delay_usec(2) == 4000 && lock_delay_usec(10) == 1024000);
         CHECK(lock_delay_usec(11) == 2048000 && lock_delay_usec(UINT64_MAX) == 2048000);
 
+        settings_unref(a->settings);
+        CHECK(settings_new(&a->settings) == 0);
         a->settings->retry_usec = 3 * SECOND;
         attachment_set_delay(a, &now);
         CHECK(a->n_failures == 1 && a->retry_at_usec == now.monotonic_usec + 3 * SECOND);
