@@ -194,6 +194,7 @@ static int apply_disk(DeviceSet *s, const DeviceEvent *e) {
                 return 0;
         }
 
+        d->told |= e->processed;
         return is_doubtful(s, e, d->processed, &d->doubted) ? 0 : disk_take_facts(s, d, e);
 }
 

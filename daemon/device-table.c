@@ -273,10 +273,11 @@ bool disk_is_untold(const Disk *d) {
  * disk_may_be_early() - whether a disk may be found to be one to be used before udev has said so
  * @d: the disk
  *
- * What the kernel has made of something else may not: who made it says, by udev, when it is ready.
+ * What the kernel has made of something else may not: who made it says, by udev, when it is ready. Nor may one that
+ * udev has told of before: that it is not ready, then.
  */
 bool disk_may_be_early(const Disk *d) {
-        return disk_is_untold(d) && !d->is_virtual;
+        return disk_is_untold(d) && !d->is_virtual && !d->told;
 }
 
 /**

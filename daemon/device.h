@@ -130,6 +130,7 @@ struct Disk {
         bool unowned;              /* the last scan says so: see JobReply. Of value until udev has told */
         uint64_t awaited_usec;     /* monotonic: since when udev has not said all of it; 0: it has */
         bool known;                /* udev called it ready at least once since it came */
+        bool told;                 /* udev was done with it at least once, or has its database from a predecessor */
         bool processed;            /* udev is done with the newest event */
         bool settled;              /* and called it ready */
         const char *ignored;       /* as in the event */

@@ -47,12 +47,17 @@ static bool is_told_by_table(const Match *m) {
         return true;
 }
 
+/* Whether udev's word on a disk is not waited for: a worker has ruled out what it may say. */
+static bool is_early(const Disk *d, const Match *m) {
+        return disk_may_be_early(d) && d->unowned && is_told_by_table(m);
+}
+
 /* Whether what is known of a holder may be of the past, in what the match asks for. */
 static bool is_unsure(const Holder *h, const Match *m) {
         if (!h->entry)
                 return !h->disk->processed || (h->disk->dirty && match_has_key(m, MATCH_PT_UUID));
 
-        return h->disk->dirty || (disk_is_untold(h->disk) && !(h->disk->unowned && is_told_by_table(m))) ||
+        return h->disk->dirty || (disk_is_untold(h->disk) && !is_early(h->disk, m)) ||
                 (h->partition && !h->partition->settled && match_wants_fs(m));
 }
 

@@ -33,7 +33,8 @@ typedef struct ScriptDisk {
         uint64_t told_by;                 /* and the job that it was asked by; 0 none */
         uint64_t diskseq;
         bool is_virtual;                  /* as in DeviceEvent, */
-        const char *ignored;              /* and what udev says of it */
+        const char *ignored;              /* and what udev says of it, */
+        bool unready;                     /* or that it is not ready */
         bool unowned;                     /* as in JobReply */
         ScriptDevice devices[SCRIPT_PARTITIONS + 1]; /* by number; [0]: the whole disk */
 } ScriptDisk;
@@ -167,7 +168,8 @@ __attribute__((unused)) static DeviceEvent script_event(Script *s, EventSource s
         memcpy(e.disk, name, 3);
 
         if (source != EVENT_KERNEL && action != EVENT_REMOVE) {
-                e.processed = e.settled = true;
+                e.processed = true;
+                e.settled = !script_disk(s, name)->unready;
                 e.ignored = script_disk(s, name)->ignored;
                 memcpy(e.values, device->values, sizeof(e.values));
                 e.has_entry = partno > 0 && entry;

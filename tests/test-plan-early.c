@@ -63,7 +63,7 @@ static void test_early(void) {
         script_deinit(&s);
 }
 
-/* The first of two that wait: its worker tells the table anew, and says nothing of owners. The other is attached too. */
+/* The first of two that wait: its worker tells the table anew, and nothing of owners. The other is attached too. */
 static void test_both(void) {
         Script s;
         Attachment *a = plug(&s, match_of(UUID_X, ""), NULL, true), *b;
@@ -145,6 +145,49 @@ static void test_ignored(void) {
         script_answer(&s);
         script_settle(&s);
         CHECK(!a->on_device);
+        script_deinit(&s);
+}
+
+/* One that udev has called not ready: what it says of it after the next event is waited for. */
+static void test_unready(void) {
+        DeviceEvent e;
+        Script s;
+        Attachment *a = plug(&s, match_of(UUID_X, ""), NULL, true);
+
+        script_disk(&s, "sda")->unready = true;
+        script_udev(&s);
+        CHECK(script_run(&s) == 0 && !a->on_device);
+        script_kernel(&s, EVENT_CHANGE, "sda");
+        CHECK(script_run(&s) == 0);
+        script_pass(&s, SECOND);
+        CHECK(script_run(&s) == 0 && !a->on_device);
+        script_disk(&s, "sda")->unready = false;
+        script_udev(&s);
+        script_settle(&s);
+        CHECK(a->on_device);
+        script_deinit(&s);
+
+        /* after a worker has ruled out that it is a part of another one, too */
+        a = plug(&s, match_of(UUID_X, ""), NULL, true);
+        script_disk(&s, "sda")->unready = true;
+        expect_scan(&s);
+        script_udev(&s);
+        script_answer(&s);
+        CHECK(script_run(&s) == 0 && !a->on_device);
+        script_kernel(&s, EVENT_CHANGE, "sda");
+        script_pass(&s, SECOND);
+        CHECK(script_run(&s) == 0 && !a->on_device);
+        script_deinit(&s);
+
+        /* and where that is in its database only, which a look while it is busy does not believe */
+        a = plug(&s, match_of(UUID_X, ""), NULL, true);
+        script_disk(&s, "sda")->unready = true;
+        e = script_event(&s, EVENT_ENUMERATION, EVENT_ADD, "sda", 0);
+        e.in_doubt = true;
+        CHECK(device_set_apply(&s.world.devices, &e) == 0);
+        CHECK(script_run(&s) == 0);
+        script_pass(&s, SECOND);
+        CHECK(script_run(&s) == 0 && !a->on_device);
         script_deinit(&s);
 }
 
@@ -247,6 +290,7 @@ int main(void) {
         test_both();
         test_not_early();
         test_ignored();
+        test_unready();
         test_nobody_waits();
         test_not_read();
         test_read_again();
