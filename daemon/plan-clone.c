@@ -122,6 +122,23 @@ int plan_read_overdue(Run *run, const Attachment *a) {
         return r;
 }
 
+/* Has the table of a disk read, when that can be done. Returns 0, or -ENOMEM. */
+int plan_scan(Run *run, Disk *d) {
+        World *w = run->world;
+        JobRequest request;
+
+        if (d->job || d->stuck || !kernel_interface_has_filters(w->interface))
+                return 0;
+
+        if (d->scan_retry_at_usec > run->now->monotonic_usec) {
+                world_wake(w, d->scan_retry_at_usec);
+                return 0;
+        }
+
+        world_fill_request(w, (Device) { d, NULL }, JOB_SCAN, &request);
+        return run_add(run, &request, d);
+}
+
 /* Whether an attachment waits for a partition that a table alone can show. */
 static bool misses_table(const Attachment *a) {
         return !a->on_device && !a->held && !a->orphaned && await_of(a->match) == AWAIT_TABLE;
@@ -159,7 +176,6 @@ int plan_add_early(Run *run, const Attachment *a) {
  */
 int plan_read_early(Run *run, Disk *d) {
         World *w = run->world;
-        JobRequest request;
 
         if (!d->dirty || !disk_may_be_early(d) || d->n_partitions == 0 || d->job || d->stuck ||
             !kernel_interface_has_filters(w->interface) || !is_missed(w))
@@ -170,13 +186,7 @@ int plan_read_early(Run *run, Disk *d) {
                 return 0;
         }
 
-        if (d->scan_retry_at_usec > run->now->monotonic_usec) {
-                world_wake(w, d->scan_retry_at_usec);
-                return 0;
-        }
-
-        world_fill_request(w, (Device) { d, NULL }, JOB_SCAN, &request);
-        return run_add(run, &request, d);
+        return plan_scan(run, d);
 }
 
 /* Those that plan_read_early() has to look at, as their time has come, and until when the others wait. */

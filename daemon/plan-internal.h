@@ -29,6 +29,7 @@ bool plan_is_on(const World *w, Device d, const char *filter);
 /* plan-clone.c */
 const Disk *plan_find_unclear(Run *run, const Attachment *a, bool was_there);
 int plan_read_overdue(Run *run, const Attachment *a);
+int plan_scan(Run *run, Disk *d);
 int plan_add_early(Run *run, const Attachment *a);
 int plan_read_early(Run *run, Disk *d);
 void plan_take_delayed_early(Run *run);

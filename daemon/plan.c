@@ -357,7 +357,6 @@ static bool disk_matters(const World *w, const Disk *d) {
 
 static int plan_disk(Run *run, Disk *d) {
         World *w = run->world;
-        JobRequest request;
 
         if (disk_is_untold(d))
                 return plan_read_early(run, d);
@@ -377,16 +376,7 @@ static int plan_disk(Run *run, Disk *d) {
                 return device_set_reclaim(&w->devices, d);
         }
 
-        if (d->job || d->stuck || !kernel_interface_has_filters(w->interface))
-                return 0;
-
-        if (d->scan_retry_at_usec > run->now->monotonic_usec) {
-                world_wake(w, d->scan_retry_at_usec);
-                return 0;
-        }
-
-        world_fill_request(w, (Device) { d, NULL }, JOB_SCAN, &request);
-        return run_add(run, &request, d);
+        return plan_scan(run, d);
 }
 
 /*
