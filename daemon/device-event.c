@@ -145,6 +145,18 @@ static bool is_late(const DeviceEvent *e, uint64_t kernel_seq, uint64_t born_seq
         return e->source == EVENT_UDEV && e->seqnum && e->seqnum < (e->early ? born_seq : kernel_seq);
 }
 
+/*
+ * A late event says nothing of how a disk is now. But if udev left it alone then, or called it not ready, it has more
+ * to tell of it, and that is waited for.
+ */
+static void disk_take_late(DeviceSet *s, Disk *d, const DeviceEvent *e) {
+        if (d->told || e->action == EVENT_REMOVE || e->seqnum < d->born_seq || (e->settled && !e->ignored))
+                return;
+
+        d->told = true;
+        device_set_touch(s, d);
+}
+
 static int apply_disk(DeviceSet *s, const DeviceEvent *e) {
         Disk *d = device_set_get_disk(s, e->name);
         bool another;
@@ -152,10 +164,13 @@ static int apply_disk(DeviceSet *s, const DeviceEvent *e) {
         if (event_is_of_the_past(e, d))
                 return 0;
 
-        if (is_late(e, d ? d->kernel_seq : s->kernel_seq + 1, d ? d->born_seq : s->kernel_seq + 1))
-                return 0;
-
         another = d && event_is_of_another(e, d->major, d->minor, d->diskseq, d->object);
+        if (is_late(e, d ? d->kernel_seq : s->kernel_seq + 1, d ? d->born_seq : s->kernel_seq + 1)) {
+                if (d && !another)
+                        disk_take_late(s, d, e);
+                return 0;
+        }
+
         if (!event_decides(s, e, d != NULL, another))
                 return 0;
 

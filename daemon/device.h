@@ -130,7 +130,8 @@ struct Disk {
         bool unowned;              /* the last scan says so: see JobReply. Of value until udev has told */
         uint64_t awaited_usec;     /* monotonic: since when udev has not said all of it; 0: it has */
         bool known;                /* udev called it ready at least once since it came */
-        bool told;                 /* udev was done with it at least once, or has its database from a predecessor */
+        bool told;                 /* udev was done with it at least once, or has its database from a predecessor; of
+                                    * an event before the newest: if it left it alone, or called it not ready */
         bool processed;            /* udev is done with the newest event */
         bool settled;              /* and called it ready */
         const char *ignored;       /* as in the event */

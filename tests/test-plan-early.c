@@ -191,6 +191,60 @@ static void test_unready(void) {
         script_deinit(&s);
 }
 
+/* What udev says of an event before the newest, of which it has not told yet: it leaves the disk alone, or calls it not
+ * ready. */
+static void test_late_word_one(const char *ignored, bool unready) {
+        Script s;
+        Attachment *a;
+
+        a = plug(&s, match_of(UUID_X, ""), NULL, true);
+        script_disk(&s, "sda")->ignored = ignored;
+        script_disk(&s, "sda")->unready = unready;
+        script_kernel(&s, EVENT_CHANGE, "sda");
+        script_udev_next(&s);
+        CHECK(script_run(&s) == 0);
+        script_pass(&s, SECOND);
+        CHECK(script_run(&s) == 0 && !a->on_device);
+
+        script_disk(&s, "sda")->ignored = NULL;
+        script_disk(&s, "sda")->unready = false;
+        script_udev(&s);
+        script_settle(&s);
+        CHECK(a->on_device);
+        script_deinit(&s);
+}
+
+static void test_late_word(void) {
+        Attachment *a;
+        Script s;
+
+        test_late_word_one("it is a path of a multipath device", false);
+        test_late_word_one(NULL, true);
+
+        /* nothing of the kind: it is read still, as udev may take long again */
+        a = plug(&s, match_of(UUID_X, ""), NULL, true);
+        script_kernel(&s, EVENT_CHANGE, "sda");
+        script_udev_next(&s);
+        expect_scan(&s);
+        script_answer(&s);
+        script_settle(&s);
+        CHECK(a->on_device);
+        script_deinit(&s);
+
+        /* nor is a word on what had the name before */
+        a = plug(&s, match_of(UUID_X, ""), NULL, true);
+        script_disk(&s, "sda")->unready = true;
+        script_unplug(&s, "sda");
+        script_plug(&s, "sda");
+        script_udev_next(&s);
+        script_disk(&s, "sda")->unready = false;
+        expect_scan(&s);
+        script_answer(&s);
+        script_settle(&s);
+        CHECK(a->on_device);
+        script_deinit(&s);
+}
+
 /* Nobody waits for anything, or for nothing that a table tells: nothing is opened, nor woken up for. */
 static void test_nobody_waits(void) {
         const Entry other = entry_of(1, UUID_Y, "");
@@ -291,6 +345,7 @@ int main(void) {
         test_not_early();
         test_ignored();
         test_unready();
+        test_late_word();
         test_nobody_waits();
         test_not_read();
         test_read_again();
