@@ -205,6 +205,7 @@ static int apply_disk(DeviceSet *s, const DeviceEvent *e) {
                 if (e->seqnum > d->udev_seq)
                         d->processed = d->settled = false;
                 d->heard = true;
+                d->unowned = false;
                 disk_make_dirty(s, d);
                 return 0;
         }

@@ -127,7 +127,8 @@ struct Disk {
         uint64_t udev_seq, born_seq; /* as a partition's */
         bool doubted;              /* as a partition's */
         bool is_virtual;           /* as in the event */
-        bool unowned;              /* the last scan says so: see JobReply. Of value until udev has told */
+        bool unowned;              /* the last scan says so, and the kernel has told nothing of the disk since: see
+                                    * JobReply. Of value until udev has told */
         uint64_t awaited_usec;     /* monotonic: since when udev has not said all of it; 0: it has */
         bool known;                /* udev called it ready at least once since it came */
         bool told;                 /* udev was done with it at least once, or has its database from a predecessor; of

@@ -245,6 +245,33 @@ static void test_late_word(void) {
         script_deinit(&s);
 }
 
+/* The kernel tells of the disk while a filter is put on: the worker has read the table since, and ruled out nothing. */
+static void test_told_while_attaching(void) {
+        Script s;
+        Attachment *a = plug(&s, match_of(UUID_X, ""), NULL, true), *b;
+
+        b = script_policy(&s, "30-more.conf", "bfcount", UUID_Y, "");
+        expect_scan(&s);
+        script_answer(&s);
+        CHECK(script_run(&s) == 1 && s.jobs[0].kind == JOB_ATTACH);
+        s.as_of = script_kernel(&s, EVENT_CHANGE, "sda");
+        script_disk(&s, "sda")->unowned = false;
+        script_disk(&s, "sda")->told_by = 0;
+        script_answer(&s);
+        for (unsigned i = 0; i < 10; i++) {
+                (void) script_run(&s);
+                for (; s.n_jobs > 0; script_answer(&s))
+                        CHECK(s.jobs[0].kind != JOB_ATTACH);
+                script_pass(&s, SECOND);
+        }
+        CHECK(a->on_device != b->on_device);
+
+        script_udev(&s);
+        script_settle(&s);
+        CHECK(a->on_device && b->on_device);
+        script_deinit(&s);
+}
+
 /* Nobody waits for anything, or for nothing that a table tells: nothing is opened, nor woken up for. */
 static void test_nobody_waits(void) {
         const Entry other = entry_of(1, UUID_Y, "");
@@ -346,6 +373,7 @@ int main(void) {
         test_ignored();
         test_unready();
         test_late_word();
+        test_told_while_attaching();
         test_nobody_waits();
         test_not_read();
         test_read_again();
