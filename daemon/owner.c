@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <errno.h>
 #include <glob.h>
 #include <stdio.h>
 
 #include "daemon/identify.h"
 #include "daemon/owner.h"
+
+/* For glob(): a folder that is not there has no rules; one that cannot be read may have any. */
+static int is_trouble(const char *path, int error) {
+        (void) path;
+        return error != ENOENT;
+}
 
 /*
  * The rules of multipath-tools, which ask for each disk whether it is a path: by the names that it and the
@@ -20,7 +27,7 @@ static bool has_multipath_rules(const char *root) {
         if (n < 0 || (size_t) n >= sizeof(pattern))
                 return true;
 
-        r = glob(pattern, GLOB_BRACE | GLOB_NOSORT, NULL, &found);
+        r = glob(pattern, GLOB_BRACE | GLOB_NOSORT, is_trouble, &found);
         globfree(&found);
         return r != GLOB_NOMATCH;
 }

@@ -90,6 +90,14 @@ static void test_paths(void) {
                 CHECK(unlink(in_root(rules[i])) == 0);
         }
 
+        /* a folder that is not there has none; one that cannot be read may have any */
+        CHECK(rmdir(in_root("run/udev/rules.d")) == 0);
+        CHECK(is_ruled_out());
+        CHECK(symlink("rules.d", in_root("run/udev/rules.d")) == 0);
+        CHECK(!is_ruled_out());
+        CHECK(unlink(in_root("run/udev/rules.d")) == 0);
+        make_folder("run/udev/rules.d");
+
         make_file("lib/udev/rules.d/60-persistent-storage.rules");
         make_file("lib/udev/rules.d/60-multipath.rules.bak");
         CHECK(is_ruled_out());
