@@ -189,6 +189,27 @@ int plan_read_early(Run *run, Disk *d) {
         return plan_scan(run, d);
 }
 
+static bool asks_of_disk(const Match *m) {
+        return match_has_key(m, MATCH_DISK_WWN) || match_has_key(m, MATCH_DISK_SERIAL);
+}
+
+/*
+ * Whether anybody wants what is on a disk by what only udev says of that. As long as it has not he may come first on
+ * any partition there, or hold a filter off it.
+ */
+bool plan_asks_of_disks(Run *run) {
+        const World *w = run->world;
+
+        /* it is asked for each that is attached early, and thousands may be */
+        for (size_t i = 0; i < w->attachments.n_items && !run->asks_are_known; i++)
+                run->asks_of_disks |= asks_of_disk(w->attachments.items[i]->match);
+        for (size_t i = 0; i < w->n_patterns && !run->asks_are_known; i++)
+                run->asks_of_disks |= asks_of_disk(w->patterns[i].policy->match);
+
+        run->asks_are_known = true;
+        return run->asks_of_disks;
+}
+
 /* Those that plan_read_early() has to look at, as their time has come, and until when the others wait. */
 void plan_take_delayed_early(Run *run) {
         DeviceSet *s = &run->world->devices;

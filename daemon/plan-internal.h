@@ -16,6 +16,8 @@ typedef struct Run {
         bool unclear_is_known;
         bool overdue_is_read; /* plan_read_overdue() has done what there is to do */
         bool early_is_added;  /* and so plan_add_early() */
+        bool asks_of_disks;   /* see plan_asks_of_disks(); of value if asks_are_known */
+        bool asks_are_known;
 } Run;
 
 /* plan.c */
@@ -30,6 +32,7 @@ bool plan_is_on(const World *w, Device d, const char *filter);
 const Disk *plan_find_unclear(Run *run, const Attachment *a, bool was_there);
 int plan_read_overdue(Run *run, const Attachment *a);
 int plan_scan(Run *run, Disk *d);
+bool plan_asks_of_disks(Run *run);
 int plan_add_early(Run *run, const Attachment *a);
 int plan_read_early(Run *run, Disk *d);
 void plan_take_delayed_early(Run *run);

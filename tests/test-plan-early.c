@@ -122,6 +122,30 @@ static void test_not_early(void) {
         test_not_early_one(match_of(UUID_X, ""), settings, true);
 }
 
+/* Who comes first on a disk of that serial number, or holds the filter off it, does so before udev has told it, too. */
+static void test_order(void) {
+        const Term of_disk[] = { { .key = MATCH_PART_UUID, .value = UUID_X },
+                                 { .key = MATCH_DISK_SERIAL, .value = "S1" } };
+        Attachment *a, *b;
+        Match *m;
+        Script s;
+
+        for (unsigned held = 0; held < 2; held++) {
+                CHECK(match_new(of_disk, 2, &m) == 0);
+                b = plug(&s, m, NULL, true);
+                b->held = held;
+                a = script_policy(&s, "30-more.conf", held ? "bftrack" : "bfcount", UUID_X, "");
+                expect_scan(&s);
+                script_answer(&s);
+                CHECK(script_run(&s) == 0 && !a->on_device && a->state == ATTACHMENT_WAITING);
+                script_udev(&s);
+                script_settle(&s);
+                CHECK(!a->on_device && a->state == (held ? ATTACHMENT_DETACHED : ATTACHMENT_CONFLICT));
+                CHECK(b->on_device == !held);
+                script_deinit(&s);
+        }
+}
+
 /* One that is a part of another device, as udev says in the end. */
 static void test_ignored(void) {
         Script s;
@@ -370,6 +394,7 @@ int main(void) {
         test_early();
         test_both();
         test_not_early();
+        test_order();
         test_ignored();
         test_unready();
         test_late_word();
