@@ -16,13 +16,6 @@
 /* After so long its table is read by a worker. As a rule udev has told by then, and the disk need not be opened. */
 #define UNCLEAR_READ_USEC UINT64_C(300000)
 
-/* What has to be known of a new disk before somebody is attached for the first time: it may be a clone. */
-typedef enum Await {
-        AWAIT_ITSELF, /* what udev says of the whole device, whatever its partitions are */
-        AWAIT_TABLE,  /* what its table says */
-        AWAIT_ALL,    /* what udev says of it and its partitions */
-} Await;
-
 static Await await_of(const Match *m) {
         if (!match_fits_kind(m, true))
                 return AWAIT_ITSELF;
@@ -70,6 +63,22 @@ static const Disk *find_awaited(const Run *run, Await what) {
 }
 
 /*
+ * A disk has turned out to be none that anybody has to wait for: those who wait for no other one are looked at.
+ * Thousands may wait for hundreds of disks; who waits on says which one it is now when he is looked at anyway, soon.
+ */
+void plan_touch_waiting(Run *run) {
+        const AttachmentSet *s = &run->world->attachments;
+        bool is_over[_AWAIT_MAX], any = false;
+
+        for (Await what = 0; what < _AWAIT_MAX; what++)
+                any |= is_over[what] = !find_awaited(run, what);
+
+        for (size_t i = 0; any && i < s->n_items; i++)
+                if (s->items[i]->awaits_disk && is_over[await_of(s->items[i]->match)])
+                        attachment_touch(s->items[i]);
+}
+
+/*
  * A disk that may turn out to have the identity of an attachment too; NULL if there is none, or nobody should wait for
  * it any longer. What comes back to where it was does not wait: a clone that comes takes nothing away. But after
  * a look of which it is in doubt what is on the other disks, a clone may have been there all the time; until the next
@@ -83,14 +92,11 @@ const Disk *plan_find_unclear(Run *run, const Attachment *a, bool was_there) {
                 return NULL;
 
         /* udev may be holding a whole device back for this very filter; of its partitions it tells later */
-        if (what != AWAIT_TABLE)
-                return find_awaited(run, what);
+        if (!run->awaited_is_known[what])
+                run->awaited[what] = find_awaited(run, what);
 
-        if (!run->unclear_is_known)
-                run->unclear = find_awaited(run, what);
-
-        run->unclear_is_known = true;
-        return run->unclear;
+        run->awaited_is_known[what] = true;
+        return run->awaited[what];
 }
 
 /*
@@ -152,6 +158,11 @@ static bool is_missed(const World *w) {
         return false;
 }
 
+/* A disk with a job is looked at when that ends. */
+static bool may_be_read_early(const Disk *d) {
+        return d->dirty && disk_may_be_early(d) && d->n_partitions > 0 && !d->job && !d->stuck;
+}
+
 /* The disks that plan_read_early() may read for an attachment. Returns 0, or -ENOMEM. */
 int plan_add_early(Run *run, const Attachment *a) {
         DeviceSet *s = &run->world->devices;
@@ -163,7 +174,7 @@ int plan_add_early(Run *run, const Attachment *a) {
 
         run->early_is_added = true;
         for (size_t i = 0; i < s->n_disks && r >= 0; i++)
-                if (s->disks[i]->dirty && disk_may_be_early(s->disks[i]))
+                if (may_be_read_early(s->disks[i]))
                         r = run_add_disk(run, s->disks[i]);
 
         return r;
@@ -177,8 +188,7 @@ int plan_add_early(Run *run, const Attachment *a) {
 int plan_read_early(Run *run, Disk *d) {
         World *w = run->world;
 
-        if (!d->dirty || !disk_may_be_early(d) || d->n_partitions == 0 || d->job || d->stuck ||
-            !kernel_interface_has_filters(w->interface) || !is_missed(w))
+        if (!may_be_read_early(d) || !kernel_interface_has_filters(w->interface) || !is_missed(w))
                 return 0;
 
         if (!is_overdue(run, d)) {

@@ -5,6 +5,14 @@
 
 #include "daemon/plan.h"
 
+/* What has to be known of a new disk before somebody is attached for the first time: it may be a clone. */
+typedef enum Await {
+        AWAIT_ITSELF, /* what udev says of the whole device, whatever its partitions are */
+        AWAIT_TABLE,  /* what its table says */
+        AWAIT_ALL,    /* what udev says of it and its partitions */
+        _AWAIT_MAX,
+} Await;
+
 /* A plan while it is made. */
 typedef struct Run {
         World *world;
@@ -12,8 +20,8 @@ typedef struct Run {
         Plan *plan;
         Disk **disks;        /* to be looked at; n_disks elements, room for more */
         size_t n_disks, room;
-        const Disk *unclear; /* see plan_find_unclear(); of value if unclear_is_known */
-        bool unclear_is_known;
+        const Disk *awaited[_AWAIT_MAX]; /* see plan_find_unclear(); of value if known */
+        bool awaited_is_known[_AWAIT_MAX];
         bool overdue_is_read; /* plan_read_overdue() has done what there is to do */
         bool early_is_added;  /* and so plan_add_early() */
         bool asks_of_disks;   /* see plan_asks_of_disks(); of value if asks_are_known */
@@ -29,6 +37,7 @@ int plan_attachment(Run *run, Attachment *a);
 bool plan_is_on(const World *w, Device d, const char *filter);
 
 /* plan-clone.c */
+void plan_touch_waiting(Run *run);
 const Disk *plan_find_unclear(Run *run, const Attachment *a, bool was_there);
 int plan_read_overdue(Run *run, const Attachment *a);
 int plan_scan(Run *run, Disk *d);

@@ -98,16 +98,10 @@ static void hear(World *w, Disk *d) {
         }
 }
 
-/* A new disk has turned out to be none that anybody has to wait for. */
-static void touch_waiting(World *w) {
-        for (size_t i = 0; i < w->attachments.n_items; i++)
-                if (w->attachments.items[i]->awaits_disk)
-                        attachment_touch(w->attachments.items[i]);
-}
-
 /* What happened to disks since the plan last ran: who has to do with it. */
 static int take_changes(Run *run) {
         World *w = run->world;
+        bool is_clear = false; /* a disk that others may have waited for */
         Disk *d;
         int r;
 
@@ -118,6 +112,7 @@ static int take_changes(Run *run) {
                         touch_interested(w, d);
 
                 if (d->gone) {
+                        is_clear |= d->awaited_usec > 0;
                         device_set_forget(&w->devices, d);
                         continue;
                 }
@@ -133,8 +128,7 @@ static int take_changes(Run *run) {
                         touch_interested(w, d);
                 }
 
-                if (d->awaited_usec && !disk_is_unclear(d))
-                        touch_waiting(w);
+                is_clear |= d->awaited_usec && !disk_is_unclear(d);
                 if (!disk_is_unclear(d) && !disk_is_untold(d))
                         d->awaited_usec = 0;
                 else if (!d->awaited_usec)
@@ -146,6 +140,9 @@ static int take_changes(Run *run) {
                         return r;
                 }
         }
+
+        if (is_clear)
+                plan_touch_waiting(run);
 
         return 0;
 }
