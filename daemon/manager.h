@@ -46,7 +46,7 @@ typedef enum DeviceWait {
 uint64_t manager_get_wait_usec(const Manager *m);
 DeviceWait manager_check_device(const Manager *m, const char *name, uint64_t seqnum, const Attachment **ret);
 bool manager_check_all(const Manager *m);
-void manager_tell_not_waited(const Manager *m, const char *name, const Attachment *a);
+void manager_tell_not_waited(const char *name, const Attachment *a, uint64_t waited_usec);
 
 /* Why a request was not done. Each has a D-Bus error name in dbus/bus-error.c. */
 typedef enum RequestError {

@@ -32,6 +32,7 @@ typedef struct Waiter {
         bool asked;            /* the question has come */
         unsigned n_tells;
         WaitQuestion question;
+        uint64_t limit_usec;   /* after so long the answer is that it is not waited for any longer */
         char name[JOB_NODE_SIZE]; /* WAIT_DEVICE: kernel name */
 } Waiter;
 
@@ -120,7 +121,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata) {
                 answer(w, WAIT_DONE, 0);
         else if (w->asked) {
                 if (w->question.kind == WAIT_DEVICE)
-                        manager_tell_not_waited(w->socket->config.manager, w->name, a);
+                        manager_tell_not_waited(w->name, a, w->limit_usec);
                 answer(w, WAIT_TIMED_OUT, 0);
         }
 
@@ -135,8 +136,11 @@ static int set_timer(Waiter *w, uint64_t usec) {
 
         (void) clock_gettime(CLOCK_MONOTONIC, &t);
         at_usec = (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000 + usec;
-        if (!w->timer)
-                return sd_event_add_time(w->socket->event, &w->timer, CLOCK_MONOTONIC, at_usec, 1000, on_timer, w);
+        if (!w->timer) {
+                /* after what has come while the daemon was stopped: it may be the answer */
+                r = sd_event_add_time(w->socket->event, &w->timer, CLOCK_MONOTONIC, at_usec, 1000, on_timer, w);
+                return r < 0 ? r : sd_event_source_set_priority(w->timer, SD_EVENT_PRIORITY_NORMAL + 5);
+        }
 
         r = sd_event_source_set_time(w->timer, at_usec);
         if (r >= 0)
@@ -170,7 +174,6 @@ static bool is_valid(Waiter *w, size_t size) {
 
 static int on_question(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
         Waiter *w = userdata;
-        uint64_t limit_usec;
         ssize_t n;
 
         (void) s;
@@ -186,15 +189,17 @@ static int on_question(sd_event_source *s, int fd, uint32_t revents, void *userd
                 return 0;
         }
 
-        limit_usec = w->question.limit_usec ? w->question.limit_usec : manager_get_wait_usec(w->socket->config.manager);
-        if (limit_usec == 0 || set_timer(w, limit_usec) < 0) {
+        w->limit_usec = w->question.limit_usec;
+        if (!w->limit_usec)
+                w->limit_usec = manager_get_wait_usec(w->socket->config.manager);
+        if (w->limit_usec == 0 || set_timer(w, w->limit_usec) < 0) {
                 answer(w, WAIT_DONE, 0);
                 waiter_free(w);
                 return 0;
         }
 
         w->asked = true;
-        answer(w, WAIT_BEGUN, limit_usec);
+        answer(w, WAIT_BEGUN, w->limit_usec);
         if (w->question.kind == WAIT_DEVICE)
                 tell(w);
         return 0; /* on_post() looks whether that was all */

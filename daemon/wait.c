@@ -63,21 +63,21 @@ bool manager_check_all(const Manager *m) {
 
 /**
  * manager_tell_not_waited() - log that a device was let go before it was decided what belongs on it
- * @m: the manager
  * @name: its kernel name
  * @a: what should have been on it; NULL: that is not known
+ * @waited_usec: for how long it was waited for: WaitSec=, or what the event's rule asked for
  */
-void manager_tell_not_waited(const Manager *m, const char *name, const Attachment *a) {
+void manager_tell_not_waited(const char *name, const Attachment *a, uint64_t waited_usec) {
         char message[1024], reason[ATTACHMENT_REASON_SIZE];
 
         if (a)
                 (void) snprintf(message, sizeof(message), "/dev/%s is let go after %g s without filter %s, which"
                                 " belongs on it: %s. What is written before it is on is not seen by it", name,
-                                (double) m->wait_usec / 1000000, a->filter, attachment_get_reason(a, reason));
+                                (double) waited_usec / 1000000, a->filter, attachment_get_reason(a, reason));
         else
                 (void) snprintf(message, sizeof(message), "/dev/%s is let go after %g s, before it was known which"
                                 " filter belongs on it; if one does, what is written before it is on is not seen by it",
-                                name, (double) m->wait_usec / 1000000);
+                                name, (double) waited_usec / 1000000);
 
         if (a)
                 log_attachment(LOG_WARNING, LOG_ID_NOT_WAITED, a, message);
