@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: limit=1200
+# vm: suite=busy-long limit=1200
 """Re-reads that follow each other after 100 ms, whatever udev is doing: udev itself makes a share of them fail with
 EBUSY. The daemon must not raise the share beyond the noise.
 
