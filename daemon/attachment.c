@@ -7,6 +7,10 @@
 #include "daemon/attachment.h"
 #include "daemon/text.h"
 
+/* Between two questions whether a lock is still held: at first, and at last. */
+#define LOCK_DELAY_USEC_MIN UINT64_C(2000)
+#define LOCK_DELAY_USEC_MAX UINT64_C(2000000)
+
 static const char *const state_names[_ATTACHMENT_STATE_MAX] = {
         [ATTACHMENT_WAITING] = "waiting",
         [ATTACHMENT_ATTACHING] = "attaching",
@@ -373,13 +377,6 @@ void attachment_attached(Attachment *a, const Fingerprint *f, bool already, cons
         attachment_changed(a, ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_RECORD);
 }
 
-/* Doubled with each failure in a row, from 1 of them, so many times at most. */
-static uint64_t delay_usec(uint64_t first_usec, uint64_t n_failures, unsigned doublings) {
-        uint64_t shift = n_failures > 0 ? n_failures - 1 : 0;
-
-        return first_usec << (shift < doublings ? shift : doublings);
-}
-
 /**
  * retry_delay_usec() - how long to wait after a failure
  * @first_usec: the delay after the first
@@ -388,7 +385,9 @@ static uint64_t delay_usec(uint64_t first_usec, uint64_t n_failures, unsigned do
  * Return: microseconds: doubled with each failure, up to 64 times the first.
  */
 uint64_t retry_delay_usec(uint64_t first_usec, uint64_t n_failures) {
-        return delay_usec(first_usec, n_failures, 6);
+        uint64_t shift = n_failures > 0 ? n_failures - 1 : 0;
+
+        return first_usec << (shift < 6 ? shift : 6);
 }
 
 /**
@@ -398,10 +397,18 @@ uint64_t retry_delay_usec(uint64_t first_usec, uint64_t n_failures) {
  * Nothing is told when a lock is released. udev holds it while it reads a table again itself, after whoever had the
  * disk open for writing: for about 10 ms in the emulated test machine, and the partitions are there before it lets go.
  *
- * Return: microseconds: 2 ms at first, doubled each time, up to 2.048 s.
+ * Whoever partitions a disk under its lock (udevadm lock) holds it for some 50 ms after the partitions have come.
+ *
+ * Return: microseconds: 2 ms at first, a quarter more each time, up to 2 s. So that a lock is free is noticed late by
+ * a quarter of the time that it was held for, or 2 ms, at most; one that is held for hours costs a question in 2 s.
  */
 uint64_t lock_delay_usec(uint64_t n_failures) {
-        return delay_usec(UINT64_C(2000), n_failures, 10);
+        uint64_t usec = LOCK_DELAY_USEC_MIN;
+
+        for (uint64_t i = 1; i < n_failures && usec < LOCK_DELAY_USEC_MAX; i++)
+                usec += usec / 4;
+
+        return usec < LOCK_DELAY_USEC_MAX ? usec : LOCK_DELAY_USEC_MAX;
 }
 
 /**

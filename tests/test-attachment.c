@@ -496,8 +496,9 @@ static void test_delay(void) {
         CHECK(retry_delay_usec(1000, UINT64_MAX) == 64000);
         CHECK(retry_delay_usec(POLICY_RETRY_USEC_MAX, UINT64_MAX) == 64 * POLICY_RETRY_USEC_MAX);
 
-        CHECK(lock_delay_usec(1) == 2000 && lock_delay_usec(2) == 4000 && lock_delay_usec(10) == 1024000);
-        CHECK(lock_delay_usec(11) == 2048000 && lock_delay_usec(UINT64_MAX) == 2048000);
+        CHECK(lock_delay_usec(1) == 2000 && lock_delay_usec(2) == 2500 && lock_delay_usec(3) == 3125);
+        CHECK(lock_delay_usec(31) < 2000000 && lock_delay_usec(32) == 2000000);
+        CHECK(lock_delay_usec(UINT64_MAX) == 2000000);
 
         settings_unref(a->settings);
         CHECK(settings_new(&a->settings) == 0);

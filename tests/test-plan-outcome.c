@@ -9,7 +9,6 @@
 /* What an outcome leads to, and when it is tried again, microseconds after the reply. */
 static void test_outcome_one(JobOutcome outcome, AttachmentState state, uint64_t delay_usec, const char *reason) {
         JobReply reply = { .outcome = outcome, .message = "the message", .other_filter = "other" };
-        int doublings = outcome == JOB_LOCKED ? 10 : 6;
         Attachment *a;
         Script s;
 
@@ -19,7 +18,7 @@ static void test_outcome_one(JobOutcome outcome, AttachmentState state, uint64_t
         a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
         script_look(&s);
 
-        for (int i = 0; i < 14; i++) {
+        for (uint64_t i = 0; i < 14; i++) {
                 script_expect(&s, JOB_ATTACH, "sda1");
                 CHECK(a->state == ATTACHMENT_ATTACHING);
                 script_reply(&s, &reply);
@@ -27,7 +26,8 @@ static void test_outcome_one(JobOutcome outcome, AttachmentState state, uint64_t
                 CHECK(a->state == state && !a->on_device && a->last_outcome == outcome && a->n_gaps == 0);
                 CHECK_HAS(a->reason, reason);
                 CHECK_HAS(a->reason, "/dev/sda1");
-                CHECK(s.wake_at_usec == s.now.monotonic_usec + (delay_usec << (i < doublings ? i : doublings)));
+                CHECK(s.wake_at_usec == s.now.monotonic_usec +
+                      (outcome == JOB_LOCKED ? lock_delay_usec(i + 1) : retry_delay_usec(delay_usec, i + 1)));
 
                 /* not a microsecond early */
                 script_pass(&s, s.wake_at_usec - s.now.monotonic_usec - 1);

@@ -353,20 +353,20 @@ static void test_registered_anew(void) {
 /* A scan that fails is made again, ever more rarely, and again at once when something happens. */
 static void test_scan_fails_one(JobOutcome outcome, const char *message, uint64_t delay_usec, const char *reason) {
         JobReply reply = { .outcome = outcome };
-        int doublings = outcome == JOB_LOCKED ? 10 : 6;
         Script s;
         Attachment *a = script_begin(&s);
 
         (void) str_copy(reply.message, sizeof(reply.message), message);
         script_reread(&s, "sda");
 
-        for (int i = 0; i < 14; i++) {
+        for (uint64_t i = 0; i < 14; i++) {
                 script_expect(&s, JOB_SCAN, "sda");
                 script_reply(&s, &reply);
                 CHECK(script_run(&s) == 0);
                 CHECK(a->state == ATTACHMENT_WAITING);
                 CHECK_HAS(a->reason, reason);
-                CHECK(s.wake_at_usec == s.now.monotonic_usec + (delay_usec << (i < doublings ? i : doublings)));
+                CHECK(s.wake_at_usec == s.now.monotonic_usec +
+                      (outcome == JOB_LOCKED ? lock_delay_usec(i + 1) : retry_delay_usec(delay_usec, i + 1)));
 
                 /* udev catching up does not make up for it */
                 script_udev(&s);

@@ -61,6 +61,7 @@ with bf.scsi_debug(1, dev_size_mb=96) as scsi, bfd.policies(), bf.case('bench/to
     bfd.stop()
     bf.sh(f'sfdisk --dump /dev/{sda} >/run/bench-table')
     measure(sda, {'sfdisk': f'sfdisk --quiet /dev/{sda} </run/bench-table',
+                  'sfdisk, locked': f'udevadm lock --device=/dev/{sda} sfdisk --quiet /dev/{sda} </run/bench-table',
                   'sgdisk': f'sgdisk --typecode=1:8300 /dev/{sda}',
                   'partprobe': f'partprobe /dev/{sda}'})
     bfd.start()
