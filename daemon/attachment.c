@@ -371,7 +371,7 @@ void attachment_attached(Attachment *a, const Fingerprint *f, bool already, cons
         a->left_object = 0;
         a->left_usec = 0;
         a->asked_now = false;
-        a->n_failures = 0;
+        a->n_failures = a->n_locked = 0;
         a->retry_at_usec = 0;
         attachment_touch(a);
         attachment_changed(a, ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_RECORD);
@@ -412,11 +412,19 @@ uint64_t lock_delay_usec(uint64_t n_failures) {
 }
 
 /**
- * attachment_set_delay() - after an attach that failed: when to try again
+ * attachment_set_delay() - after a job that did not do its work: when to try again
  * @a: the attachment
+ * @outcome: of the job. That another program held the disk's lock is no failure, and counted for itself
  * @now: the time
  */
-void attachment_set_delay(Attachment *a, const Now *now) {
-        a->n_failures++;
+void attachment_set_delay(Attachment *a, JobOutcome outcome, const Now *now) {
+        if (outcome == JOB_LOCKED) {
+                a->n_locked += a->n_locked < UINT16_MAX;
+                a->retry_at_usec = now->monotonic_usec + lock_delay_usec(a->n_locked);
+                return;
+        }
+
+        a->n_locked = 0;
+        a->n_failures += a->n_failures < UINT16_MAX;
         a->retry_at_usec = now->monotonic_usec + retry_delay_usec(a->settings->retry_usec, a->n_failures);
 }

@@ -131,7 +131,8 @@ typedef struct Attachment {
         uint64_t quiet_usec;    /* monotonic: since when it has waited for what comes by itself and soon, which the
                                  * journal does not say; 0: not; UINT64_MAX: it was said, as it lasted */
 
-        unsigned n_failures;    /* of the attach, in a row */
+        uint16_t n_failures;    /* of the attach, in a row */
+        uint16_t n_locked;      /* how often in a row the disk's lock was found held since */
         bool was_held;          /* before the detach that is under way */
         bool asked_now;         /* an administrator has just asked for it: neither On= nor OnChange= counts */
         bool touched : 1;       /* it is in AttachmentSet.touched */
@@ -192,6 +193,6 @@ Gap *attachment_get_open_gap(const Attachment *a);
 void attachment_take_past(Attachment *a, Attachment *past, uint64_t boot_usec, const Now *now);
 bool attachment_gives_up(const Attachment *a, const char *filter, uint64_t uid);
 void attachment_attached(Attachment *a, const Fingerprint *f, bool already, const Now *now);
-void attachment_set_delay(Attachment *a, const Now *now);
+void attachment_set_delay(Attachment *a, JobOutcome outcome, const Now *now);
 uint64_t retry_delay_usec(uint64_t first_usec, uint64_t n_failures);
 uint64_t lock_delay_usec(uint64_t n_failures);

@@ -205,7 +205,7 @@ static int take_off(Run *run, Stale *s, Device d) {
         if (s->uid != device_uid(d)) {
                 s->uid = device_uid(d);
                 s->since_usec = now_usec;
-                s->retry_at_usec = 0;
+                s->retry_at_usec = s->n_failures = s->n_locked = 0;
                 s->job = 0;
         }
 
@@ -311,7 +311,10 @@ void world_stale_done(World *w, const JobRequest *request, const JobReply *reply
                 break;
 
         default:
-                if (s) {
+                if (s && reply->outcome == JOB_LOCKED)
+                        s->retry_at_usec = now->monotonic_usec + lock_delay_usec(++s->n_locked);
+                else if (s) {
+                        s->n_locked = 0;
                         s->n_failures++;
                         s->retry_at_usec = now->monotonic_usec + retry_delay_usec(STALE_RETRY_USEC, s->n_failures);
                 }

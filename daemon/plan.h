@@ -55,6 +55,7 @@ typedef struct Stale {
         uint64_t retry_at_usec;  /* monotonic; 0: no delay */
         uint64_t at_usec;        /* monotonic: to be looked at then; 0: at the next event of its disk */
         uint64_t n_failures;     /* in a row */
+        uint64_t n_locked;       /* how often in a row the disk's lock was found held since */
 } Stale;
 
 typedef struct World {

@@ -108,7 +108,7 @@ static void lose_others(World *w, const Attachment *a, uint64_t object, const No
 }
 
 static void attach_failed(Attachment *a, const JobReply *reply, bool by_number, const Now *now) {
-        attachment_set_delay(a, now);
+        attachment_set_delay(a, reply->outcome, now);
 
         /*
          * A worker that died may have attached before: the kernel is asked. Else the filter is not on; but where it is
@@ -136,7 +136,6 @@ static void attach_failed(Attachment *a, const JobReply *reply, bool by_number, 
                 break;
 
         case JOB_LOCKED:
-                a->retry_at_usec = now->monotonic_usec + lock_delay_usec(a->n_failures);
                 attachment_set_state(a, ATTACHMENT_WAITING, reason_outcome(a, reply));
                 break;
 
@@ -320,11 +319,11 @@ static void check_done(World *w, Attachment *a, const JobRequest *request, const
         case JOB_OK:
                 a->check_due = false;
                 if (!check_found(w, a, request, reply, now)) {
-                        attachment_set_delay(a, now);
+                        attachment_set_delay(a, reply->outcome, now);
                         break;
                 }
                 a->retry_at_usec = 0;
-                a->n_failures = 0;
+                a->n_failures = a->n_locked = 0;
                 break;
 
         case JOB_NOT_ATTACHED:
@@ -334,7 +333,7 @@ static void check_done(World *w, Attachment *a, const JobRequest *request, const
 
                 /* a worker that dies in each attach is not to be driven in a circle */
                 if (a->last_outcome != JOB_DIED)
-                        a->n_failures = 0;
+                        a->n_failures = a->n_locked = 0;
                 if (a->on_device)
                         lose_others(w, a, a->fingerprint.object, now);
                 attachment_lost(a, "foreign-detach", a->seen_usec, now);
@@ -349,7 +348,7 @@ static void check_done(World *w, Attachment *a, const JobRequest *request, const
                 break;
 
         default:
-                attachment_set_delay(a, now);
+                attachment_set_delay(a, reply->outcome, now);
         }
 }
 
@@ -362,12 +361,12 @@ static void take_off_done(Attachment *a, const JobReply *reply, const Now *now) 
         case JOB_UNSUPPORTED:
                 attachment_leave(a, 0);
                 a->retry_at_usec = 0;
-                a->n_failures = 0;
+                a->n_failures = a->n_locked = 0;
                 attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
                 break;
 
         default:
-                attachment_set_delay(a, now);
+                attachment_set_delay(a, reply->outcome, now);
         }
 }
 

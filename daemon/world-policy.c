@@ -70,7 +70,7 @@ static void attachment_take_policy(Attachment *a, const Policy *p, size_t rank) 
         a->wanted = true;
         a->rank = rank;
         a->retry_at_usec = 0;
-        a->n_failures = 0;
+        a->n_failures = a->n_locked = 0;
         attachment_touch(a);
 }
 

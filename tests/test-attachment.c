@@ -503,9 +503,9 @@ static void test_delay(void) {
         settings_unref(a->settings);
         CHECK(settings_new(&a->settings) == 0);
         a->settings->retry_usec = 3 * SECOND;
-        attachment_set_delay(a, &now);
+        attachment_set_delay(a, JOB_FAILED, &now);
         CHECK(a->n_failures == 1 && a->retry_at_usec == now.monotonic_usec + 3 * SECOND);
-        attachment_set_delay(a, &now);
+        attachment_set_delay(a, JOB_FAILED, &now);
         CHECK(a->n_failures == 2 && a->retry_at_usec == now.monotonic_usec + 6 * SECOND);
         attachment_free(a);
 }

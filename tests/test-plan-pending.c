@@ -254,6 +254,39 @@ static void test_hopeless(void) {
         script_deinit(&s);
 }
 
+/* That a lock was held is no failure: the first that is one is waited for, and tried again as soon as any first. */
+static void test_locked_is_no_failure(void) {
+        uint64_t disk, partition;
+        Attachment *a;
+        Script s;
+
+        a = begin(&s, &disk, &partition);
+        early(&s, "sda", disk);
+        early(&s, "sda1", partition);
+        (void) script_run(&s);
+        while (s.n_jobs > 0 && s.jobs[0].kind == JOB_SCAN)
+                script_answer(&s);
+        for (unsigned n = 1; n < 10; n++) {
+                script_expect(&s, JOB_ATTACH, "sda1");
+                script_reply_outcome(&s, JOB_LOCKED);
+                CHECK(script_run(&s) == 0 && !is_decided(&s, "sda1"));
+                CHECK(a->retry_at_usec == s.now.monotonic_usec + lock_delay_usec(n));
+                script_pass(&s, lock_delay_usec(n));
+        }
+        script_expect(&s, JOB_ATTACH, "sda1");
+        script_reply_outcome(&s, JOB_NOT_REGISTERED);
+        CHECK(script_run(&s) == 0 && a->state == ATTACHMENT_FAILED && !is_decided(&s, "sda1"));
+        CHECK(a->retry_at_usec == s.now.monotonic_usec + SECOND);
+
+        /* nor is a lock that is held after failures asked about as rarely as those are tried again */
+        a->n_failures = 100;
+        script_pass(&s, SECOND);
+        script_expect(&s, JOB_ATTACH, "sda1");
+        script_reply_outcome(&s, JOB_LOCKED);
+        CHECK(a->retry_at_usec == s.now.monotonic_usec + lock_delay_usec(1));
+        script_deinit(&s);
+}
+
 /* An administrator's word, another policy, another device: decided. */
 static void test_decided(void) {
         uint64_t disk, partition;
@@ -304,6 +337,7 @@ int main(void) {
         test_doubt();
         test_outcomes();
         test_hopeless();
+        test_locked_is_no_failure();
         test_decided();
         return EXIT_SUCCESS;
 }

@@ -66,8 +66,8 @@ static void test_same_is_put_on_anew(void) {
 
         /* the disk is busy, and it is tried again */
         script_reply_outcome(&s, JOB_LOCKED);
-        CHECK(script_run(&s) == 0 && s.wake_at_usec == s.now.monotonic_usec + SECOND / 2);
-        script_pass(&s, SECOND / 2);
+        CHECK(script_run(&s) == 0 && s.wake_at_usec == s.now.monotonic_usec + lock_delay_usec(1));
+        script_pass(&s, lock_delay_usec(1));
         script_expect(&s, JOB_DETACH, "sda1");
         script_answer(&s);
         script_expect(&s, JOB_ATTACH, "sda1");

@@ -340,8 +340,10 @@ static void test_take_off_one(JobOutcome outcome, bool again) {
         script_reply_outcome(&s, outcome);
         CHECK(script_run(&s) == 0 && (a->left_object != 0) == again);
         if (again) {
-                CHECK(s.wake_at_usec == s.now.monotonic_usec + SECOND);
-                script_pass(&s, SECOND);
+                uint64_t delay_usec = outcome == JOB_LOCKED ? lock_delay_usec(1) : SECOND;
+
+                CHECK(s.wake_at_usec == s.now.monotonic_usec + delay_usec);
+                script_pass(&s, delay_usec);
                 script_expect(&s, JOB_DETACH, "sda");
                 script_answer(&s);
                 CHECK(script_run(&s) == 0 && !a->left_object);
