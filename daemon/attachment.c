@@ -164,19 +164,24 @@ Gap *attachment_get_open_gap(const Attachment *a) {
         return last && last->end_usec == 0 ? last : NULL;
 }
 
+static uint64_t later(uint64_t a, uint64_t b) {
+        return a > b ? a : b;
+}
+
 /**
  * attachment_lost() - the filter is not on its device any more
  * @a: the attachment; nothing happens if its filter was not on a device
  * @why: a word for the gap: "removed", "detached", "foreign-detach", "medium-changed", "interface-gone"
  * @begin_usec: realtime: when it was last known to be on; 0: it is known to have gone now
- * @now: the time
+ * @now: the time. If the clock was set back, the gap is told to last until what was noted before is over: whoever took
+ *       a backup by the clock of then must not take it for one since the gap
  */
 void attachment_lost(Attachment *a, const char *why, uint64_t begin_usec, const Now *now) {
         if (!a->on_device)
                 return;
 
         attachment_begin_gap(a, why, begin_usec && begin_usec < now->realtime_usec ? begin_usec : now->realtime_usec,
-                             now->realtime_usec);
+                             later(now->realtime_usec, later(begin_usec, later(a->seen_usec, a->intact_since_usec))));
         a->on_device = false;
         shared_set(&a->lost_device, a->device);
         shared_set(&a->device, shared_empty);
@@ -205,7 +210,7 @@ void attachment_leave(Attachment *a, uint64_t object) {
  * attachment_lost_unseen() - the filter went while no daemon was there to see it
  * @a: the attachment; no gap is noted if no earlier daemon noted that it was on a device
  * @why: a word for the gap: "daemon-not-running", "interface-gone", "reboot", "unknown"
- * @now: the time; the gap begins when it was last noted
+ * @now: the time; the gap begins when it was last noted, and if the clock is behind that, it lasts until then
  */
 void attachment_lost_unseen(Attachment *a, const char *why, const Now *now) {
         uint64_t at_usec = a->recorded_at_usec < now->realtime_usec ? a->recorded_at_usec : now->realtime_usec;
@@ -221,11 +226,17 @@ void attachment_lost_unseen(Attachment *a, const char *why, const Now *now) {
                 return;
         }
 
-        attachment_begin_gap(a, why, at_usec, now->realtime_usec);
+        attachment_begin_gap(a, why, at_usec, later(now->realtime_usec, a->recorded_at_usec));
         shared_set(&a->lost_device, a->device);
         a->recorded_since_usec = 0;
         attachment_touch(a);
         attachment_changed(a, ATTACHMENT_CHANGED_STATE | ATTACHMENT_CHANGED_LOST | ATTACHMENT_CHANGED_RECORD);
+}
+
+/* Since when a filter that is on has seen every write: not before the last gap has ended, whatever the clock says. */
+static void keep_behind_gaps(const Attachment *a, uint64_t *since_usec) {
+        if (*since_usec && a->n_gaps_kept > 0)
+                *since_usec = later(*since_usec, a->gaps[a->n_gaps_kept - 1].end_usec);
 }
 
 static bool take_gap(Attachment *a, const Gap *g) {
@@ -279,6 +290,9 @@ void attachment_take_past(Attachment *a, Attachment *past, uint64_t boot_usec, c
         for (size_t i = past->n_gaps_kept; i > 0 && a->n_gaps_kept < ATTACHMENT_GAPS_MAX; i--)
                 if (!take_gap(a, &past->gaps[i - 1]))
                         break;
+
+        keep_behind_gaps(a, &a->intact_since_usec);
+        keep_behind_gaps(a, &a->recorded_since_usec);
 
         if (!a->has_fingerprint) {
                 fingerprint_set(&a->fingerprint, &past->fingerprint);
@@ -357,6 +371,7 @@ void attachment_attached(Attachment *a, const Fingerprint *f, bool already, cons
                         (void) str_copy(open->reason, sizeof(open->reason), "rescan");
                 attachment_changed(a, ATTACHMENT_CHANGED_BACK);
         }
+        keep_behind_gaps(a, &a->intact_since_usec);
 
         if (!already) {
                 a->n_attached++;

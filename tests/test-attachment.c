@@ -308,7 +308,7 @@ static void test_lost_before(void) {
         attached(a, &f, false, 40);
         now = at(50);
         attachment_lost(a, "foreign-detach", T0 + 60 * SECOND, &now);
-        CHECK(a->gaps[1].begin_usec == T0 + 50 * SECOND && a->gaps[1].latest_usec == T0 + 50 * SECOND);
+        CHECK(a->gaps[1].begin_usec == T0 + 50 * SECOND && a->gaps[1].latest_usec == T0 + 60 * SECOND);
 
         /* nor does a gap begin before the one before it has ended */
         attached(a, &f, false, 60);
@@ -473,7 +473,8 @@ static void test_unrecorded(void) {
         attachment_free(a);
 }
 
-/* A clock that was set back makes no gap that ends before it begins. */
+/* A clock that was set back makes no gap that ends before it begins, nor one that a backup from before seems to be
+ * behind. */
 static void test_clock_set_back(void) {
         Attachment *a = attachment_of("bftrack", UUID_X, "");
         __attribute__((cleanup(fingerprint_deinit))) Fingerprint f = on_disk("sda", 1, 1);
@@ -482,7 +483,31 @@ static void test_clock_set_back(void) {
         lost(a, "removed", 1001);
         attached(a, &f, false, 500);
         CHECK(a->gaps[0].begin_usec == T0 + 1001 * SECOND && a->gaps[0].end_usec == a->gaps[0].begin_usec);
-        CHECK(a->intact_since_usec == T0 + 500 * SECOND);
+        CHECK(a->intact_since_usec == T0 + 1001 * SECOND);
+
+        /* taken off and put on by another program meanwhile, as its generation tells */
+        f.generation[0]++;
+        attached(a, &f, true, 600);
+        CHECK(a->intact_since_usec == T0 + 1001 * SECOND);
+        attachment_free(a);
+
+        /* it was seen to be on by the clock of then */
+        a = attachment_of("bftrack", UUID_X, "");
+        attached(a, &f, false, 100);
+        attached(a, &f, true, 1000);
+        lost(a, "removed", 500);
+        attached(a, &f, false, 501);
+        CHECK(a->gaps[0].begin_usec == T0 + 500 * SECOND && a->intact_since_usec == T0 + 1000 * SECOND);
+        attachment_free(a);
+
+        /* the clock of a boot is behind the records of the last one */
+        a = attachment_of("bftrack", UUID_X, "");
+        a->recorded_since_usec = T0 + 10 * SECOND;
+        a->recorded_at_usec = T0 + 1000 * SECOND;
+        attachment_lost_unseen(a, "reboot", &(Now) { .realtime_usec = T0 + 500 * SECOND });
+        attached(a, &f, false, 501);
+        CHECK(a->n_gaps == 1 && a->gaps[0].end_usec == T0 + 1000 * SECOND);
+        CHECK(a->intact_since_usec == T0 + 1000 * SECOND);
         attachment_free(a);
 }
 
