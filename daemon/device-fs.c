@@ -3,7 +3,7 @@
 /*
  * What was on partitions that are gone. A re-read removes a partition before it adds it again, and what is on
  * it udev says only after that. Until then what was there before is the best that is known: who forgot it would
- * take a clone for the only one that has it.
+ * take a clone for the only one that has it, or a member of an array for a partition like any other.
  */
 
 #include <stdlib.h>
@@ -21,7 +21,7 @@ void disk_keep_fs(Disk *d, Partition *p) {
         OldFs *old;
 
         disk_forget_fs(d, p->partno);
-        if (!p->fs[0] && !p->fs[1] && !p->fs[2])
+        if (!p->fs[0] && !p->fs[1] && !p->fs[2] && !p->ignored)
                 return;
 
         old = realloc(d->old_fs, (d->n_old_fs + 1) * sizeof(*old));
@@ -31,6 +31,7 @@ void disk_keep_fs(Disk *d, Partition *p) {
         d->old_fs = old;
         old = &d->old_fs[d->n_old_fs++];
         old->partno = p->partno;
+        old->ignored = p->ignored;
         memcpy(old->fs, p->fs, sizeof(old->fs));
         memset(p->fs, 0, sizeof(p->fs));
 }
@@ -44,6 +45,7 @@ void disk_take_fs(Disk *d, Partition *p) {
         for (size_t i = 0; i < d->n_old_fs; i++)
                 if (d->old_fs[i].partno == p->partno) {
                         memcpy(p->fs, d->old_fs[i].fs, sizeof(p->fs));
+                        p->ignored = d->old_fs[i].ignored;
                         d->old_fs[i] = d->old_fs[--d->n_old_fs];
                         return;
                 }

@@ -101,6 +101,7 @@ typedef struct Partition {
 /* What was on a partition that the kernel has no more, though the table may. */
 typedef struct OldFs {
         unsigned partno;
+        const char *ignored;       /* as a partition's */
         const char *fs[3];         /* as a partition's */
 } OldFs;
 

@@ -2,6 +2,7 @@
 
 #include <blkid/blkid.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,6 +191,19 @@ int identify_fs(int fd, uint64_t offset_bytes, uint64_t size_bytes, Superblock *
         return 0;
 }
 
+/* Looks for a superblock of those that libblkid counts among those of RAID. Returns as blkid_do_safeprobe(). */
+static int probe_raid(blkid_probe pr, int fd) {
+        if (!pr || blkid_probe_set_device(pr, fd, 0, 0) != 0)
+                return -1;
+
+        blkid_probe_enable_partitions(pr, 0);
+        blkid_probe_enable_superblocks(pr, 1);
+        if (blkid_probe_filter_superblocks_usage(pr, BLKID_FLTR_ONLYIN, BLKID_USAGE_RAID) < 0)
+                return -1;
+
+        return blkid_do_safeprobe(pr);
+}
+
 /**
  * identify_is_member() - whether a device is a part of an array
  * @fd: the device, open for reading; its position is not kept
@@ -200,13 +214,26 @@ int identify_fs(int fd, uint64_t offset_bytes, uint64_t size_bytes, Superblock *
 bool identify_is_member(int fd) {
         __attribute__((cleanup(free_probe))) blkid_probe pr = blkid_new_probe();
 
-        if (!pr || blkid_probe_set_device(pr, fd, 0, 0) != 0)
+        return probe_raid(pr, fd) != 1;
+}
+
+/**
+ * identify_is_left_alone() - whether a device is a member of a RAID array or of a multipath device
+ * @fd: the device, open for reading; its position is not kept
+ *
+ * As udev's word on it has it left alone. Not so the physical volumes of LVM, which libblkid counts among them.
+ *
+ * Return: true also if it cannot be read, or there is no memory.
+ */
+bool identify_is_left_alone(int fd) {
+        __attribute__((cleanup(free_probe))) blkid_probe pr = blkid_new_probe();
+        const char *type;
+        int r = probe_raid(pr, fd);
+
+        if (r == 1)
+                return false;
+        if (r != 0 || blkid_probe_lookup_value(pr, "TYPE", &type, NULL) < 0)
                 return true;
 
-        blkid_probe_enable_partitions(pr, 0);
-        blkid_probe_enable_superblocks(pr, 1);
-        if (blkid_probe_filter_superblocks_usage(pr, BLKID_FLTR_ONLYIN, BLKID_USAGE_RAID) < 0)
-                return true;
-
-        return blkid_do_safeprobe(pr) != 1;
+        return fnmatch("*_raid_member", type, 0) == 0 || str_equal(type, "mpath_member");
 }

@@ -18,3 +18,4 @@ int identify_table(int disk_fd, JobReply *reply, uint64_t *ret_gpt);
 int identify_fs(int fd, uint64_t offset_bytes, uint64_t size_bytes, Superblock *ret,
                 char message[static JOB_MESSAGE_SIZE]);
 bool identify_is_member(int fd);
+bool identify_is_left_alone(int fd);

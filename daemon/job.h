@@ -16,7 +16,7 @@
 #include "daemon/expect.h"
 #include "daemon/kernel-interface.h"
 
-#define JOB_PROTOCOL 7U
+#define JOB_PROTOCOL 8U
 #define JOB_NODE_SIZE 64      /* "sda1", kernel name; the kernel's own limit is 32 */
 #define JOB_MESSAGE_SIZE 256
 #define GENERATION_SIZE 40    /* 16 bytes in hexadecimal digits, NUL */
@@ -53,7 +53,7 @@ typedef struct JobRequest {
         Expect expect;      /* JOB_ATTACH: what must be found */
         uint64_t known_table; /* JOB_ATTACH: id of the job that told what is known of the disk's table; 0: tell it */
         uint64_t timeout_usec; /* how long the worker may take until the disk counts as stuck; 0: as the pool likes */
-        uint32_t ask_unowned;  /* JOB_SCAN: say whether it is unowned */
+        uint32_t ask_unowned;  /* JOB_SCAN: say whether it is unowned; JOB_ATTACH, of a partition: no if it is not */
         uint32_t partno;    /* number of the partition; 0: whole disk */
         uint32_t payload_size; /* JOB_CTL: bytes of payload at the start of the memfd */
         uint32_t n_buffers;    /* JOB_CTL: JobBuffer array follows the payload, 8-aligned */

@@ -143,6 +143,8 @@ static int plan_attach(Run *run, Attachment *a, const Holder *h) {
         holder_facts(h, &f);
         expect_from_facts(a->match, &f, &request.expect);
         request.known_table = d.disk->dirty ? 0 : d.disk->table_job;
+        /* udev would say that it is to be left alone; of what it was on before that is known */
+        request.ask_unowned = d.partition && !d.partition->processed && !was_there(a, d.disk);
 
         if (a->settings->refuse_change && a->has_fingerprint && !a->asked_now && h->entry) {
                 request.expect.place = true;

@@ -13,6 +13,7 @@
 #include "daemon/backend.h"
 #include "daemon/confine.h"
 #include "daemon/hold.h"
+#include "daemon/identify.h"
 #include "daemon/known-table.h"
 #include "daemon/owner.h"
 #include "daemon/presence.h"
@@ -109,6 +110,13 @@ static JobOutcome do_attach(const JobRequest *request, const Backend *backend, H
         outcome = prove(request, h, reply);
         if (outcome != JOB_OK)
                 return outcome;
+
+        if (request->ask_unowned && h->partition_fd >= 0 && identify_is_left_alone(h->partition_fd)) {
+                (void) str_copy(reply->message, sizeof(reply->message),
+                                "it has the superblock of a RAID array, or of a multipath device: if udev does not say"
+                                " that it is a member of one, it is tried again");
+                return JOB_MISMATCH;
+        }
 
         if (is_astray(request, backend))
                 return JOB_GONE;

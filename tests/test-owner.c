@@ -35,16 +35,20 @@ static bool is_ruled_out(void) {
 }
 
 /* A superblock of md, version 1.0: at the end of a member, so that it looks like a disk. See linux/raid/md_p.h. */
-static void put_member(void) {
-        uint64_t sector = (DISK_SECTORS - 16) & ~UINT64_C(7);
-        uint8_t *disk = map_of(real.disk, DISK_SECTORS * 512), *p = disk + sector * 512;
+static void put_member_in(int fd, uint64_t sectors) {
+        uint64_t sector = (sectors - 16) & ~UINT64_C(7);
+        uint8_t *device = map_of(fd, sectors * 512), *p = device + sector * 512;
 
         memset(p, 0, 512);
         put(p, 0xa92b4efc, 4);
         put(p + 4, 1, 4);
         put_uuid(p + 16, UUID_FS, false);
         put(p + 144, sector, 8);
-        CHECK(munmap(disk, DISK_SECTORS * 512) == 0);
+        CHECK(munmap(device, sectors * 512) == 0);
+}
+
+static void put_member(void) {
+        put_member_in(real.disk, DISK_SECTORS);
 }
 
 static void test_member(void) {
@@ -74,6 +78,26 @@ static void test_member(void) {
         CHECK(run(&scan) == JOB_OK && reply.has_table && !reply.unowned);
         real.locked = true;
         CHECK(run(&scan) == JOB_LOCKED && !reply.unowned);
+}
+
+/* A partition that udev has not told of: it would say that a member is to be left alone. */
+static void test_new_partition(void) {
+        JobRequest attach = request_of(JOB_ATTACH, true);
+
+        expect(&attach, MATCH_PART_UUID, UUID_X);
+        make(two, NULL);
+        put_member_in(real.part, DISK_SECTORS); /* libblkid looks for none on what is smaller than a floppy disk */
+        attach.ask_unowned = true;
+        CHECK(run(&attach) == JOB_MISMATCH);
+        CHECK(strstr(reply.message, "RAID"));
+        attach.ask_unowned = false;
+        CHECK(run(&attach) == JOB_OK);
+
+        make(two, (const char *const[N_PARTS]) { UUID_FS, UUID_FS_2 });
+        attach.ask_unowned = true;
+        CHECK(run(&attach) == JOB_OK);
+        make(two, NULL);
+        CHECK(run(&attach) == JOB_OK);
 }
 
 static void test_paths(void) {
@@ -121,6 +145,7 @@ int main(void) {
                 make_folder(folders[i]);
 
         test_member();
+        test_new_partition();
         test_paths();
 
         CHECK(unlink(in_root("lib/udev/rules.d/60-persistent-storage.rules")) == 0);

@@ -150,6 +150,58 @@ static void test_ignored(void) {
         test_ignored_one("sda1", 1);
 }
 
+/* A re-read removes a member of an array and adds it again: what it is udev says only afterwards, and it is one still. */
+static void test_ignored_reread(void) {
+        DeviceEvent e;
+        Attachment *a;
+        Script s;
+
+        script_init(&s);
+        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
+        script_table_1(&s, "sda", 1, UUID_X, "");
+        script_plug(&s, "sda");
+        script_udev(&s);
+        e = script_event(&s, EVENT_UDEV, EVENT_CHANGE, "sda1", ++s.seqnum);
+        e.ignored = "it is a member of a RAID array";
+        CHECK(device_set_apply(&s.world.devices, &e) == 0);
+        script_settle(&s);
+        CHECK(!a->on_device);
+
+        script_reread(&s, "sda");
+        script_expect(&s, JOB_SCAN, "sda");
+        script_answer(&s);
+        CHECK(script_run(&s) == 0 && !a->on_device);
+        CHECK_HAS(a->reason, "is left alone: it is a member of a RAID array");
+
+        /* it has been made another */
+        script_udev(&s);
+        script_settle(&s);
+        CHECK(a->on_device);
+        script_deinit(&s);
+}
+
+/* Whether a partition that nobody knows yet is one to be left alone the worker sees; where it is known it need not. */
+static void test_ignored_new(void) {
+        const Entry entries[] = { entry_of(1, UUID_X, ""), entry_of(2, UUID_Y, "") };
+        Script s;
+
+        (void) script_begin(&s);
+        (void) script_policy(&s, "30-more.conf", "bfcount", UUID_Y, "");
+        script_table(&s, "sda", entries, 2);
+        script_reread(&s, "sda");
+        script_expect(&s, JOB_SCAN, "sda");
+        script_answer(&s);
+        script_expect(&s, JOB_ATTACH, "sda1");
+        CHECK(!s.jobs[0].ask_unowned);
+        script_answer(&s);
+        script_expect(&s, JOB_ATTACH, "sda2");
+        CHECK(s.jobs[0].ask_unowned);
+        script_answer(&s);
+        script_udev(&s);
+        script_settle(&s);
+        script_deinit(&s);
+}
+
 static void test_interface_one(KernelInterface interface, AttachmentState state, const char *reason) {
         Attachment *a;
         Script s;
@@ -380,6 +432,8 @@ int main(void) {
         test_match();
         test_not_settled();
         test_ignored();
+        test_ignored_reread();
+        test_ignored_new();
         test_interface();
         test_held();
         test_orphaned();
