@@ -275,6 +275,12 @@ static const Holder *find_target(Run *run, Attachment *a, Holders *holders, Devi
                 return NULL;
         }
 
+        if (!a->asked_now && !was_there(a, h->disk) && plan_may_come_second(run, a, h)) {
+                *ret_unsure = true;
+                attachment_stands(a, ATTACHMENT_WAITING, reason_reading(h->disk));
+                return NULL;
+        }
+
         other = a->asked_now ? NULL : world_find_hold(w, a, h);
         if (other) {
                 attachment_stands(a, ATTACHMENT_DETACHED, reason_held(other));

@@ -5,6 +5,8 @@
  * is on them. Or they have what somebody waits for. udev tells, as a rule soon; where it does not, workers read.
  */
 
+#include <limits.h>
+
 #include "daemon/plan-internal.h"
 
 /*
@@ -218,6 +220,46 @@ bool plan_asks_of_disks(Run *run) {
 
         run->asks_are_known = true;
         return run->asks_of_disks;
+}
+
+/* As what an attachment counts that asks for what is on a device; behind all if it does not. */
+static unsigned rank_by_fs(const Attachment *a) {
+        return match_wants_fs(a->match) && !a->orphaned ? a->rank : UINT_MAX;
+}
+
+/*
+ * Whether a policy that comes before an attachment's may turn out to mean its partition, of which udev has not told yet:
+ * it asks for what is on it, or has a pattern, which is asked when udev has told.
+ */
+bool plan_may_come_second(Run *run, const Attachment *a, const Holder *h) {
+        const World *w = run->world;
+        Facts f;
+
+        if (!h->partition || h->partition->processed)
+                return false;
+
+        holder_facts(h, &f);
+        for (size_t i = 0; i < w->n_patterns; i++)
+                if (w->patterns[i].rank < a->rank && match_facts_but_fs(w->patterns[i].policy->match, &f))
+                        return true;
+
+        /* it is asked for each that is attached for the first time, and thousands may be */
+        for (size_t i = 0; i < w->attachments.n_items && !run->first_by_fs_is_known; i++) {
+                unsigned rank = rank_by_fs(w->attachments.items[i]);
+
+                if (i == 0 || rank < run->first_by_fs)
+                        run->first_by_fs = rank;
+        }
+
+        run->first_by_fs_is_known = true;
+        for (size_t i = 0; i < w->attachments.n_items && run->first_by_fs < a->rank; i++) {
+                const Attachment *b = w->attachments.items[i];
+
+                if (rank_by_fs(b) < a->rank && match_facts_but_fs(b->match, &f))
+                        return true;
+        }
+
+        return false;
 }
 
 /* Those that plan_read_early() has to look at, as their time has come, and until when the others wait. */

@@ -26,6 +26,8 @@ typedef struct Run {
         bool early_is_added;  /* and so plan_add_early() */
         bool asks_of_disks;   /* see plan_asks_of_disks(); of value if asks_are_known */
         bool asks_are_known;
+        unsigned first_by_fs; /* see plan_may_come_second(); of value if first_by_fs_is_known */
+        bool first_by_fs_is_known;
 } Run;
 
 /* plan.c */
@@ -42,6 +44,7 @@ const Disk *plan_find_unclear(Run *run, const Attachment *a, bool was_there);
 int plan_read_overdue(Run *run, const Attachment *a);
 int plan_scan(Run *run, Disk *d);
 bool plan_asks_of_disks(Run *run);
+bool plan_may_come_second(Run *run, const Attachment *a, const Holder *h);
 int plan_add_early(Run *run, const Attachment *a);
 int plan_read_early(Run *run, Disk *d);
 void plan_take_delayed_early(Run *run);

@@ -316,7 +316,7 @@ static void test_nobody_waits(void) {
         CHECK(script_run(&s) == 0);
 
         /* until somebody does */
-        (void) script_policy(&s, "30-more.conf", "bfcount", UUID_Y, "");
+        (void) script_policy(&s, "10-more.conf", "bfcount", UUID_Y, "");
         script_expect(&s, JOB_SCAN, "sda");
         script_answer(&s);
         script_expect(&s, JOB_ATTACH, "sda1");

@@ -277,6 +277,49 @@ static void test_precedence(void) {
         }
 }
 
+/*
+ * So too on a partition that is new, and of which only the table tells yet: the first may mean it by what udev says next,
+ * be it what is on it, or as a pattern, which is not asked before.
+ */
+static void test_precedence_untold_one(const char *first, bool fits) {
+        const Entry entries[] = { entry_of(1, UUID_Y, "other"), entry_of(2, UUID_X, fits ? "data" : "log") };
+        Attachment *second;
+        Script s;
+
+        script_init(&s);
+        script_table(&s, "sda", entries, 1);
+        script_had(&s, "sda");
+        script_look(&s);
+        edit(&s, "10.conf", "bftrack", first);
+        edit(&s, "20.conf", "bfcount", "PartUUID=" UUID_X);
+        edit(&s, "30.conf", "bffault", "PartUUID=" UUID_Y);
+        settle(&s);
+        second = find(&s, "bfcount", "PartUUID=" UUID_X);
+        CHECK(second && !second->on_device);
+
+        script_table(&s, "sda", entries, 2);
+        script_device(&s, "sda2")->values[MATCH_FS_TYPE] = fits ? "ext4" : "xfs";
+        script_reread(&s, "sda");
+        script_expect(&s, JOB_SCAN, "sda");
+        script_answer(&s);
+        script_settle(&s);
+        CHECK(find(&s, "bffault", "PartUUID=" UUID_Y)->on_device);
+        CHECK(second->on_device == (!fits && strstr(first, "PartLabel"))); /* the table tells that it does not */
+        CHECK(second->on_device || second->state == ATTACHMENT_WAITING);
+        script_udev(&s);
+        settle(&s);
+        CHECK(second->on_device == !fits && (second->state == ATTACHMENT_CONFLICT) == fits);
+        script_deinit(&s);
+}
+
+static void test_precedence_untold(void) {
+        for (int fits = 0; fits < 2; fits++) {
+                test_precedence_untold_one("PartLabel=da*", fits);
+                test_precedence_untold_one("FSType=ext*|PartNumber=2", fits);
+                test_precedence_untold_one("PartUUID=" UUID_X "|FSType=ext4", fits);
+        }
+}
+
 static void end_of_take_over(Script *s, Attachment *old, const char *match, uint64_t since) {
         uint64_t n_gaps = old->n_gaps;
         Attachment *new;
@@ -510,6 +553,7 @@ int main(void) {
         test_instance_of_clones();
         test_limit();
         test_precedence();
+        test_precedence_untold();
         test_take_over();
         test_take_over_another();
         test_take_over_wish();
