@@ -8,9 +8,13 @@
 #include "daemon/manager-internal.h"
 #include "daemon/state.h"
 
-/* Between two attempts; the pause doubles up to that. That a disk was mounted is told by no event. */
+/*
+ * Between two attempts; once the boot should be over the pause doubles, up to that. That a disk was mounted is told by
+ * no event, and until it is a policy with OnChange=refuse waits.
+ */
 #define PAUSE_USEC     UINT64_C(1000000)
 #define PAUSE_MAX_USEC UINT64_C(600000000)
+#define BOOT_USEC      UINT64_C(120000000) /* monotonic, which begins with the boot */
 
 typedef struct LastBoot {
         Manager *manager;
@@ -21,6 +25,7 @@ typedef struct LastBoot {
 /*
  * What a policy kept on before the boot: it begins afresh, and until when it was intact is told. If what is wanted
  * was known before this could be read, as in an initramfs, it has begun already, and what nobody wants is not needed.
+ * But which devices a pattern is about is not known before they come.
  */
 static void on_last_boot(Attachment *a, void *userdata) {
         const LastBoot *l = userdata;
@@ -30,7 +35,7 @@ static void on_last_boot(Attachment *a, void *userdata) {
         if (b && b->past_due && a->source == ATTACHMENT_SOURCE_POLICY)
                 attachment_take_past(b, a, l->boot_usec, &now);
 
-        if (a->source != ATTACHMENT_SOURCE_POLICY || b || l->late ||
+        if (a->source != ATTACHMENT_SOURCE_POLICY || b || (l->late && !a->is_instance) ||
             world_add_attachment(&l->manager->world, a) < 0) {
                 attachment_free(a);
                 return;
@@ -83,11 +88,16 @@ void past_check(Manager *m, const Now *now) {
                 return;
 
         if (load(m, true) == STATE_E_NOT_THERE) {
-                if (m->past_pause_usec < PAUSE_MAX_USEC)
+                if (now->monotonic_usec >= BOOT_USEC && m->past_pause_usec < PAUSE_MAX_USEC)
                         m->past_pause_usec *= 2;
                 m->past_again_at_usec = now->monotonic_usec + m->past_pause_usec;
                 return;
         }
+
+        /* which patterns what was taken in belongs to; what belongs to none goes */
+        if (world_set_policies(&m->world, m->policies) < 0)
+                log_line(LOG_ERR, "there is no memory to bring the records of the last boot in line with the policies;"
+                                  " do it by: blkfilterctl reload");
 
         m->past_again_at_usec = 0;
         m->world.past_is_due = false;

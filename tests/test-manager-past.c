@@ -230,6 +230,58 @@ static void test_past_is_needed_late(void) {
         fake_deinit(&f);
 }
 
+/* What the last boot has left of an instance of a pattern that is there, or of another one. */
+static Attachment *leave_instance(Fake *f, const char *pattern) {
+        Match *p = match_parse(pattern), *m;
+
+        CHECK(p && match_with(p, MATCH_PART_UUID, UUID_Y, &m) == 0);
+        CHECK(attachment_new("bftrack", m, ATTACHMENT_SOURCE_POLICY, &f->last_boot) == 0);
+        match_unref(m);
+        match_unref(p);
+        f->last_boot->is_instance = true;
+        f->last_boot->pin = MATCH_PART_UUID;
+        f->last_boot->has_fingerprint = true;
+        f->last_boot->policy_path = shared_new("/etc/blkfilter.d/10.conf");
+        f->last_boot->recorded_since_usec = f->boot_usec - 1000 * SECOND;
+        f->last_boot->recorded_at_usec = f->boot_usec - 60 * SECOND;
+        f->last_boot->n_attached = 7;
+        return f->last_boot;
+}
+
+/* A pattern's device may come long after the records could be read: what they say of it is not lost. */
+static void test_past_of_pattern_one(const char *pattern, bool stays) {
+        const AttachmentSet *s;
+        Settings *settings;
+        Attachment *x;
+        Match *m;
+        Fake f;
+
+        fake_begin(&f);
+        f.boot_usec = f.now.realtime_usec - 2 * SECOND;
+        CHECK(settings_new(&settings) == 0);
+        m = match_parse("PartLabel=x*");
+        CHECK(m && policy_set_add(f.policies, policy_new_of("10.conf", "bftrack", m, settings)) == 0);
+        f.last_boot_away = true;
+        fake_start(&f);
+        s = manager_get_attachments(f.manager);
+        CHECK(s->n_items == 0);
+
+        f.last_boot_away = false;
+        x = leave_instance(&f, pattern);
+        fake_pass(&f, 2 * SECOND);
+        CHECK(!f.last_boot && s->n_items == stays);
+        if (stays) {
+                CHECK(s->items[0] == x && x->has_fingerprint && !x->orphaned && x->n_attached == 7 && x->n_gaps == 1);
+                CHECK_STR(x->gaps[0].reason, "reboot");
+        }
+        fake_deinit(&f);
+}
+
+static void test_past_of_pattern(void) {
+        test_past_of_pattern_one("PartLabel=x*", true);
+        test_past_of_pattern_one("PartLabel=e*", false);
+}
+
 int main(void) {
         test_past_comes_later();
         test_past_and_loss();
@@ -237,5 +289,6 @@ int main(void) {
         test_past_is_needed();
         test_past_is_mounted_late();
         test_past_is_needed_late();
+        test_past_of_pattern();
         return EXIT_SUCCESS;
 }
