@@ -23,7 +23,7 @@ static void complain(const char *path, unsigned line, const char *message) {
 
         if (line > 0)
                 (void) snprintf(where, sizeof(where), ":%u", line);
-        (void) snprintf(text, sizeof(text), "%s%s: %s The setting is as it was before.", path, where, message);
+        (void) snprintf(text, sizeof(text), "%s%s: %s", path, where, message);
         log_policy(LOG_WARNING, path, line, text);
 }
 
@@ -46,7 +46,8 @@ static void apply(const char *path, const PolicyItem *item, Config *config) {
 
         if (is_daemon && ascii_casecmp_equal(item->key, "RawCommands")) {
                 if (!parse_bool(item->value, &config->raw_commands))
-                        complain(path, item->line, "RawCommands= is not valid: expected yes or no.");
+                        complain(path, item->line,
+                                 "RawCommands= is not valid: expected yes or no. The default counts.");
                 return;
         }
 
@@ -56,13 +57,13 @@ static void apply(const char *path, const PolicyItem *item, Config *config) {
                 else if (!policy_parse_usec(item->value, WAIT_USEC_MIN, WAIT_USEC_MAX, &config->wait_usec))
                         complain(path, item->line,
                                  "WaitSec= is not valid: expected 0 for not at all, or a time up to 60s, a whole number"
-                                 " of seconds or with one of the units ms, s directly behind it.");
+                                 " of seconds or with one of the units ms, s directly behind it. The default counts.");
                 return;
         }
 
         if (!is_daemon || !ascii_casecmp_equal(item->key, "CheckSec")) {
                 complain(path, item->line, "There is nothing of that name: the file has [Daemon] with CheckSec=,"
-                                           " WaitSec= and RawCommands=.");
+                                           " WaitSec= and RawCommands=. It is ignored.");
                 return;
         }
 
@@ -74,7 +75,7 @@ static void apply(const char *path, const PolicyItem *item, Config *config) {
         if (!policy_parse_usec(item->value, CHECK_USEC_MIN, CHECK_USEC_MAX, &config->check_usec))
                 complain(path, item->line,
                          "CheckSec= is not valid: expected 0 for never, or a time from 1s to 1440min, a whole"
-                         " number of seconds or with one of the units s, min directly behind it.");
+                         " number of seconds or with one of the units s, min directly behind it. The default counts.");
 }
 
 /**
@@ -89,7 +90,7 @@ static void apply(const char *path, const PolicyItem *item, Config *config) {
 int config_load(const char *path, Config *config) {
         PolicyFault f = POLICY_FAULT_INIT;
         PolicyScan *scan = NULL;
-        char *data = NULL;
+        char *data = NULL, text[900];
         struct stat st;
         size_t size;
         int r;
@@ -101,8 +102,11 @@ int config_load(const char *path, Config *config) {
         if (r >= 0)
                 r = policy_file_scan(data, size, &scan, &f);
 
-        if (r < 0)
-                complain(path, f.line, f.message ? f.message : "There is no memory to read it.");
+        if (r < 0) {
+                (void) snprintf(text, sizeof(text), "%s The defaults count.",
+                                f.message ? f.message : "There is no memory to read it.");
+                complain(path, f.line, text);
+        }
 
         for (size_t i = 0; r >= 0 && i < scan->n_items; i++)
                 apply(path, &scan->items[i], config);
