@@ -34,6 +34,9 @@
 /* Between two attempts to reach a daemon that is started again. */
 #define AGAIN_USEC 20000
 
+/* How long a daemon that failed may take to listen again: RestartSec= of its unit, and some. */
+#define COMES_BACK_USEC UINT64_C(5000000)
+
 #define MESSAGE_ID "c1a35b0e6f2f4e0f9e55a36b9d2f7a0c" /* LOG_ID_NOT_WAITED */
 
 #define CONSEQUENCE "; a filter that belongs on it may not be on. See \"systemctl status blkfilterd\""
@@ -225,8 +228,32 @@ static int wait_for_all(WaitQuestion *q) {
         }
 }
 
-/* The daemon has failed for good, and its socket is there still: without it nobody waits for an answer. */
+/* Whether a daemon listens, or does soon: systemd starts a failed one again after RestartSec=. */
+static bool comes_back(void) {
+        uint64_t deadline_usec = now_usec() + COMES_BACK_USEC;
+        const struct timespec pause = { .tv_nsec = AGAIN_USEC * 1000 };
+
+        for (;;) {
+                int fd = reach();
+
+                if (fd >= 0)
+                        close(fd);
+                if (fd >= 0 || fd == -EAGAIN)
+                        return true;
+                if (fd == -ENOENT || now_usec() >= deadline_usec)
+                        return false;
+                (void) nanosleep(&pause, NULL);
+        }
+}
+
+/*
+ * The daemon has failed for good, and its socket is there still: without it nobody waits for an answer. Newer versions
+ * of systemd (255) start this at each failure, before they start the daemon again: then there is nothing to do.
+ */
 static int give_up(void) {
+        if (comes_back())
+                return EXIT_SUCCESS;
+
         if (unlink(WAIT_SOCKET) < 0) {
                 if (errno == ENOENT)
                         return EXIT_SUCCESS;
