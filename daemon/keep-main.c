@@ -2,7 +2,8 @@
 
 /*
  * blkfilter-keep: copies the daemon's records to a disk, so that after a reboot it is known until when
- * tracking was intact. Started by systemd: now and then (blkfilterd-keep.timer), and when the daemon has ended.
+ * tracking was intact. Started by systemd: now and then (blkfilterd-keep.timer), and at shutdown
+ * (blkfilterd-keep-last.service).
  */
 
 #include <stdio.h>

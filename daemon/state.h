@@ -7,8 +7,8 @@
  * with the boot, and which filters may be left on device numbers. Written whole and renamed, so that
  * a crash leaves the old file or the new one. A reboot empties it, as the kernel forgets its filters.
  *
- * Another process (blkfilter-keep) copies it to /var/lib/blkfilterd/attachments/ now and then and when the
- * daemon has ended, so that the daemon never waits for a disk to take them. After a reboot those records tell
+ * Another process (blkfilter-keep) copies it to /var/lib/blkfilterd/attachments/ now and then and at
+ * shutdown, so that the daemon never waits for a disk to take them. After a reboot those records tell
  * until when tracking was intact, and no more.
  */
 
