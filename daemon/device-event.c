@@ -434,7 +434,7 @@ void device_set_look_begin(DeviceSet *s, bool believe) {
  * device_set_look_end() - after all devices were told: what was not among them is gone
  * @s: the set
  *
- * At the first look what udev says is all there is to know. A later one may fall between the two
+ * At the first look what udev says is all there is to know, if it has looked itself. A later one may fall between the two
  * halves of a re-read, and what a table said must not be forgotten for it.
  */
 void device_set_look_end(DeviceSet *s) {
@@ -453,7 +453,7 @@ void device_set_look_end(DeviceSet *s) {
                                 disk_drop_partition(s, d, j);
                         }
 
-                if (!s->looked && disk_udev_caught_up(d))
+                if (!s->looked && disk_udev_caught_up(d) && !disk_is_unprobed(d))
                         disk_settle_by_udev(d);
         }
 

@@ -228,6 +228,21 @@ bool disk_udev_caught_up(const Disk *d) {
 }
 
 /**
+ * disk_is_unprobed() - whether udev has told of a partition, and not of its entry in the table
+ * @d: the disk
+ *
+ * Its rules probe only what has a name that they know (60-persistent-storage.rules), and what a site's own let them.
+ */
+bool disk_is_unprobed(const Disk *d) {
+        for (size_t i = 0; i < d->n_partitions; i++)
+                if (d->partitions[i]->settled && !d->partitions[i]->ignored &&
+                    !disk_get_entry(d, d->partitions[i]->partno))
+                        return true;
+
+        return false;
+}
+
+/**
  * device_is_being_read() - whether it will be known better soon what is on a device
  * @d: a device that is there
  */

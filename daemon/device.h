@@ -245,6 +245,7 @@ void disk_begin_job(Disk *d, uint64_t job);
 uint64_t disk_job_as_of(const Disk *d, uint64_t seqnum);
 int disk_set_table(DeviceSet *s, Disk *d, const char *pt_uuid, const Entry *entries, size_t n_entries, uint64_t as_of);
 bool disk_udev_caught_up(const Disk *d);
+bool disk_is_unprobed(const Disk *d);
 bool device_is_being_read(Device d);
 bool disk_is_unclear(const Disk *d);
 bool disk_is_untold(const Disk *d);

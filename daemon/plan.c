@@ -362,6 +362,10 @@ static int plan_disk(Run *run, Disk *d) {
                 return 0;
 
         if (!d->overtaken && !d->reread_due && !disk_matters(w, d)) {
+                /* udev will not tell what it has not looked for */
+                if (disk_udev_caught_up(d) && disk_is_unprobed(d) && plan_is_missed(w))
+                        return plan_scan(run, d);
+
                 /* a job that is under way may bring the table */
                 if (disk_udev_caught_up(d) && !d->job)
                         disk_settle_by_udev(d);

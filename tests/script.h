@@ -36,6 +36,7 @@ typedef struct ScriptDisk {
         const char *ignored;              /* and what udev says of it, */
         bool unready;                     /* or that it is not ready */
         bool unowned;                     /* as in JobReply */
+        bool is_unprobed;                 /* udev does not look at its partitions */
         ScriptDevice devices[SCRIPT_PARTITIONS + 1]; /* by number; [0]: the whole disk */
 } ScriptDisk;
 
@@ -172,7 +173,7 @@ __attribute__((unused)) static DeviceEvent script_event(Script *s, EventSource s
                 e.settled = !script_disk(s, name)->unready;
                 e.ignored = script_disk(s, name)->ignored;
                 memcpy(e.values, device->values, sizeof(e.values));
-                e.has_entry = partno > 0 && entry;
+                e.has_entry = partno > 0 && entry && !script_disk(s, e.disk)->is_unprobed;
                 if (e.has_entry)
                         e.entry = *entry;
         }

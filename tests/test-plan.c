@@ -180,6 +180,51 @@ static void test_ignored_reread(void) {
         script_deinit(&s);
 }
 
+/* Of devices with a name that its rules do not know udev tells nothing of the table: it is read, if somebody waits. */
+static void test_unprobed_one(bool looked, const char *wanted) {
+        Attachment *a;
+        Script s;
+
+        script_init(&s);
+        a = script_policy(&s, "20-data.conf", "bftrack", wanted, "");
+        script_table_1(&s, "sda", 1, UUID_X, "");
+        script_disk(&s, "sda")->is_unprobed = true;
+        if (looked)
+                script_had(&s, "sda");
+        script_look(&s);
+        if (!looked)
+                script_plug(&s, "sda");
+        script_udev(&s);
+        script_expect(&s, JOB_SCAN, "sda");
+        script_answer(&s);
+        if (str_equal(wanted, UUID_X)) {
+                script_expect(&s, JOB_ATTACH, "sda1");
+                script_answer(&s);
+        }
+
+        /* once, whatever it is */
+        CHECK(script_run(&s) == 0 && a->on_device == str_equal(wanted, UUID_X));
+        script_pass(&s, 10 * SECOND);
+        CHECK(script_run(&s) == 0);
+
+        /* nobody misses it now */
+        if (a->on_device) {
+                script_table_1(&s, "sdb", 1, UUID_Y, "");
+                script_disk(&s, "sdb")->is_unprobed = true;
+                script_plug(&s, "sdb");
+                script_udev(&s);
+                CHECK(script_run(&s) == 0);
+        }
+        script_deinit(&s);
+}
+
+static void test_unprobed(void) {
+        for (int looked = 0; looked < 2; looked++) {
+                test_unprobed_one(looked, UUID_X);
+                test_unprobed_one(looked, UUID_Y);
+        }
+}
+
 /* Whether a partition that nobody knows yet is one to be left alone the worker sees; where it is known it need not. */
 static void test_ignored_new(void) {
         const Entry entries[] = { entry_of(1, UUID_X, ""), entry_of(2, UUID_Y, "") };
@@ -434,6 +479,7 @@ int main(void) {
         test_ignored();
         test_ignored_reread();
         test_ignored_new();
+        test_unprobed();
         test_interface();
         test_held();
         test_orphaned();
