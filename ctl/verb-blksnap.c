@@ -46,17 +46,30 @@ static int blksnap_info(Ctl *c, const char *device) {
         return status;
 }
 
-/* The map as it is, to standard output: a byte for each block, the number of its last change. */
-static int blksnap_map(Ctl *c, const char *device) {
-        uint32_t n_blocks = 0;
+/* What it says of itself: 40 bytes. */
+static int get_info(Ctl *c, const char *device, uint8_t ret[static 40]) {
         Answer a = { 0 };
         int status = command_send(c, device, "blksnap", 0, NULL, 0, 0, NULL, 0, &a);
 
         if (status == STATUS_OK && a.payload_size != 40)
                 status = client_fault(-EBADMSG);
         if (status == STATUS_OK)
-                memcpy(&n_blocks, a.payload + 12, sizeof(n_blocks));
+                memcpy(ret, a.payload, 40);
         answer_deinit(&a);
+        return status;
+}
+
+/*
+ * The map as it is, to standard output: a byte for each block, the number of its last change. A re-read between two
+ * commands has the filter put on anew, with an empty map: then what is out already is worth nothing.
+ */
+static int blksnap_map(Ctl *c, const char *device) {
+        uint8_t before[40] = { 0 }, after[40];
+        uint32_t n_blocks = 0;
+        Answer a = { 0 };
+        int status = get_info(c, device, before);
+
+        memcpy(&n_blocks, before + 12, sizeof(n_blocks));
 
         for (uint64_t first = 0; status == STATUS_OK && first < n_blocks; first += MAP_BLOCKS_MAX) {
                 uint32_t n = n_blocks - first < MAP_BLOCKS_MAX ? (uint32_t) (n_blocks - first) : MAP_BLOCKS_MAX;
@@ -70,6 +83,13 @@ static int blksnap_map(Ctl *c, const char *device) {
                 answer_deinit(&a);
         }
 
+        if (status == STATUS_OK)
+                status = get_info(c, device, after);
+        if (status == STATUS_OK && memcmp(before, after, 33) != 0)
+                return complain(STATUS_FAILED,
+                                "blksnap on %s was put on again, or a snapshot was made, while its map was read: read"
+                                " it again, and if its generation_id is not the one of the last backup make a full"
+                                " copy", device);
         return status;
 }
 

@@ -113,6 +113,10 @@ void mock_manager_answer(Manager *m) {
         memcpy(payload, m->payload, m->payload_size);
         if (m->payload_size > 0)
                 payload[0] ^= 0xff;
+        if (m->command == 0 && m->payload_size > 16) {
+                payload[16] = m->generation;
+                m->generation = (uint8_t) (m->generation + m->generation_step);
+        }
         for (size_t i = 0; i < m->n_buffers; i++) {
                 buffers[i] = m->buffers[i];
                 buffers[i].data = content;

@@ -37,6 +37,7 @@ struct Manager {
         char filter[FILTER_NAME_SIZE];
         AttachOptions options;        /* of the last attach */
         uint32_t command;
+        uint8_t generation, generation_step; /* byte 16 of the answer to command 0, and what that grows by */
         bool as_memfd;                /* last command's */
         uint8_t payload[256];         /* last command's */
         size_t payload_size;

@@ -328,6 +328,12 @@ static void test_commands(void) {
         assert(m->command == 1);
         EXPECT_ROOT("track info /dev/sda1 --json=short", 0, "\"generation\":\"00000000000000000000000000000000\"",
                     "\"block_count\":0");
+        EXPECT_ROOT("track map /dev/sda1", 0, NULL);
+        EXPECT_ROOT("track map /dev/sda1 --json=short", 0, "\"generation\":\"0000", "\"written\":[]");
+        m->generation_step = 1;
+        EXPECT_ROOT("track map /dev/sda1 --json=short", 3, "put on again");
+        EXPECT_ROOT("blksnap map /dev/sda1", 3, "put on again");
+        m->generation_step = m->generation = 0;
         EXPECT_ROOT("track clear /dev/sda1", 0, NULL);
         assert(m->command == 2 && strcmp(m->filter, "bftrack") == 0);
 
