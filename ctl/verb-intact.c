@@ -90,8 +90,21 @@ static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return 0;
 }
 
-/* STATUS_OK: attached; STATUS_NO: not yet; another: an error was said. A device that is not there may come. */
-static int is_attached(Ctl *c, const char *device, char **ret_reason) {
+static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        const char *name, *before, *now;
+
+        (void) error;
+
+        if (sd_bus_message_read(m, "sss", &name, &before, &now) >= 0)
+                *(bool *) userdata = !now[0];
+        return 0;
+}
+
+/*
+ * STATUS_OK: attached; STATUS_NO: not yet, or no answer in limit_usec, UINT64_MAX: as long as it takes; another: an
+ * error was said. A device that is not there may come.
+ */
+static int is_attached(Ctl *c, const char *device, uint64_t limit_usec, char **ret_reason) {
         sd_bus_message *call = NULL, *reply = NULL;
         sd_bus_error error = SD_BUS_ERROR_NULL;
         const char *path;
@@ -104,8 +117,12 @@ static int is_attached(Ctl *c, const char *device, char **ret_reason) {
 
         r = sd_bus_message_append(call, "s", device);
         if (r >= 0)
-                r = sd_bus_call(c->bus, call, 0, &error, &reply);
-        if (r < 0 && (sd_bus_error_has_name(&error, BLKFILTER_ERROR_PREFIX "NoSuchDevice") ||
+                r = sd_bus_call(c->bus, call, limit_usec, &error, &reply);
+        if (r == -ETIMEDOUT && limit_usec != UINT64_MAX) {
+                free(*ret_reason);
+                *ret_reason = strdup("blkfilterd does not answer; systemctl status blkfilterd says why");
+                status = STATUS_NO;
+        } else if (r < 0 && (sd_bus_error_has_name(&error, BLKFILTER_ERROR_PREFIX "NoSuchDevice") ||
                       sd_bus_error_has_name(&error, BLKFILTER_ERROR_PREFIX "NoAttachment") ||
                       sd_bus_error_has_name(&error, BLKFILTER_ERROR_PREFIX "Ambiguous"))) {
                 free(*ret_reason);
@@ -135,7 +152,7 @@ static int is_attached(Ctl *c, const char *device, char **ret_reason) {
 /** verb_wait() - DEVICE: until its filter is on, or --timeout= is over */
 int verb_wait(Ctl *c, int argc, char *argv[]) {
         uint64_t timeout_usec = 0, until_usec;
-        bool changed = false;
+        bool changed = false, has_ended = false;
         char *reason = NULL;
         int r, status;
 
@@ -151,14 +168,25 @@ int verb_wait(Ctl *c, int argc, char *argv[]) {
 
         /* first it listens, then it asks: nothing can happen between the two unseen */
         r = sd_bus_match_signal(c->bus, NULL, BLKFILTER_BUS_NAME, NULL, NULL, NULL, on_signal, &changed);
+        if (r >= 0)
+                r = sd_bus_add_match(c->bus, NULL,
+                                     "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',"
+                                     "arg0='" BLKFILTER_BUS_NAME "'",
+                                     on_owner, &has_ended);
         if (r < 0)
                 return complain(STATUS_FAILED, "the daemon's signals cannot be listened to: %s", strerror(-r));
 
         until_usec = time_monotonic_usec() + timeout_usec;
-        while ((status = is_attached(c, argv[0], &reason)) == STATUS_NO) {
-                for (changed = false; !changed; ) {
-                        uint64_t now = time_monotonic_usec();
+        for (;;) {
+                uint64_t now = time_monotonic_usec();
 
+                status = is_attached(c, argv[0], !c->timeout ? UINT64_MAX : now < until_usec ? until_usec - now : 1,
+                                     &reason);
+                if (status != STATUS_NO)
+                        break;
+
+                for (changed = false; !changed; ) {
+                        now = time_monotonic_usec();
                         if (c->timeout && now >= until_usec)
                                 break;
                         r = sd_bus_process(c->bus, NULL);
@@ -168,10 +196,16 @@ int verb_wait(Ctl *c, int argc, char *argv[]) {
                                 free(reason);
                                 return complain(STATUS_NO_DAEMON, "the bus is gone: %s", strerror(-r));
                         }
+                        if (has_ended) {
+                                free(reason);
+                                return complain(STATUS_NO_DAEMON, "blkfilterd has ended; systemctl start blkfilterd,"
+                                                                  " and wait again");
+                        }
                 }
                 if (!changed) {
-                        (void) complain(STATUS_NO, "%s has not got its filter within %s: %s", argv[0], c->timeout,
-                                        reason ?: "the reason is not known");
+                        if (!c->quiet)
+                                (void) complain(STATUS_NO, "%s has not got its filter within %s: %s", argv[0],
+                                                c->timeout, reason ?: "the reason is not known");
                         break;
                 }
         }

@@ -179,8 +179,10 @@ static int on_owner(sd_bus_message *message, void *userdata, sd_bus_error *error
         if (!now[0])
                 print_event(m->ctl, "daemon", COLOUR_WARN, "", "",
                             "blkfilterd has ended; what is attached stays attached", NULL);
-        else if (!before[0])
+        else if (!before[0]) {
                 print_event(m->ctl, "daemon", COLOUR_GOOD, "", "", "blkfilterd is there", NULL);
+                m->changed = true;
+        }
         return 0;
 }
 
@@ -217,7 +219,7 @@ int verb_monitor(Ctl *c, int argc, char *argv[]) {
 
         status = look_at_all(&m);
         c->without_start = true;
-        while (status == STATUS_OK) {
+        while (status == STATUS_OK && !ferror(stdout)) { /* as who reads has gone: main() says it by the status */
                 r = sd_bus_process(c->bus, NULL);
                 if (r == 0 && m.changed)
                         (void) look_at_all(&m);
