@@ -22,19 +22,35 @@ bool policy_equal(const Policy *a, const Policy *b) {
                settings_equal(a->settings, b->settings);
 }
 
-/* Whether a value stands better in quotes, as a word could not have its signs; in which, or 0. */
+/* In bytes: so long a word fits in a line if each sign of it is written by its number. */
+#define WORD_MAX ((POLICY_LINE_MAX - 40) / 4)
+
+static bool needs_escape(const Term *t, char quote) {
+        Text text = TEXT_INIT;
+        char *s;
+        bool r;
+
+        policy_word_write(&text, t, quote);
+        if (text_steal(&text, &s) < 0)
+                return true;
+
+        r = strchr(s, '\\');
+        free(s);
+        return r;
+}
+
+/*
+ * Whether a value stands better in quotes, as a word could not have its signs; in which, or 0. Not what needs
+ * a backslash there all the same: iniparser from 4.2 on takes those away between quotes.
+ */
 static char choose_quote(const Term *t) {
-        size_t n_double = 0, n_single = 0;
+        char quote;
 
         if (!strpbrk(t->value, " #;\"'"))
                 return 0;
 
-        for (const char *p = t->value; *p; p++) {
-                n_double += *p == '"';
-                n_single += *p == '\'';
-        }
-
-        return n_double > n_single ? '\'' : '"';
+        quote = strchr(t->value, '"') ? '\'' : '"';
+        return needs_escape(t, quote) && strlen(t->value) <= WORD_MAX ? 0 : quote;
 }
 
 /* All terms of the key of @m->terms[i]; the number of them. */
