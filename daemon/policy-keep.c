@@ -98,6 +98,7 @@ int policy_keep_load(const char *folder, PolicySet **ret) {
                 if (r < 0 || !p)
                         continue;
 
+                p->is_kept = true;
                 r = policy_set_add(set, p);
                 if (r < 0)
                         policy_free(p);
@@ -215,8 +216,9 @@ static int save_one(const char *folder, int dir_fd, const Policy *p) {
 static bool is_wanted(const PolicySet *set, const char *name) {
         char options[OPTIONS_NAME_SIZE];
 
-        if (strncmp(name, OPTIONS_PREFIX, strlen(OPTIONS_PREFIX)) != 0)
-                return policy_set_get(set, name);
+        /* a policy may be called so, too */
+        if (policy_set_get(set, name))
+                return true;
 
         for (size_t i = 0; i < set->n_policies; i++) {
                 options_name(set->policies[i]->settings, options);
@@ -299,8 +301,11 @@ int policy_keep_save(const char *folder, PolicySet *set) {
 
         for (size_t i = 0; i < set->n_policies; i++) {
                 r = save_one(folder, fd, set->policies[i]);
-                if (r < 0 && r != -ENOMEM)
+                if (r < 0 && r != -ENOMEM) {
+                        /* an older version is not the last good one */
+                        (void) unlinkat(fd, set->policies[i]->name, 0);
                         r = warn(set, folder, set->policies[i]->name, r);
+                }
                 if (r < 0)
                         return r;
         }

@@ -231,6 +231,17 @@ static bool lacks_dropin(const Loader *l, const char *name) {
         return false;
 }
 
+/* Whether it may have one: of what was kept over a restart nobody knows. */
+static bool may_lack_dropin(const Loader *l, const char *name) {
+        const Policy *last = last_policy(l, name);
+
+        for (size_t i = 0; last && last->is_kept && i < l->n_folders; i++)
+                if (l->folders[i].why)
+                        return true;
+
+        return false;
+}
+
 static int read_policy(const Loader *l, const Candidate *c, const char *path, Policy **ret, PolicyFault *ret_fault) {
         PolicyDraft *draft;
         int r;
@@ -251,6 +262,7 @@ static int read_policy(const Loader *l, const Candidate *c, const char *path, Po
 
 static int load_candidate(Loader *l, const Candidate *c, const char *path, size_t n_read) {
         PolicyFault f = POLICY_FAULT_INIT;
+        bool kept;
         Policy *p;
         int r;
 
@@ -276,6 +288,11 @@ static int load_candidate(Loader *l, const Candidate *c, const char *path, size_
                 r = refuse(l, c->name, path, &f);
                 policy_fault_deinit(&f);
                 return r;
+        }
+
+        if (may_lack_dropin(l, c->name)) {
+                policy_free(p);
+                return keep_last(l, c->name, &kept);
         }
 
         r = policy_set_add(l->set, p);

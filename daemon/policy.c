@@ -125,6 +125,7 @@ int policy_copy(const Policy *p, Policy **ret) {
                 return -ENOMEM;
 
         memcpy(c->filter, p->filter, sizeof(c->filter));
+        c->is_kept = p->is_kept;
         c->match = match_ref(p->match);
         c->settings = settings_ref(p->settings);
         c->name = strdup(p->name);

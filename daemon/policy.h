@@ -61,6 +61,7 @@ typedef struct Policy {
         Settings *settings;
         PolicyLine *lines; /* n_lines elements; may be none where a policy was not read from a file */
         size_t n_lines;
+        bool is_kept; /* as it was kept over a restart: which drop-ins it had is not known */
 } Policy;
 
 /* One thing wrong in one file. */

@@ -110,6 +110,58 @@ static void test_restart(void) {
         policy_set_free(s);
 }
 
+/* Whether a drop-in was part of what is kept nobody knows: in a folder that cannot be read there may be one. */
+static void test_kept_dropin(void) {
+        PolicySet *s = NULL, *last;
+
+        current = "kept drop-in";
+        clean();
+        write_text(dir_b, "20.conf", GOOD);
+        assert(mkdir(in(dir_a, "20.conf.d"), 0755) == 0);
+        write_text(dir_a, "20.conf.d/x.conf", "[Match]\nFSType=!swap\n");
+        policy_set_free(load_kept(NULL));
+        assert(chmod(dir_a, 0777) == 0);
+
+        /* a daemon that starts, and then reads them again, and starts again */
+        for (unsigned i = 0; i < 3; i++) {
+                last = s;
+                s = load_kept(i == 1 ? last : NULL);
+                policy_set_free(last);
+                CHECK(s->n_policies == 1 && s->policies[0]->match->n_terms == 3);
+        }
+        policy_set_free(s);
+        assert(chmod(dir_a, 0755) == 0);
+        s = load_kept(NULL);
+        CHECK(s->n_policies == 1 && s->policies[0]->match->n_terms == 3 && s->n_errors == 0);
+        policy_set_free(s);
+}
+
+/* A policy that is called like a file of options; and one that could not be kept: the version before is not the last. */
+static void test_kept_or_not(void) {
+        PolicySet *s;
+
+        current = "kept or not";
+        clean();
+        write_text(dir_a, "options-x.conf", GOOD);
+        policy_set_free(load_kept(NULL));
+        CHECK(count_kept() == 1);
+        write_text(dir_a, "options-x.conf", WRONG);
+        s = load_kept(NULL);
+        CHECK(s->n_policies == 1);
+        policy_set_free(s);
+
+        write_text(dir_a, "options-x.conf", "[Match]\nPartLabel=another\n" FILTER);
+        assert(mkdir(in(dir_keep, ".new"), 0755) == 0 && mkdir(in(dir_keep, ".new/x"), 0755) == 0);
+        s = load_kept(NULL);
+        CHECK(s->n_policies == 1 && s->n_errors == 1 && s->errors[0].is_warning && count_kept() == 1);
+        policy_set_free(s);
+        assert(rmdir(in(dir_keep, ".new/x")) == 0 && rmdir(in(dir_keep, ".new")) == 0);
+        write_text(dir_a, "options-x.conf", WRONG);
+        s = load_kept(NULL);
+        CHECK(s->n_policies == 0);
+        policy_set_free(s);
+}
+
 /* What is kept is looked at like any other file. */
 static void test_bad_keep(void) {
         PolicySet *s;
@@ -301,6 +353,8 @@ int main(void) {
         folders_init();
 
         test_restart();
+        test_kept_dropin();
+        test_kept_or_not();
         test_bad_keep();
         test_options_file();
         test_compare();
