@@ -226,7 +226,8 @@ void attachment_lost_unseen(Attachment *a, const char *why, const Now *now) {
                 return;
         }
 
-        attachment_begin_gap(a, why, at_usec, later(now->realtime_usec, a->recorded_at_usec));
+        attachment_begin_gap(a, why, at_usec,
+                             later(now->realtime_usec, later(a->recorded_at_usec, a->recorded_since_usec)));
         shared_set(&a->lost_device, a->device);
         a->recorded_since_usec = 0;
         attachment_touch(a);

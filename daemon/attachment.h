@@ -150,6 +150,7 @@ enum {
         ATTACHMENT_CHANGED_BACK   = 1 << 2, /* the filter is back: FilterRestored */
         ATTACHMENT_CHANGED_ADDED  = 1 << 3,
         ATTACHMENT_CHANGED_RECORD = 1 << 4, /* something that the state files keep */
+        ATTACHMENT_CHANGED_PRINT  = 1 << 5, /* Fingerprint alone */
 };
 
 typedef struct AttachmentSet {

@@ -93,5 +93,5 @@ void plan_learn_disk(Attachment *a, Disk *d) {
                 return;
 
         fingerprint_share_known(f, (Device) { d, NULL });
-        attachment_changed(a, ATTACHMENT_CHANGED_RECORD);
+        attachment_changed(a, ATTACHMENT_CHANGED_RECORD | ATTACHMENT_CHANGED_PRINT);
 }

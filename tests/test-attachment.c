@@ -500,6 +500,15 @@ static void test_clock_set_back(void) {
         CHECK(a->gaps[0].begin_usec == T0 + 500 * SECOND && a->intact_since_usec == T0 + 1000 * SECOND);
         attachment_free(a);
 
+        /* as it was for a daemon that has noted when it was on, and by another clock that it still was */
+        a = attachment_of("bftrack", UUID_X, "");
+        a->recorded_since_usec = T0 + 1000 * SECOND;
+        a->recorded_at_usec = T0 + 400 * SECOND;
+        attachment_lost_unseen(a, "daemon-not-running", &(Now) { .realtime_usec = T0 + 500 * SECOND });
+        attached(a, &f, false, 501);
+        CHECK(a->n_gaps == 1 && a->intact_since_usec == T0 + 1000 * SECOND);
+        attachment_free(a);
+
         /* the clock of a boot is behind the records of the last one */
         a = attachment_of("bftrack", UUID_X, "");
         a->recorded_since_usec = T0 + 10 * SECOND;

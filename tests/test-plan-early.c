@@ -51,7 +51,8 @@ static void test_early(void) {
         a->changed = 0;
         script_udev(&s);
         script_settle(&s);
-        CHECK(a->on_device && a->n_attached == 1 && a->n_gaps == 0 && a->changed & ATTACHMENT_CHANGED_RECORD);
+        CHECK(a->on_device && a->n_attached == 1 && a->n_gaps == 0 && a->changed & ATTACHMENT_CHANGED_RECORD &&
+              a->changed & ATTACHMENT_CHANGED_PRINT);
         CHECK_STR(a->fingerprint.disk->wwn, "0x5000");
         CHECK_STR(a->fingerprint.disk->serial, "S1");
 
