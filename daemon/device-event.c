@@ -434,8 +434,8 @@ void device_set_look_begin(DeviceSet *s, bool believe) {
  * device_set_look_end() - after all devices were told: what was not among them is gone
  * @s: the set
  *
- * At the first look what udev says is all there is to know, if it has looked itself. A later one may fall between the two
- * halves of a re-read, and what a table said must not be forgotten for it.
+ * At the first look what udev says is all there is to know, if it has looked itself. A later one may fall between the
+ * two halves of a re-read, and what a table said must not be forgotten for it.
  */
 void device_set_look_end(DeviceSet *s) {
         for (size_t i = s->n_disks; i-- > 0; ) {

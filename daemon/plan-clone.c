@@ -229,8 +229,8 @@ static unsigned rank_by_fs(const Attachment *a) {
 }
 
 /*
- * Whether a policy that comes before an attachment's may turn out to mean its partition, of which udev has not told yet:
- * it asks for what is on it, or has a pattern, which is asked when udev has told.
+ * Whether a policy that comes before an attachment's may turn out to mean its partition, of which udev has not told
+ * yet: it asks for what is on it, or has a pattern, which is asked when udev has told.
  */
 bool plan_may_come_second(Run *run, const Attachment *a, const Holder *h) {
         const World *w = run->world;

@@ -43,6 +43,10 @@ int policy_save(const char *folder, const Policy *p, char **ret_path) {
         if (r == 0)
                 r = state_write_file(fd, p->name, text, strlen(text));
 
+        /* whoever asks what is wrong in policies reads them all; who cannot is no worse off than nobody */
+        if (r == 0)
+                (void) fchmodat(fd, p->name, 0644, 0);
+
         free(text);
         close(fd);
         if (r < 0) {

@@ -2,6 +2,7 @@
 
 /* ATTACH: a wish, kept as an attachment; the plan makes it true, and the caller waits for that. */
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,7 +152,23 @@ static int make_persistent(Manager *m, const Attachment *a) {
 
         log_line(LOG_NOTICE, "%s: %s written, so that it is attached after the next boot too", a->id, path);
         free(path);
-        return manager_reload(m);
+        r = manager_reload(m);
+        return r < 0 ? r : a->source == ATTACHMENT_SOURCE_POLICY ? 0 : -ENOEXEC;
+}
+
+/* Why it is not for good, and the next step. */
+static void say_not_persistent(const Attachment *a, int error, char ret[static 512]) {
+        if (error == -ENOEXEC)
+                (void) snprintf(ret, 512, "the filter is on, and a policy for it was written, 50-%s.conf, but is not in"
+                                " force: see ConfigErrors, or blkfilterctl verify", a->id);
+        else if (error == -EEXIST)
+                (void) snprintf(ret, 512, "the filter is on, but no policy could be written for it: there is a file"
+                                " 50-%s.conf in /etc/blkfilter.d; remove it and attach again, or write the policy with"
+                                " another name; until the next boot it comes back by itself", a->id);
+        else
+                (void) snprintf(ret, 512, "the filter is on, but no policy could be written for it: %s; until the next"
+                                " boot it comes back by itself", error == -EINVAL ?
+                                "no file can say what it is recognised by" : strerror(-error));
 }
 
 /* What the state of an attachment means to somebody who waits for it; REQUEST_OK: keep waiting. */
@@ -215,8 +232,7 @@ static void attach_answer(Manager *m, Request *r, const Attachment *a) {
                 error = make_persistent(m, a);
 
         if (error < 0) {
-                (void) snprintf(message, sizeof(message), "the filter is on, but no policy could be written for it: %s;"
-                                " until the next boot it comes back by itself", strerror(-error));
+                say_not_persistent(a, error, message);
                 request_finish(m, r, REQUEST_E_FAILED, message);
                 return;
         }
