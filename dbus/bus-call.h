@@ -14,7 +14,7 @@
 #include "dbus/ctl-table.h"
 
 #define CALLS_MAX 128         /* not answered yet, of everybody */
-#define CALLS_MAX_OTHERS 112  /* of these not root's: root always finds room */
+#define CALLS_MAX_OTHERS 112  /* of these not root's: root finds room once the bus has said whose they are */
 #define CALLS_MAX_PER_USER 16 /* root excepted */
 
 typedef struct Change {

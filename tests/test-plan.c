@@ -150,7 +150,7 @@ static void test_ignored(void) {
         test_ignored_one("sda1", 1);
 }
 
-/* A re-read removes a member of an array and adds it again: what it is udev says only afterwards, and it is one still. */
+/* A re-read removes a member of an array and adds it again: what it is udev says only afterwards. It is one still. */
 static void test_ignored_reread(void) {
         DeviceEvent e;
         Attachment *a;
@@ -180,7 +180,7 @@ static void test_ignored_reread(void) {
         script_deinit(&s);
 }
 
-/* Of devices with a name that its rules do not know udev tells nothing of the table: it is read, if somebody waits. */
+/* Of devices with a name that its rules do not know udev tells nothing of the table: it is read, if one waits. */
 static void test_unprobed_one(bool looked, const char *wanted) {
         Attachment *a;
         Script s;

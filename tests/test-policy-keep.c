@@ -136,7 +136,7 @@ static void test_kept_dropin(void) {
         policy_set_free(s);
 }
 
-/* A policy that is called like a file of options; and one that could not be kept: the version before is not the last. */
+/* A policy that is called like a file of options; and one that could not be kept: that before is not the last. */
 static void test_kept_or_not(void) {
         PolicySet *s;
 

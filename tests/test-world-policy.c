@@ -278,8 +278,8 @@ static void test_precedence(void) {
 }
 
 /*
- * So too on a partition that is new, and of which only the table tells yet: the first may mean it by what udev says next,
- * be it what is on it, or as a pattern, which is not asked before.
+ * So too on a partition that is new, and of which only the table tells yet: the first may mean it by what udev says
+ * next, be it what is on it, or as a pattern, which is not asked before.
  */
 static void test_precedence_untold_one(const char *first, bool fits) {
         const Entry entries[] = { entry_of(1, UUID_Y, "other"), entry_of(2, UUID_X, fits ? "data" : "log") };
