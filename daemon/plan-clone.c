@@ -5,8 +5,6 @@
  * is on them. Or they have what somebody waits for. udev tells, as a rule soon; where it does not, workers read.
  */
 
-#include <limits.h>
-
 #include "daemon/plan-internal.h"
 
 /*
@@ -223,14 +221,18 @@ bool plan_asks_of_disks(Run *run) {
         return run->asks_of_disks;
 }
 
-/* As what an attachment counts that asks for what is on a device; behind all if it does not. */
-static unsigned rank_by_fs(const Attachment *a) {
-        return match_wants_fs(a->match) && !a->orphaned ? a->rank : UINT_MAX;
+/* As what an attachment counts that asks for what is on a device, a hold before all; behind all if it does not. */
+static uint64_t rank_by_fs(const Attachment *a) {
+        if (!match_wants_fs(a->match) || (a->orphaned && !a->held))
+                return UINT64_MAX;
+
+        return a->held ? 0 : UINT64_C(1) + a->rank;
 }
 
 /*
- * Whether a policy that comes before an attachment's may turn out to mean its partition, of which udev has not told
- * yet: it asks for what is on it, or has a pattern, which is asked when udev has told.
+ * Whether a policy that comes before an attachment's, or one of the same filter that an administrator holds off, may
+ * turn out to mean its partition, of which udev has not told yet: it asks for what is on it, or has a pattern, which is
+ * asked when udev has told.
  */
 bool plan_may_come_second(Run *run, const Attachment *a, const Holder *h) {
         const World *w = run->world;
@@ -246,17 +248,18 @@ bool plan_may_come_second(Run *run, const Attachment *a, const Holder *h) {
 
         /* it is asked for each that is attached for the first time, and thousands may be */
         for (size_t i = 0; i < w->attachments.n_items && !run->first_by_fs_is_known; i++) {
-                unsigned rank = rank_by_fs(w->attachments.items[i]);
+                uint64_t rank = rank_by_fs(w->attachments.items[i]);
 
                 if (i == 0 || rank < run->first_by_fs)
                         run->first_by_fs = rank;
         }
 
         run->first_by_fs_is_known = true;
-        for (size_t i = 0; i < w->attachments.n_items && run->first_by_fs < a->rank; i++) {
+        for (size_t i = 0; i < w->attachments.n_items && run->first_by_fs <= a->rank; i++) {
                 const Attachment *b = w->attachments.items[i];
 
-                if (rank_by_fs(b) < a->rank && match_facts_but_fs(b->match, &f))
+                if (b != a && rank_by_fs(b) <= a->rank && (!b->held || str_equal(b->filter, a->filter)) &&
+                    match_facts_but_fs(b->match, &f))
                         return true;
         }
 

@@ -26,7 +26,7 @@ typedef struct Run {
         bool early_is_added;  /* and so plan_add_early() */
         bool asks_of_disks;   /* see plan_asks_of_disks(); of value if asks_are_known */
         bool asks_are_known;
-        unsigned first_by_fs; /* see plan_may_come_second(); of value if first_by_fs_is_known */
+        uint64_t first_by_fs; /* see plan_may_come_second(); of value if first_by_fs_is_known */
         bool first_by_fs_is_known;
 } Run;
 

@@ -73,6 +73,11 @@ void world_touch_rivals(World *w, Attachment *a) {
         for (i = index_first(&w->devices.claims, claim_hash(primary->key, primary->value)); i; i = index_next(i))
                 if (!((Disk *) i->owner)->gone)
                         device_set_touch(&w->devices, i->owner);
+
+        /* of a device that udev has not told of they are not known: see plan_may_come_second() */
+        for (size_t k = 0; k < w->attachments.n_items && match_wants_fs(a->match); k++)
+                if (w->attachments.items[k]->pending && !w->attachments.items[k]->on_device)
+                        attachment_touch(w->attachments.items[k]);
 }
 
 /**

@@ -312,6 +312,50 @@ static void test_precedence_untold_one(const char *first, bool fits) {
         script_deinit(&s);
 }
 
+/* Nor does one go where an administrator holds another of the same filter off, by what udev says next. */
+static void test_hold_untold_one(const char *filter, bool released) {
+        const Entry entries[] = { entry_of(1, UUID_Y, "other"), entry_of(2, UUID_X, "data") };
+        Attachment *held, *other;
+        Script s;
+
+        script_init(&s);
+        script_table(&s, "sda", entries, 1);
+        script_had(&s, "sda");
+        script_look(&s);
+        edit(&s, "10.conf", "bftrack", "PartUUID=" UUID_X);
+        edit(&s, "20.conf", filter, "FSUUID=1111-1111");
+        edit(&s, "30.conf", "bffault", "PartUUID=" UUID_Y);
+        settle(&s);
+        other = find(&s, "bftrack", "PartUUID=" UUID_X);
+        held = find(&s, filter, "FSUUID=1111-1111");
+        held->held = true;
+        world_touch_rivals(&s.world, held);
+
+        script_table(&s, "sda", entries, 2);
+        script_device(&s, "sda2")->values[MATCH_FS_UUID] = "1111-1111";
+        script_reread(&s, "sda");
+        script_expect(&s, JOB_SCAN, "sda");
+        script_answer(&s);
+        script_settle(&s);
+        CHECK(other->on_device == !str_equal(filter, "bftrack"));
+        if (released) {
+                held->held = false;
+                world_touch_rivals(&s.world, held);
+                script_settle(&s);
+                CHECK(other->on_device);
+        }
+        script_udev(&s);
+        settle(&s);
+        CHECK(other->state == (str_equal(filter, "bftrack") && !released ? ATTACHMENT_DETACHED : ATTACHMENT_ATTACHED));
+        script_deinit(&s);
+}
+
+static void test_hold_untold(void) {
+        test_hold_untold_one("bftrack", false);
+        test_hold_untold_one("bftrack", true);
+        test_hold_untold_one("bfcount", false);
+}
+
 static void test_precedence_untold(void) {
         for (int fits = 0; fits < 2; fits++) {
                 test_precedence_untold_one("PartLabel=da*", fits);
@@ -554,6 +598,7 @@ int main(void) {
         test_limit();
         test_precedence();
         test_precedence_untold();
+        test_hold_untold();
         test_take_over();
         test_take_over_another();
         test_take_over_wish();
