@@ -76,7 +76,7 @@ void world_touch_rivals(World *w, Attachment *a) {
 
         /* of a device that udev has not told of they are not known: see plan_may_come_second() */
         for (size_t k = 0; k < w->attachments.n_items && match_wants_fs(a->match); k++)
-                if (w->attachments.items[k]->pending && !w->attachments.items[k]->on_device)
+                if (!w->attachments.items[k]->on_device)
                         attachment_touch(w->attachments.items[k]);
 }
 
