@@ -150,8 +150,7 @@ static bool misses_table(const Attachment *a) {
         return !a->on_device && !a->held && !a->orphaned && await_of(a->match) == AWAIT_TABLE;
 }
 
-/* Whether any does. */
-bool plan_is_missed(const World *w) {
+static bool is_missed(const World *w) {
         for (size_t i = 0; i < w->attachments.n_items; i++)
                 if (misses_table(w->attachments.items[i]))
                         return true;
@@ -189,7 +188,7 @@ int plan_add_early(Run *run, const Attachment *a) {
 int plan_read_early(Run *run, Disk *d) {
         World *w = run->world;
 
-        if (!may_be_read_early(d) || !kernel_interface_has_filters(w->interface) || !plan_is_missed(w))
+        if (!may_be_read_early(d) || !kernel_interface_has_filters(w->interface) || !is_missed(w))
                 return 0;
 
         if (!is_overdue(run, d)) {

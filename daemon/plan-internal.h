@@ -43,7 +43,6 @@ void plan_touch_waiting(Run *run);
 const Disk *plan_find_unclear(Run *run, const Attachment *a, bool was_there);
 int plan_read_overdue(Run *run, const Attachment *a);
 int plan_scan(Run *run, Disk *d);
-bool plan_is_missed(const World *w);
 bool plan_asks_of_disks(Run *run);
 bool plan_may_come_second(Run *run, const Attachment *a, const Holder *h);
 int plan_add_early(Run *run, const Attachment *a);

@@ -352,8 +352,14 @@ static bool disk_matters(const World *w, const Disk *d) {
         return false;
 }
 
+/* udev will not tell what it has not looked for. Of what changes with no event it must not depend who wants what. */
+static bool has_to_be_read(const World *w, const Disk *d) {
+        return disk_is_unprobed(d) && (w->attachments.n_items > 0 || w->n_patterns > 0);
+}
+
 static int plan_disk(Run *run, Disk *d) {
         World *w = run->world;
+        int r;
 
         if (disk_is_untold(d))
                 return plan_read_early(run, d);
@@ -362,19 +368,22 @@ static int plan_disk(Run *run, Disk *d) {
                 return 0;
 
         if (!d->overtaken && !d->reread_due && !disk_matters(w, d)) {
-                /* udev will not tell what it has not looked for */
-                if (disk_udev_caught_up(d) && disk_is_unprobed(d) && plan_is_missed(w))
-                        return plan_scan(run, d);
-
                 /* a job that is under way may bring the table */
-                if (disk_udev_caught_up(d) && !d->job)
+                if (disk_udev_caught_up(d) && !d->job) {
                         disk_settle_by_udev(d);
-                if (!d->reclaim)
-                        return 0;
+                        d->reread_due = has_to_be_read(w, d);
+                }
 
-                /* entries were dropped: who looked at them */
-                touch_interested(w, d);
-                return device_set_reclaim(&w->devices, d);
+                if (d->reclaim) {
+                        /* entries were dropped: who looked at them */
+                        touch_interested(w, d);
+                        r = device_set_reclaim(&w->devices, d);
+                        if (r < 0)
+                                return r;
+                }
+
+                if (!d->reread_due)
+                        return 0;
         }
 
         return plan_scan(run, d);
