@@ -19,6 +19,8 @@
 
 static const char *const folders[] = BLKFILTER_POLICY_FOLDERS;
 
+#define N_FOLDERS (sizeof(folders) / sizeof(folders[0]) - 1)
+
 static int print_findings(Ctl *c, json_object *findings, size_t n_errors, size_t n_policies) {
         json_object *o;
 
@@ -109,28 +111,80 @@ static void print_file(const char *folder, const char *name) {
         (void) printf("\n");
 }
 
-/* The drop-ins of a policy, in all folders. */
-static void print_dropins(const char *name) {
-        for (size_t i = 0; folders[i]; i++) {
-                PolicyFolder f = POLICY_FOLDER_INIT;
-                char path[4096];
+/*
+ * The next of several sorted lists, merged: of one name the first folder's counts, and those of the others are passed
+ * over. at[i]: where it is in each. Returns NULL at the end.
+ */
+static const PolicyFolderItem *next_of(const PolicyFolder all[static N_FOLDERS], size_t at[static N_FOLDERS],
+                                       size_t *ret_folder) {
+        const PolicyFolderItem *next = NULL;
 
-                (void) snprintf(path, sizeof(path), "%s/%s.d", folders[i], name);
-                if (access(path, F_OK) == 0 && policy_folder_read(AT_FDCWD, path, path, true, &f) >= 0)
-                        for (size_t k = 0; k < f.n_items; k++)
-                                print_file(path, f.items[k].name);
-                policy_folder_deinit(&f);
+        for (size_t i = 0; i < N_FOLDERS; i++)
+                if (at[i] < all[i].n_items && (!next || strcmp(all[i].items[at[i]].name, next->name) < 0)) {
+                        next = &all[i].items[at[i]];
+                        *ret_folder = i;
+                }
+
+        for (size_t i = 0; next && i < N_FOLDERS; i++)
+                if (at[i] < all[i].n_items && str_equal(all[i].items[at[i]].name, next->name))
+                        at[i]++;
+
+        return next;
+}
+
+static void print_item(const char *folder, const PolicyFolderItem *item) {
+        if (item->masked)
+                (void) printf("%s# %s/%s: masked%s\n\n", colour_on(COLOUR_DIM), folder, item->name, colour_off());
+        else
+                print_file(folder, item->name);
+}
+
+/* The drop-ins of a policy that count. */
+static void print_dropins(const char *name) {
+        PolicyFolder all[N_FOLDERS];
+        const PolicyFolderItem *item;
+        char paths[N_FOLDERS][4096];
+        size_t at[N_FOLDERS] = { 0 }, where;
+
+        for (size_t i = 0; i < N_FOLDERS; i++) {
+                all[i] = POLICY_FOLDER_INIT;
+                (void) snprintf(paths[i], sizeof(paths[i]), "%s/%s.d", folders[i], name);
+                if (access(paths[i], F_OK) == 0)
+                        (void) policy_folder_read(AT_FDCWD, paths[i], paths[i], true, &all[i]);
         }
+
+        while ((item = next_of(all, at, &where)))
+                if (!item->is_dropins)
+                        print_item(paths[where], item);
+
+        for (size_t i = 0; i < N_FOLDERS; i++)
+                policy_folder_deinit(&all[i]);
+}
+
+static bool is_named(int argc, char *argv[], const char *name) {
+        for (int i = 0; i < argc; i++)
+                if (str_equal(argv[i], name))
+                        return true;
+
+        return argc == 0;
+}
+
+static bool is_there(const PolicyFolder all[static N_FOLDERS], const char *name) {
+        for (size_t i = 0; i < N_FOLDERS; i++)
+                if (policy_folder_get(&all[i], name))
+                        return true;
+
+        return false;
 }
 
 /** verb_cat_config() - [NAME...]: the policy files that count, with their drop-ins, in the order in which they do */
 int verb_cat_config(Ctl *c, int argc, char *argv[]) {
-        enum { N = sizeof(folders) / sizeof(folders[0]) - 1 };
-        PolicyFolder all[N];
-        size_t at[N] = { 0 };
+        PolicyFolder all[N_FOLDERS];
+        const PolicyFolderItem *item;
+        size_t at[N_FOLDERS] = { 0 }, where;
         int status = STATUS_OK;
 
-        for (size_t i = 0; i < N; i++) {
+        for (size_t i = 0; i < N_FOLDERS; i++) {
                 all[i] = POLICY_FOLDER_INIT;
                 if (policy_folder_read(AT_FDCWD, folders[i], folders[i], true, &all[i]) < 0)
                         status = client_fault(-ENOMEM);
@@ -138,42 +192,22 @@ int verb_cat_config(Ctl *c, int argc, char *argv[]) {
                         status = complain(STATUS_FAILED, "%s %s", folders[i], all[i].why);
         }
 
+        for (int i = 0; i < argc && status == STATUS_OK; i++)
+                if (!is_there(all, argv[i]))
+                        status = complain(STATUS_NO, "there is no policy %s; blkfilterctl cat-config prints all, each"
+                                                     " with its name", argv[i]);
+
         if (status == STATUS_OK)
                 pager_open(c);
 
-        /* sorted lists, merged: of one name the first folder's counts */
-        while (status == STATUS_OK) {
-                const PolicyFolderItem *next = NULL;
-                size_t where = 0;
-                bool wanted = argc == 0;
-
-                for (size_t i = 0; i < N; i++)
-                        if (at[i] < all[i].n_items && (!next || strcmp(all[i].items[at[i]].name, next->name) < 0)) {
-                                next = &all[i].items[at[i]];
-                                where = i;
-                        }
-                if (!next)
-                        break;
-
-                for (int i = 0; i < argc && !wanted; i++)
-                        wanted = str_equal(argv[i], next->name);
-                if (wanted && !next->is_dropins) {
-                        if (next->masked)
-                                (void) printf("%s# %s/%s: masked%s\n\n", colour_on(COLOUR_DIM), folders[where],
-                                              next->name, colour_off());
-                        else {
-                                print_file(folders[where], next->name);
-                                print_dropins(next->name);
-                        }
+        while (status == STATUS_OK && (item = next_of(all, at, &where)))
+                if (is_named(argc, argv, item->name) && !item->is_dropins) {
+                        print_item(folders[where], item);
+                        if (!item->masked)
+                                print_dropins(item->name);
                 }
 
-                for (size_t i = N; i-- > 0; )
-                        if (at[i] < all[i].n_items && str_equal(all[i].items[at[i]].name, next->name) && i != where)
-                                at[i]++;
-                at[where]++;
-        }
-
-        for (size_t i = 0; i < N; i++)
+        for (size_t i = 0; i < N_FOLDERS; i++)
                 policy_folder_deinit(&all[i]);
         return status;
 }

@@ -5,6 +5,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -65,6 +66,16 @@ with bf.scsi_debug(1) as scsi, bfp.only():
         bfd.write_policy(FILE, bfd.policy_text(bfd.uuid(1)))
         bf.check('1 policy is right' in ctl('verify'), 'it is right now')
         bf.check('Name=bftrack' in ctl('cat-config') and str(path) in ctl('cat-config'), 'cat-config has it')
+        bf.check('no policy no-such.conf' in ctl('cat-config no-such.conf', status=1), 'a name that is not there')
+        ours, theirs = Path(f'{path}.d'), Path(f'/usr/lib/blkfilter.d/{FILE}.d')
+        try:
+            for folder, name, seconds in ((ours, '10-a', 60), (theirs, '10-a', 5), (theirs, '05-b', 7)):
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / f'{name}.conf').write_text(f'[Attach]\nTimeoutSec={seconds}s\n', encoding='utf-8')
+            bf.equal(re.findall(r'TimeoutSec=(\d+)s', ctl(f'cat-config {FILE}')), ['7', '60'], 'drop-ins that count')
+        finally:
+            shutil.rmtree(ours)
+            shutil.rmtree(theirs)
         ctl('reload')
         bf.check('bftrack is on' in ctl(f'wait {sda1} --timeout=60'), 'wait ends when it is on')
 
