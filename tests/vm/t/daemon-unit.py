@@ -150,6 +150,19 @@ with bf.case('daemon/unit/journal-has-no-error'):
     bf.equal([line for line in kernel.splitlines() if re.search(r'(seccomp|audit).*blkfilter|segfault', line)], [],
              'denials and crashes that the kernel tells of')
 
+with bf.case('daemon/unit/one-failure-is-not-for-good'):
+    # as newer versions of systemd start it at each failure
+    since, pid = time.time(), bf.main_pid()
+    bf.sh(f'kill -KILL {pid}')
+    bf.sh('/usr/libexec/blkfilter-wait --give-up')
+    bf.wait_for(lambda: bf.main_pid() not in (0, pid), what='the daemon to be started again')
+    bf.sh('/usr/libexec/blkfilter-wait --settled --timeout=60')
+    bf.sh('/usr/libexec/blkfilter-wait --give-up')
+    bf.check(Path('/run/blkfilterd/wait').exists(), 'the socket is there')
+    said = bf.sh('journalctl --sync; journalctl --boot --quiet --no-pager --output=cat'
+                 f' --since=@{since:.6f} SYSLOG_IDENTIFIER=blkfilter-wait')
+    bf.check('reset-failed' not in said, f'and nothing is said of a daemon that is not started: {said}')
+
 with bf.case('daemon/unit/a-crash-loop-holds-nothing-back'):
     # the socket of one that was killed is left behind, so that udev waits for the next
     bf.equal(bf.sh('systemd-analyze verify blkfilterd-failed.service 2>&1').strip(), '', 'what systemd-analyze says')
