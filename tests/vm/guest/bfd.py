@@ -75,9 +75,10 @@ def forget_all():
         for path in POLICY_FOLDER.glob('*.conf'):
             path.unlink()
     reload()
-    for a in attachments():
-        if a.device and a.state in ('attached', 'orphaned'):
-            bf.busctl_call('Detach', 'ssa{sv}', a.device, a.filter, 0)
+    # two can say that one filter is theirs: the partition that one of them has it on became the other's while it was on
+    on = {(a.device, a.filter) for a in attachments() if a.device and a.state in ('attached', 'orphaned')}
+    for device, name in sorted(on):
+        bf.busctl_call('Detach', 'ssa{sv}', device, name, 0)
 
 
 @contextmanager
