@@ -7,7 +7,7 @@ port, and answers in the same way:
                                                    {"line": TEXT} for each line of output, then {"status": N or null,
                                                    "stuck": bool}; status is null when the time was over
     {"cmd": "logs", "since": REALTIME}             {"log": TEXT}: what the daemon and the kernel said since then
-    {"cmd": "poweroff"}
+    {"cmd": "poweroff", "force": BOOL}             whether units are killed, and not stopped in their order
 """
 
 import json
@@ -132,7 +132,7 @@ class Agent:
                 message = json.loads(line)
                 command = message.pop('cmd')
                 if command == 'poweroff':
-                    output_of('systemctl', '--no-block', '--force', 'poweroff')
+                    output_of('systemctl', '--no-block', *(['--force'] if message['force'] else []), 'poweroff')
                 else:
                     {'up': self.up, 'run': self.run, 'logs': self.logs}[command](**message)
 

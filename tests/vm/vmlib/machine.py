@@ -218,11 +218,11 @@ class Machine:
         self._send(cmd='logs', since=int(since))
         return self._receive(time.monotonic() + 60)['log']
 
-    def poweroff(self):
+    def poweroff(self, force=True):
         """Ends the machine in an orderly way, or after two minutes in the other: what it has
-        not written then is not on its disks at the next boot."""
+        not written then is not on its disks at the next boot. force: its units are not stopped before, but killed."""
         try:
-            self._send(cmd='poweroff')
+            self._send(cmd='poweroff', force=force)
             self.process.wait(timeout=120)
         except (MachineDied, subprocess.TimeoutExpired):
             pass
