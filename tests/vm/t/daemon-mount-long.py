@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: suite=mount-long reboots limit=7200
+# vm: suite=mount-long reboots stops-units limit=7200
 """daemon-mount at length: MOUNT_BOOTS boots (50), and MOUNT_HOTPLUGS times a disk that comes and goes (200)."""
 
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# vm: interfaces-long reboots limit=400
+# vm: interfaces-long reboots stops-units limit=400
 """A file system in fstab, on a partition that a policy has a filter for, is mounted only after the filter is on: on a
 disk that is there at boot, and on one that comes later. And when the daemon hangs, or the filter does not come, the
 mount is not kept waiting for long, and the journal says so: there the filter's record misses the first write."""

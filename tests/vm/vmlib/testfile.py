@@ -39,6 +39,7 @@ class TestFile:
                   boots from 0; its limit is that of one boot. A line "next-boot: initramfs=FILE WORD…" in its output
                   says how the next ones are made, both as need be: an initramfs, by the path of its file in the machine,
                   and more words for the kernel's command line
+    stops-units   with reboots: its units are stopped in their order before the next boot, and not killed; takes longer
     root-partition  with reboots: the root file system is the first partition of the machine's disk
     limit=SECONDS when it is ended as a failure
     suite=NAME    belongs to that suite instead of "vm", which is part of every run
@@ -57,6 +58,7 @@ class TestFile:
     reboots: bool = False
     limit: int = DEFAULT_LIMIT_SEC
     suite: str = 'vm'
+    stops_units: bool = False
     root_partition: bool = False
     table: str = ''                                 # '', interfaces or interfaces-long
     interface: str = ''                             # '': any
@@ -101,6 +103,8 @@ def load(path):
                 if word in ('own-machine', 'reboots'):
                     test.own_machine = True
                     test.reboots = test.reboots or word == 'reboots'
+                elif word == 'stops-units':
+                    test.stops_units = True
                 elif word == 'root-partition':
                     test.root_partition = True
                 elif key == 'limit' and value.isdecimal():
@@ -119,7 +123,8 @@ def load(path):
                     test.panics = value
                 else:
                     raise UsageError(f'{path}:{number}: "{word}" is not known in a header; there are own-machine, '
-                                     'reboots, root-partition, limit=SECONDS, suite=NAME, interfaces, interfaces-long, '
+                                     'reboots, stops-units, root-partition, limit=SECONDS, suite=NAME, interfaces, '
+                                     'interfaces-long, '
                                      f'interface=NAME ({", ".join(INTERFACES)}), append=WORD and panics=WORD.')
     return test
 
