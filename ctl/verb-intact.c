@@ -11,6 +11,9 @@
 #include "ctl/output.h"
 #include "ctl/terminal.h"
 
+/* A daemon that is well answers much sooner. */
+#define ANSWER_USEC UINT64_C(1000000)
+
 /* Says when a filter was off, for who asks why it is not intact. */
 static void say_gap(const Shown *s, uint64_t since_usec) {
         char begin[TIME_SIZE], span[TIME_SIZE];
@@ -149,6 +152,13 @@ static int is_attached(Ctl *c, const char *device, uint64_t limit_usec, char **r
         return status;
 }
 
+/* How long an answer may take: to the end of the wait, but as long as any daemon takes that is well. */
+static uint64_t limit_of(const Ctl *c, uint64_t until_usec, uint64_t now_usec) {
+        uint64_t left_usec = now_usec < until_usec ? until_usec - now_usec : 0;
+
+        return !c->timeout ? UINT64_MAX : left_usec > ANSWER_USEC ? left_usec : ANSWER_USEC;
+}
+
 /** verb_wait() - DEVICE: until its filter is on, or --timeout= is over */
 int verb_wait(Ctl *c, int argc, char *argv[]) {
         uint64_t timeout_usec = 0, until_usec;
@@ -180,8 +190,7 @@ int verb_wait(Ctl *c, int argc, char *argv[]) {
         for (;;) {
                 uint64_t now = time_monotonic_usec();
 
-                status = is_attached(c, argv[0], !c->timeout ? UINT64_MAX : now < until_usec ? until_usec - now : 1,
-                                     &reason);
+                status = is_attached(c, argv[0], limit_of(c, until_usec, now), &reason);
                 if (status != STATUS_NO)
                         break;
 

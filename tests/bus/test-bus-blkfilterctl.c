@@ -308,6 +308,35 @@ static void test_wait(void) {
         fixture_deinit(&fixture);
 }
 
+/* A daemon that ends while it is waited for, or that does not answer; and who reads of a monitor ends. */
+static void test_gone(void) {
+        static const Command ended = { "wait /dev/sda1 --timeout=600", 4, { "blkfilterd has ended" }, NULL };
+        static const Command silent = { "wait /dev/sda1 --timeout=0.1", 1, { "within 0.1: blkfilterd does not answer" },
+                                        NULL };
+        Attachment *a;
+        int status;
+        pid_t pid;
+
+        fixture_init(&fixture, 0);
+        a = attached();
+        EXPECT("monitor >/dev/full", 3, NULL);
+
+        a->on_device = false;
+        attachment_set_state(a, ATTACHMENT_WAITING, strdup("no partition is present"));
+        expect_as(NOBODY, &(const Command) { "wait -q /dev/sda1 --timeout=0.1", 1, { NULL }, "a" });
+
+        /* nothing turns its loop */
+        pid = fixture_spawn(&fixture, NOBODY, runs, (void *) &silent);
+        assert(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS);
+
+        fixture.manager->n_resolve = 0;
+        pid = fixture_spawn(&fixture, NOBODY, runs, (void *) &ended);
+        UNTIL(&fixture, fixture.manager->n_resolve > 0);
+        assert(sd_bus_release_name(fixture.bus->bus, BLKFILTER_BUS_NAME) >= 0);
+        fixture_join(&fixture, pid);
+        fixture_deinit(&fixture);
+}
+
 static void test_commands(void) {
         Manager *m;
         uint32_t word;
@@ -417,10 +446,10 @@ static void test_limit(void) {
 }
 
 int main(int argc, char *argv[]) {
-        static const char *const names[] = { "show", "errors",   "explain", "act",  "intact",
-                                             "wait", "commands", "usage",   "limit" };
-        static void (*const cases[])(void) = { test_show, test_errors,   test_explain, test_act,   test_intact,
-                                               test_wait, test_commands, test_usage,   test_limit };
+        static const char *const names[] = { "show", "errors", "explain",  "act",   "intact",
+                                             "wait", "gone",   "commands", "usage", "limit" };
+        static void (*const cases[])(void) = { test_show, test_errors, test_explain,  test_act,   test_intact,
+                                               test_wait, test_gone,   test_commands, test_usage, test_limit };
 
         return fixture_main(argc, argv, names, cases, sizeof(cases) / sizeof(cases[0]));
 }
