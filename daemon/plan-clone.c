@@ -158,11 +158,6 @@ static bool is_missed(const World *w) {
         return false;
 }
 
-/* A disk with a job is looked at when that ends. */
-static bool may_be_read_early(const Disk *d) {
-        return d->dirty && disk_may_be_early(d) && d->n_partitions > 0 && !d->job && !d->stuck;
-}
-
 /* The disks that plan_read_early() may read for an attachment. Returns 0, or -ENOMEM. */
 int plan_add_early(Run *run, const Attachment *a) {
         DeviceSet *s = &run->world->devices;
@@ -174,7 +169,7 @@ int plan_add_early(Run *run, const Attachment *a) {
 
         run->early_is_added = true;
         for (size_t i = 0; i < s->n_disks && r >= 0; i++)
-                if (may_be_read_early(s->disks[i]))
+                if (s->disks[i]->dirty && disk_may_be_early(s->disks[i]))
                         r = run_add_disk(run, s->disks[i]);
 
         return r;
@@ -188,7 +183,8 @@ int plan_add_early(Run *run, const Attachment *a) {
 int plan_read_early(Run *run, Disk *d) {
         World *w = run->world;
 
-        if (!may_be_read_early(d) || !kernel_interface_has_filters(w->interface) || !is_missed(w))
+        if (!d->dirty || !disk_may_be_early(d) || d->n_partitions == 0 || d->job || d->stuck ||
+            !kernel_interface_has_filters(w->interface) || !is_missed(w))
                 return 0;
 
         if (!is_overdue(run, d)) {
