@@ -235,9 +235,9 @@ void attachment_lost_unseen(Attachment *a, const char *why, const Now *now) {
 }
 
 /* Since when a filter that is on has seen every write: not before the last gap has ended, whatever the clock says. */
-static void keep_behind_gaps(const Attachment *a, uint64_t *since_usec) {
-        if (*since_usec && a->n_gaps_kept > 0)
-                *since_usec = later(*since_usec, a->gaps[a->n_gaps_kept - 1].end_usec);
+static void keep_behind_gaps(Attachment *a) {
+        if (a->intact_since_usec && a->n_gaps_kept > 0)
+                a->intact_since_usec = later(a->intact_since_usec, a->gaps[a->n_gaps_kept - 1].end_usec);
 }
 
 static bool take_gap(Attachment *a, const Gap *g) {
@@ -292,8 +292,7 @@ void attachment_take_past(Attachment *a, Attachment *past, uint64_t boot_usec, c
                 if (!take_gap(a, &past->gaps[i - 1]))
                         break;
 
-        keep_behind_gaps(a, &a->intact_since_usec);
-        keep_behind_gaps(a, &a->recorded_since_usec);
+        keep_behind_gaps(a);
 
         if (!a->has_fingerprint) {
                 fingerprint_set(&a->fingerprint, &past->fingerprint);
@@ -372,7 +371,7 @@ void attachment_attached(Attachment *a, const Fingerprint *f, bool already, cons
                         (void) str_copy(open->reason, sizeof(open->reason), "rescan");
                 attachment_changed(a, ATTACHMENT_CHANGED_BACK);
         }
-        keep_behind_gaps(a, &a->intact_since_usec);
+        keep_behind_gaps(a);
 
         if (!already) {
                 a->n_attached++;

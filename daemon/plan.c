@@ -352,7 +352,10 @@ static bool disk_matters(const World *w, const Disk *d) {
         return false;
 }
 
-/* udev will not tell what it has not looked for. Of what changes with no event it must not depend who wants what. */
+/*
+ * udev will not tell what it has not looked for. Not only while somebody misses something: that begins without an event
+ * of the disk, and nobody would look at it again for that.
+ */
 static bool has_to_be_read(const World *w, const Disk *d) {
         return disk_is_unprobed(d) && (w->attachments.n_items > 0 || w->n_patterns > 0);
 }

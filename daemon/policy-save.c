@@ -43,7 +43,7 @@ int policy_save(const char *folder, const Policy *p, char **ret_path) {
         if (r == 0)
                 r = state_write_file(fd, p->name, text, strlen(text));
 
-        /* whoever asks what is wrong in policies reads them all; who cannot is no worse off than nobody */
+        /* blkfilterctl verify reads all policies as whoever calls it: one that it may not read it calls wrong */
         if (r == 0)
                 (void) fchmodat(fd, p->name, 0644, 0);
 

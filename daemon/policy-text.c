@@ -25,6 +25,7 @@ bool policy_equal(const Policy *a, const Policy *b) {
 /* In bytes: so long a word fits in a line if each sign of it is written by its number. */
 #define WORD_MAX ((POLICY_LINE_MAX - 40) / 4)
 
+/* Whether a value has signs that need a backslash in these quotes too; without memory to find out it may. */
 static bool needs_escape(const Term *t, char quote) {
         Text text = TEXT_INIT;
         char *s;

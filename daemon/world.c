@@ -75,7 +75,9 @@ void world_touch_rivals(World *w, Attachment *a) {
                         device_set_touch(&w->devices, i->owner);
 
         /* of a device that udev has not told of they are not known: see plan_may_come_second() */
-        for (size_t k = 0; k < w->attachments.n_items && match_wants_fs(a->match); k++)
+        if (!match_wants_fs(a->match))
+                return;
+        for (size_t k = 0; k < w->attachments.n_items; k++)
                 if (!w->attachments.items[k]->on_device)
                         attachment_touch(w->attachments.items[k]);
 }

@@ -35,11 +35,12 @@ __attribute__((unused)) static void script_noted(Script *s, Attachment *a, const
 
 #define STANDING_SIZE 1024
 
-/* How an attachment stands, in a line. */
+/* How an attachment stands, in a line. Which disk it waits for it says again only soon, if that is another now. */
 __attribute__((unused)) static void standing_of(const Attachment *a, char ret[static STANDING_SIZE]) {
         (void) snprintf(ret, STANDING_SIZE,
                         "%s: %s (%s); on %d %s %llu, home %s; job %llu%s; retry %llu; gaps %llu; noted %llu, left %llu;"
-                        " check %d, absent %d, changed %x", a->id, attachment_state_to_string(a->state), a->reason,
+                        " check %d, absent %d, changed %x", a->id, attachment_state_to_string(a->state),
+                        a->awaits_disk ? "for a disk" : a->reason,
                         a->on_device,
                         a->device, (unsigned long long) a->device_uid, a->home, (unsigned long long) a->job,
                         a->job_is_stuck ? " stuck" : "", (unsigned long long) a->retry_at_usec,

@@ -473,6 +473,20 @@ static void test_unrecorded(void) {
         attachment_free(a);
 }
 
+/* It went unseen, and the clock is behind what was noted before: since when it was on, and when it was known to be. */
+static void test_noted_later(uint64_t since, uint64_t at) {
+        Attachment *a = attachment_of("bftrack", UUID_X, "");
+        __attribute__((cleanup(fingerprint_deinit))) Fingerprint f = on_disk("sda", 1, 1);
+
+        a->recorded_since_usec = T0 + since * SECOND;
+        a->recorded_at_usec = T0 + at * SECOND;
+        attachment_lost_unseen(a, "reboot", &(Now) { .realtime_usec = T0 + 500 * SECOND });
+        attached(a, &f, false, 501);
+        CHECK(a->n_gaps == 1 && a->gaps[0].end_usec == T0 + 1000 * SECOND);
+        CHECK(a->intact_since_usec == T0 + 1000 * SECOND);
+        attachment_free(a);
+}
+
 /* A clock that was set back makes no gap that ends before it begins, nor one that a backup from before seems to be
  * behind. */
 static void test_clock_set_back(void) {
@@ -500,24 +514,9 @@ static void test_clock_set_back(void) {
         CHECK(a->gaps[0].begin_usec == T0 + 500 * SECOND && a->intact_since_usec == T0 + 1000 * SECOND);
         attachment_free(a);
 
-        /* as it was for a daemon that has noted when it was on, and by another clock that it still was */
-        a = attachment_of("bftrack", UUID_X, "");
-        a->recorded_since_usec = T0 + 1000 * SECOND;
-        a->recorded_at_usec = T0 + 400 * SECOND;
-        attachment_lost_unseen(a, "daemon-not-running", &(Now) { .realtime_usec = T0 + 500 * SECOND });
-        attached(a, &f, false, 501);
-        CHECK(a->n_gaps == 1 && a->intact_since_usec == T0 + 1000 * SECOND);
-        attachment_free(a);
-
-        /* the clock of a boot is behind the records of the last one */
-        a = attachment_of("bftrack", UUID_X, "");
-        a->recorded_since_usec = T0 + 10 * SECOND;
-        a->recorded_at_usec = T0 + 1000 * SECOND;
-        attachment_lost_unseen(a, "reboot", &(Now) { .realtime_usec = T0 + 500 * SECOND });
-        attached(a, &f, false, 501);
-        CHECK(a->n_gaps == 1 && a->gaps[0].end_usec == T0 + 1000 * SECOND);
-        CHECK(a->intact_since_usec == T0 + 1000 * SECOND);
-        attachment_free(a);
+        /* the clock of a boot is behind the records of the last one; it was noted by another clock that it still was on */
+        test_noted_later(10, 1000);
+        test_noted_later(1000, 400);
 }
 
 static void test_delay(void) {

@@ -230,6 +230,59 @@ static void test_past_is_needed_late(void) {
         fake_deinit(&f);
 }
 
+/*
+ * The clock of this boot is behind what the last one noted. What is on since says no more than that: whether this
+ * daemon put it on, or one in an initramfs, which could not read that.
+ */
+static void test_past_and_clock_behind(void) {
+        uint64_t noted;
+        Attachment *x;
+        Fake f;
+
+        for (int restarted = 0; restarted < 2; restarted++) {
+                fake_begin(&f);
+                fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
+                f.boot_usec = f.now.realtime_usec - 2 * SECOND;
+                noted = f.now.realtime_usec + 1000 * SECOND;
+                f.last_boot_away = true;
+                fake_start(&f);
+                if (restarted)
+                        fake_end_manager(&f);
+                f.last_boot_away = false;
+                leave_past(&f, noted);
+                if (restarted)
+                        fake_start(&f);
+                fake_pass(&f, 10 * SECOND);
+                x = get(&f, "bftrack", UUID_X, "");
+                CHECK(!f.last_boot && x->on_device && x->n_gaps == 1 && x->gaps[0].end_usec == noted);
+                CHECK(x->intact_since_usec == noted);
+                fake_deinit(&f);
+        }
+}
+
+/* As long as the machine boots its disk may be mounted any moment; later it is looked for ever more rarely. */
+static void test_past_is_looked_for(void) {
+        Attachment *x;
+        Fake f;
+
+        for (int late = 0; late < 2; late++) {
+                fake_begin(&f);
+                fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
+                f.now.monotonic_usec = late ? 1000 * SECOND : 5 * SECOND;
+                f.boot_usec = f.now.realtime_usec - f.now.monotonic_usec;
+                f.last_boot_away = true;
+                fake_start(&f);
+                fake_pass(&f, 60 * SECOND);
+                f.last_boot_away = false;
+                leave_past(&f, f.boot_usec - 60 * SECOND);
+                fake_pass(&f, SECOND);
+                x = get(&f, "bftrack", UUID_X, "");
+                CHECK(x->past_due == late && x->n_gaps == !late);
+                f.last_boot = attachment_free(f.last_boot);
+                fake_deinit(&f);
+        }
+}
+
 /* What the last boot has left of an instance of a pattern that is there, or of another one. */
 static Attachment *leave_instance(Fake *f, const char *pattern) {
         Match *p = match_parse(pattern), *m;
@@ -290,5 +343,7 @@ int main(void) {
         test_past_is_mounted_late();
         test_past_is_needed_late();
         test_past_of_pattern();
+        test_past_and_clock_behind();
+        test_past_is_looked_for();
         return EXIT_SUCCESS;
 }

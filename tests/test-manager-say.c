@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the journal is told of those that wait, and systemd of all of them. */
+/* What the journal is told of those that wait, and systemd of all of them; what the bus alone is told. */
 
 #undef NDEBUG
 
@@ -121,9 +121,35 @@ static void test_sums(void) {
         fake_deinit(&f);
 }
 
+/* What udev says of a disk later changes a property: the bus is told, not the journal. Nobody is of a record alone. */
+static void test_print(void) {
+        Attachment *x;
+        Fake f;
+
+        fake_begin(&f);
+        fake_policy(&f, "10.conf", "bftrack", UUID_X, "");
+        fake_start(&f);
+        fake_settle(&f);
+        x = get(&f, "bftrack", UUID_X, "");
+        CHECK(x->on_device);
+
+        journal[0] = f.trace[0] = 0;
+        attachment_changed(x, ATTACHMENT_CHANGED_RECORD);
+        f.scheduled = true;
+        fake_run(&f);
+        CHECK(!x->changed && !strstr(f.trace, "told"));
+
+        attachment_changed(x, ATTACHMENT_CHANGED_RECORD | ATTACHMENT_CHANGED_PRINT);
+        f.scheduled = true;
+        fake_run(&f);
+        CHECK(strstr(f.trace, "told bftrack_0fc63daf") && !journal[0]);
+        fake_deinit(&f);
+}
+
 int main(void) {
         test_sums();
         test_short();
         test_long();
+        test_print();
         return EXIT_SUCCESS;
 }

@@ -137,6 +137,18 @@ static void test_persistent_fails(void) {
         x = get(&f, "bftrack", UUID_X, "");
         CHECK(a.n == 1 && a.error == REQUEST_E_FAILED && x->on_device && x->source == ATTACHMENT_SOURCE_RUNTIME);
         CHECK_HAS(a.message, "the filter is on, but no policy could be written");
+        CHECK_HAS(a.message, "50-bftrack_0fc63daf_8483_4772_8e79_3d69d8477de4.conf in /etc/blkfilter.d; remove it");
+        fake_deinit(&f);
+
+        /* one is written, and is not in force, as a drop-in for it is wrong */
+        fake_begin(&f);
+        fake_start(&f);
+        f.options.persistent = f.ignores_saved = true;
+        ask(&f, JOB_ATTACH, "/dev/sda1", "bftrack", &a);
+        fake_settle(&f);
+        x = get(&f, "bftrack", UUID_X, "");
+        CHECK(a.n == 1 && a.error == REQUEST_E_FAILED && x->on_device && x->source == ATTACHMENT_SOURCE_RUNTIME);
+        CHECK_HAS(a.message, "not in force: see ConfigErrors");
         fake_deinit(&f);
 }
 

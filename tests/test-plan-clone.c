@@ -32,6 +32,44 @@ static void test_unclear(void) {
         script_deinit(&s);
 }
 
+/*
+ * Two disks are unclear. When one is known the other is waited for, and when that is, or has gone, nobody waits for
+ * time to pass.
+ */
+static void test_unclear_both_one(bool goes) {
+        Attachment *a;
+        Script s;
+
+        script_init(&s);
+        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
+        script_table_1(&s, "sda", 1, UUID_X, "");
+        script_table_1(&s, "sdb", 1, UUID_Y, "");
+        script_table_1(&s, "sdc", 1, UUID_Z, "");
+        script_look(&s);
+        s.world.udev_is_busy = true;
+        script_plug(&s, "sda");
+        script_udev(&s);
+        script_plug(&s, "sdb");
+        script_plug(&s, "sdc");
+        script_settle(&s);
+        CHECK(!a->on_device && a->awaits_disk);
+
+        script_udev_next(&s);
+        script_udev_next(&s);
+        CHECK(script_run(&s) == 0 && a->awaits_disk);
+        if (goes)
+                script_unplug(&s, "sdc");
+        else
+                script_udev(&s);
+        script_expect(&s, JOB_ATTACH, "sda1");
+        script_deinit(&s);
+}
+
+static void test_unclear_both(void) {
+        test_unclear_both_one(false);
+        test_unclear_both_one(true);
+}
+
 /* One disk that udev never gets done with holds up the others for some seconds, not for ever. */
 static void test_unclear_for_long(void) {
         Attachment *a;
@@ -215,6 +253,7 @@ static void test_unreadable(void) {
 
 int main(void) {
         test_unclear();
+        test_unclear_both();
         test_unclear_for_long();
         test_read();
         test_read_clone();

@@ -114,19 +114,26 @@ static void test_not_settled(void) {
         script_deinit(&s);
 }
 
-static void test_ignored_one(const char *name, size_t n_scans) {
+/* sda is there with UUID_X on sda1, and udev says of one of them that it is to be left alone. */
+static Attachment *begin_ignored(Script *s, const char *name, const char *why) {
         DeviceEvent e;
         Attachment *a;
-        Script s;
 
-        script_init(&s);
-        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
-        script_table_1(&s, "sda", 1, UUID_X, "");
-        script_plug(&s, "sda");
-        script_udev(&s);
-        e = script_event(&s, EVENT_UDEV, EVENT_CHANGE, name, ++s.seqnum);
-        e.ignored = "it is a path of a multipath device";
-        CHECK(device_set_apply(&s.world.devices, &e) == 0);
+        script_init(s);
+        a = script_policy(s, "20-data.conf", "bftrack", UUID_X, "");
+        script_table_1(s, "sda", 1, UUID_X, "");
+        script_plug(s, "sda");
+        script_udev(s);
+        e = script_event(s, EVENT_UDEV, EVENT_CHANGE, name, ++s->seqnum);
+        e.ignored = why;
+        CHECK(device_set_apply(&s->world.devices, &e) == 0);
+        return a;
+}
+
+static void test_ignored_one(const char *name, size_t n_scans) {
+        Script s;
+        Attachment *a = begin_ignored(&s, name, "it is a path of a multipath device");
+
         CHECK(script_run(&s) == n_scans);
         if (n_scans > 0)
                 script_answer(&s);
@@ -152,18 +159,9 @@ static void test_ignored(void) {
 
 /* A re-read removes a member of an array and adds it again: what it is udev says only afterwards. It is one still. */
 static void test_ignored_reread(void) {
-        DeviceEvent e;
-        Attachment *a;
         Script s;
+        Attachment *a = begin_ignored(&s, "sda1", "it is a member of a RAID array");
 
-        script_init(&s);
-        a = script_policy(&s, "20-data.conf", "bftrack", UUID_X, "");
-        script_table_1(&s, "sda", 1, UUID_X, "");
-        script_plug(&s, "sda");
-        script_udev(&s);
-        e = script_event(&s, EVENT_UDEV, EVENT_CHANGE, "sda1", ++s.seqnum);
-        e.ignored = "it is a member of a RAID array";
-        CHECK(device_set_apply(&s.world.devices, &e) == 0);
         script_settle(&s);
         CHECK(!a->on_device);
 

@@ -1,82 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * From policies to attachments: lists of values, patterns and their instances, edits, what an orphan hands
- * over, and which policies have no effect.
+ * From policies to attachments: lists of values, patterns and their instances, edits, and what an orphan hands
+ * over.
  */
 
 #undef NDEBUG
 
-#include "tests/script-run.h"
-
-/* The file says this now; NULL: it is gone. All others stay. */
-static void edit(Script *s, const char *name, const char *filter, const char *match) {
-        PolicySet *set = policy_set_new();
-
-        CHECK(set);
-        for (size_t i = 0; i < s->policies->n_policies; i++) {
-                Policy *copy;
-
-                if (str_equal(s->policies->policies[i]->name, name))
-                        continue;
-                CHECK(policy_copy(s->policies->policies[i], &copy) == 0 && policy_set_add(set, copy) == 0);
-        }
-
-        if (match)
-                CHECK(policy_set_add(set, policy_new_of(name, filter, match_parse(match), NULL)) == 0);
-        CHECK(world_set_policies(&s->world, set) == 0);
-        policy_set_free(s->policies);
-        s->policies = set;
-}
-
-static Attachment *find(Script *s, const char *filter, const char *match) {
-        char id[ATTACHMENT_ID_SIZE];
-        Match *m = match_parse(match);
-
-        CHECK(attachment_make_id(filter, m, id) == 0);
-        match_unref(m);
-        return attachment_set_get(&s->world.attachments, id);
-}
-
-/* As the manager does when it tells: what nobody wants goes. Each is in the list of what is to be told. */
-static size_t sweep(Script *s) {
-        AttachmentSet *set = &s->world.attachments;
-        size_t n = 0;
-
-        for (size_t i = 0; i < set->n_items; i++)
-                CHECK(!attachment_is_superfluous(set->items[i]) || set->items[i]->untold);
-
-        while (set->n_untold > 0) {
-                Attachment *a = set->untold[--set->n_untold];
-
-                a->untold = false;
-                a->changed = 0;
-                if (attachment_is_superfluous(a)) {
-                        world_remove_attachment(&s->world, a);
-                        n++;
-                }
-        }
-
-        return n;
-}
-
-static void settle(Script *s) {
-        script_settle(s);
-        while (sweep(s) > 0)
-                script_settle(s);
-}
-
-/* sda1 and sda2 have two UUIDs and two names, ext4 and swap on them. */
-static void begin(Script *s) {
-        const Entry entries[] = { entry_of(1, UUID_X, "data"), entry_of(2, UUID_Y, "disk") };
-
-        script_init(s);
-        script_table(s, "sda", entries, 2);
-        script_had(s, "sda");
-        script_device(s, "sda1")->values[MATCH_FS_TYPE] = "ext4";
-        script_device(s, "sda2")->values[MATCH_FS_TYPE] = "swap";
-        script_look(s);
-}
+#include "tests/script-policies.h"
 
 /* Several values: one attachment for each, with all that is demanded besides. */
 static void test_list(void) {
@@ -250,118 +181,6 @@ static void test_limit(void) {
         script_settle(&s);
         CHECK(s.world.attachments.n_items == 3 && s.world.patterns[0].n_instances == 2);
         script_deinit(&s);
-}
-
-/* The first policy by name wins a device that a pattern and a list, or two patterns, want. */
-static void test_precedence(void) {
-        Attachment *by_name, *by_pattern;
-        Script s;
-
-        for (int i = 0; i < 2; i++) {
-                begin(&s);
-                edit(&s, i ? "10.conf" : "30.conf", "bftrack", "PartLabel=da*");
-                edit(&s, "20.conf", "bfcount", "PartUUID=" UUID_X);
-                settle(&s);
-                by_pattern = find(&s, "bftrack", "PartUUID=" UUID_X "|PartLabel=da*");
-                by_name = find(&s, "bfcount", "PartUUID=" UUID_X);
-                CHECK(by_pattern && by_name && by_pattern->on_device == i && by_name->on_device == !i);
-                CHECK((i ? by_name : by_pattern)->state == ATTACHMENT_CONFLICT);
-                CHECK_HAS((i ? by_name : by_pattern)->reason, i ? "10.conf" : "20.conf");
-
-                /* its file goes: its filter stays, and is in the way of the other */
-                edit(&s, i ? "10.conf" : "20.conf", "", NULL);
-                settle(&s);
-                CHECK((i ? by_pattern : by_name)->state == ATTACHMENT_ORPHANED &&
-                      (i ? by_pattern : by_name)->on_device);
-                script_deinit(&s);
-        }
-}
-
-/*
- * So too on a partition that is new, and of which only the table tells yet: the first may mean it by what udev says
- * next, be it what is on it, or as a pattern, which is not asked before.
- */
-static void test_precedence_untold_one(const char *first, bool fits) {
-        const Entry entries[] = { entry_of(1, UUID_Y, "other"), entry_of(2, UUID_X, fits ? "data" : "log") };
-        Attachment *second;
-        Script s;
-
-        script_init(&s);
-        script_table(&s, "sda", entries, 1);
-        script_had(&s, "sda");
-        script_look(&s);
-        edit(&s, "10.conf", "bftrack", first);
-        edit(&s, "20.conf", "bfcount", "PartUUID=" UUID_X);
-        edit(&s, "30.conf", "bffault", "PartUUID=" UUID_Y);
-        settle(&s);
-        second = find(&s, "bfcount", "PartUUID=" UUID_X);
-        CHECK(second && !second->on_device);
-
-        script_table(&s, "sda", entries, 2);
-        script_device(&s, "sda2")->values[MATCH_FS_TYPE] = fits ? "ext4" : "xfs";
-        script_reread(&s, "sda");
-        script_expect(&s, JOB_SCAN, "sda");
-        script_answer(&s);
-        script_settle(&s);
-        CHECK(find(&s, "bffault", "PartUUID=" UUID_Y)->on_device);
-        CHECK(second->on_device == (!fits && strstr(first, "PartLabel"))); /* the table tells that it does not */
-        CHECK(second->on_device || second->state == ATTACHMENT_WAITING);
-        script_udev(&s);
-        settle(&s);
-        CHECK(second->on_device == !fits && (second->state == ATTACHMENT_CONFLICT) == fits);
-        script_deinit(&s);
-}
-
-/* Nor does one go where an administrator holds another of the same filter off, by what udev says next. */
-static void test_hold_untold_one(const char *filter, bool released) {
-        const Entry entries[] = { entry_of(1, UUID_Y, "other"), entry_of(2, UUID_X, "data") };
-        Attachment *held, *other;
-        Script s;
-
-        script_init(&s);
-        script_table(&s, "sda", entries, 1);
-        script_had(&s, "sda");
-        script_look(&s);
-        edit(&s, "10.conf", "bftrack", "PartUUID=" UUID_X);
-        edit(&s, "20.conf", filter, "FSUUID=1111-1111");
-        edit(&s, "30.conf", "bffault", "PartUUID=" UUID_Y);
-        settle(&s);
-        other = find(&s, "bftrack", "PartUUID=" UUID_X);
-        held = find(&s, filter, "FSUUID=1111-1111");
-        held->held = true;
-        world_touch_rivals(&s.world, held);
-
-        script_table(&s, "sda", entries, 2);
-        script_device(&s, "sda2")->values[MATCH_FS_UUID] = "1111-1111";
-        script_reread(&s, "sda");
-        script_expect(&s, JOB_SCAN, "sda");
-        script_answer(&s);
-        script_settle(&s);
-        CHECK(other->on_device == !str_equal(filter, "bftrack"));
-        if (released) {
-                held->held = false;
-                world_touch_rivals(&s.world, held);
-                script_settle(&s);
-                CHECK(other->on_device);
-        }
-        script_udev(&s);
-        settle(&s);
-        CHECK(other->state == (str_equal(filter, "bftrack") && !released ? ATTACHMENT_DETACHED : ATTACHMENT_ATTACHED));
-        script_deinit(&s);
-}
-
-static void test_hold_untold(void) {
-        test_hold_untold_one("bftrack", false);
-        test_hold_untold_one("bftrack", true);
-        test_hold_untold_one("bfcount", false);
-}
-
-static void test_precedence_untold(void) {
-        for (int fits = 0; fits < 2; fits++) {
-                test_precedence_untold_one("PartLabel=da*", fits);
-                test_precedence_untold_one("FSType=ext*|PartNumber=2", fits);
-                test_precedence_untold_one("PartUUID=" UUID_X "|FSType=ext4", fits);
-        }
 }
 
 static void end_of_take_over(Script *s, Attachment *old, const char *match, uint64_t since) {
@@ -560,34 +379,6 @@ static void test_wrong_pattern_is_kept(void) {
         script_deinit(&s);
 }
 
-static void test_shadowed_one(const char *first, const char *second, const char *filter, bool shadowed) {
-        PolicySet *set = policy_set_new();
-
-        CHECK(set && policy_set_add(set, policy_new_of("10.conf", "bftrack", match_parse(first), NULL)) == 0);
-        CHECK(policy_set_add(set, policy_new_of("20.conf", filter, match_parse(second), NULL)) == 0);
-        CHECK(world_find_shadowed(set) == 0 && set->n_errors == shadowed);
-        if (shadowed) {
-                CHECK_STR(set->errors[0].path, "/etc/blkfilter.d/20.conf");
-                CHECK_STR(set->errors[0].message,
-                          "/etc/blkfilter.d/10.conf comes first and wants the same filter on the same"
-                          " device, so this file has no effect; remove one of the two.");
-                CHECK(set->errors[0].line == 0 && !set->errors[0].kept_last);
-        }
-        policy_set_free(set);
-}
-
-static void test_shadowed(void) {
-        test_shadowed_one("PartLabel=a", "PartLabel=a", "bftrack", true);
-        test_shadowed_one("PartLabel=a", "PartLabel=a", "bfcount", false);
-        test_shadowed_one("PartLabel=a", "PartLabel=b", "bftrack", false);
-        test_shadowed_one("PartLabel=a", "PartLabel=a|FSType=ext4", "bftrack", false);
-        test_shadowed_one("PartLabel=a|PartLabel=b", "PartLabel=b", "bftrack", true);
-        test_shadowed_one("PartLabel=a|PartLabel=b", "PartLabel=b|PartLabel=c", "bftrack", false);
-        test_shadowed_one("PartLabel=a*", "PartLabel=a*", "bftrack", false);
-        test_shadowed_one("PartLabel=a*", "PartLabel=ab", "bftrack", false);
-        test_shadowed_one("FSType=ext4", "FSType=ext4", "bftrack", false);
-}
-
 int main(void) {
         test_list();
         test_pattern();
@@ -596,9 +387,6 @@ int main(void) {
         test_instance_goes();
         test_instance_of_clones();
         test_limit();
-        test_precedence();
-        test_precedence_untold();
-        test_hold_untold();
         test_take_over();
         test_take_over_another();
         test_take_over_wish();
@@ -606,6 +394,5 @@ int main(void) {
         test_no_take_over();
         test_settings_edited();
         test_wrong_pattern_is_kept();
-        test_shadowed();
         return EXIT_SUCCESS;
 }

@@ -39,7 +39,7 @@ class TestFile:
                   boots from 0; its limit is that of one boot. A line "next-boot: initramfs=FILE WORD…" in its output
                   says how the next ones are made, both as need be: an initramfs, by the path of its file in the machine,
                   and more words for the kernel's command line
-    stops-units   with reboots: its units are stopped in their order before the next boot, and not killed; takes longer
+    stops-units   with reboots: units are stopped in their order before the next boot, not killed; takes longer
     root-partition  with reboots: the root file system is the first partition of the machine's disk
     limit=SECONDS when it is ended as a failure
     suite=NAME    belongs to that suite instead of "vm", which is part of every run
